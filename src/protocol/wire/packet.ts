@@ -1,0 +1,62 @@
+// A payload with room before and after it, so that framing, padding and tag never need a copy (RFC 4253 §6).
+
+/** Bytes kept free before a payload: packet_length (4) and padding_length (1). */
+export const HEAD_ROOM = 5;
+/** Bytes kept free after a payload: padding (at most 4 + 15 for the block sizes we use) and the largest tag (64). */
+export const TAIL_ROOM = 84;
+
+/**
+ * One SSH message (the payload of a binary packet) inside memory that may be larger than it.
+ * `bytes.subarray(start, end)` is the payload; what lies outside belongs to whoever seals the packet.
+ */
+export class Packet {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  /** A zero-filled packet of `payloadLength` bytes with room on both sides. */
+  static alloc(payloadLength: number): Packet {
+    return new Packet(new Uint8Array(HEAD_ROOM + payloadLength + TAIL_ROOM), HEAD_ROOM, HEAD_ROOM + payloadLength);
+  }
+
+  /** A packet that holds a copy of `payload`. */
+  static from(payload: Uint8Array): Packet {
+    const packet = Packet.alloc(payload.length);
+    packet.bytes.set(payload, packet.start);
+    return packet;
+  }
+
+  /** The message number (RFC 4250 §4.1): the first byte of the payload. */
+  get number(): number {
+    return this.bytes[this.start];
+  }
+
+  /** Length of the payload in bytes. */
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** The payload, as a view. */
+  get payload(): Uint8Array {
+    return this.bytes.subarray(this.start, this.end);
+  }
+}
+
+/** Reads a uint32, most significant byte first (RFC 4251 §5). */
+export function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}
+
+/** Writes a uint32, most significant byte first (RFC 4251 §5). */
+export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}

@@ -1,0 +1,217 @@
+// The data types of RFC 4251 §5: byte, boolean, uint32, uint64, string, mpint, name-list. Reader takes them apart, Writer puts them together.
+import { ProtocolError } from '../errors.ts';
+import { readUint32, writeUint32 } from './packet.ts';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8encoder = new TextEncoder();
+
+/** Text to its UTF-8 bytes. */
+export const encodeUtf8 = (text: string): Uint8Array => utf8encoder.encode(text);
+
+/** UTF-8 bytes to text. @throws ProtocolError if they are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new ProtocolError('a text field is not valid UTF-8');
+  }
+}
+
+/** Bytes of US-ASCII text (names of algorithms, services, requests). @throws ProtocolError on anything else. */
+export function decodeAscii(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) {
+    if (byte < 0x20 || byte > 0x7e) throw new ProtocolError('a name contains bytes that are not printable US-ASCII');
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+/** Reads fields from `bytes` in order. Views, not copies: what must outlive the buffer has to be copied. @throws ProtocolError when a field runs past the end. */
+export class Reader {
+  readonly bytes: Uint8Array;
+  at: number;
+  readonly end: number;
+
+  constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  get remaining(): number {
+    return this.end - this.at;
+  }
+
+  #take(length: number): number {
+    const at = this.at;
+    if (length > this.end - at) throw new ProtocolError('a field runs past the end of its message');
+    this.at = at + length;
+    return at;
+  }
+
+  byte(): number {
+    return this.bytes[this.#take(1)];
+  }
+
+  /** RFC 4251 §5: every non-zero value is true. */
+  boolean(): boolean {
+    return this.byte() !== 0;
+  }
+
+  uint32(): number {
+    return readUint32(this.bytes, this.#take(4));
+  }
+
+  uint64(): bigint {
+    const at = this.#take(8);
+    return (BigInt(readUint32(this.bytes, at)) << 32n) | BigInt(readUint32(this.bytes, at + 4));
+  }
+
+  /** `length` bytes without a length field, as a view. */
+  raw(length: number): Uint8Array {
+    const at = this.#take(length);
+    return this.bytes.subarray(at, at + length);
+  }
+
+  /** A string's bytes, as a view. */
+  string(): Uint8Array {
+    return this.raw(this.uint32());
+  }
+
+  text(): string {
+    return decodeUtf8(this.string());
+  }
+
+  /** A name: a string of printable US-ASCII (RFC 4251 §6). */
+  name(): string {
+    return decodeAscii(this.string());
+  }
+
+  /** A name-list: comma-separated names, none of them empty; an empty string is the empty list. */
+  nameList(): string[] {
+    const text = this.name();
+    if (text === '') return [];
+    const names = text.split(',');
+    if (names.includes('')) throw new ProtocolError('a name-list contains an empty name');
+    return names;
+  }
+
+  /** A non-negative mpint as its magnitude, without leading zeros. @throws ProtocolError if negative or not of minimal length. */
+  mpint(): Uint8Array {
+    const bytes = this.string();
+    if (bytes.length === 0) return bytes;
+    if (bytes[0] & 0x80) throw new ProtocolError('an mpint is negative where that makes no sense');
+    if (bytes[0] !== 0) return bytes;
+    if (bytes.length === 1 || !(bytes[1] & 0x80)) throw new ProtocolError('an mpint has unnecessary leading zeros');
+    return bytes.subarray(1);
+  }
+
+  /** Everything that is left, as a view. */
+  rest(): Uint8Array {
+    return this.raw(this.remaining);
+  }
+
+  /** @throws ProtocolError if bytes are left over. */
+  finish(): void {
+    if (this.at !== this.end) throw new ProtocolError('a message has trailing bytes');
+  }
+}
+
+/** Appends fields to a growing buffer. */
+export class Writer {
+  #bytes: Uint8Array;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #grow(count: number): number {
+    const at = this.#length;
+    this.#length += count;
+    if (this.#length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+    }
+    return at;
+  }
+
+  byte(value: number): this {
+    const at = this.#grow(1);
+    this.#bytes[at] = value;
+    return this;
+  }
+
+  boolean(value: boolean): this {
+    return this.byte(value ? 1 : 0);
+  }
+
+  uint32(value: number): this {
+    const at = this.#grow(4);
+    writeUint32(this.#bytes, at, value);
+    return this;
+  }
+
+  uint64(value: bigint): this {
+    return this.uint32(Number(value >> 32n)).uint32(Number(value & 0xffffffffn));
+  }
+
+  raw(bytes: Uint8Array): this {
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
+    return this;
+  }
+
+  /** A string from bytes or (as UTF-8) from text. */
+  string(value: Uint8Array | string): this {
+    const bytes = typeof value === 'string' ? encodeUtf8(value) : value;
+    return this.uint32(bytes.length).raw(bytes);
+  }
+
+  nameList(names: readonly string[]): this {
+    return this.string(names.join(','));
+  }
+
+  /** An mpint from a magnitude, most significant byte first; leading zeros are allowed and dropped. */
+  mpint(magnitude: Uint8Array): this {
+    let from = 0;
+    while (from < magnitude.length && magnitude[from] === 0) from++;
+    const bytes = magnitude.subarray(from);
+    const sign = bytes.length > 0 && bytes[0] & 0x80 ? 1 : 0;
+    this.uint32(bytes.length + sign);
+    if (sign) this.byte(0);
+    return this.raw(bytes);
+  }
+
+  /** What has been written, as a view: the Writer must not be used after that. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}
+
+/** Concatenates byte arrays into a new one. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Whether two byte arrays are equal; takes the same time wherever they differ, so that secrets may be compared with it. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= a[i] ^ b[i];
+  return difference === 0;
+}
