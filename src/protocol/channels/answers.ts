@@ -1,0 +1,47 @@
+// Replies leave in the order of their requests, however late each becomes known (RFC 4254 §4 and §5.4).
+import { ProtocolError } from '../errors.ts';
+
+/** A reply, now or later. */
+export type Eventually<T> = T | PromiseLike<T>;
+
+/** Requests of one peer that may be under consideration at once; replies given at once never count. */
+const MAX_PENDING = 256;
+
+export class Answers<T> {
+  readonly #send: (reply: T) => void;
+  readonly #otherwise: T;
+  readonly #queue: { reply?: T; known: boolean }[] = [];
+
+  /** `send` is called with each reply in turn; `otherwise` is the reply where a promise is rejected. */
+  constructor(send: (reply: T) => void, otherwise: T) {
+    this.#send = send;
+    this.#otherwise = otherwise;
+  }
+
+  /** @throws ProtocolError if too many are undecided */
+  add(reply: Eventually<T>): void {
+    const later = isLater(reply);
+    if (!later && this.#queue.length === 0) {
+      this.#send(reply);
+      return;
+    }
+    if (this.#queue.length >= MAX_PENDING) throw new ProtocolError('too many requests at once');
+    const entry: { reply?: T; known: boolean } = later ? { known: false } : { reply, known: true };
+    this.#queue.push(entry);
+    if (!later) return;
+    const settle = (value: T) => {
+      entry.reply = value;
+      entry.known = true;
+      this.#flush();
+    };
+    reply.then(settle, () => settle(this.#otherwise));
+  }
+
+  #flush(): void {
+    while (this.#queue[0]?.known) this.#send(this.#queue.shift()!.reply as T);
+  }
+}
+
+function isLater<T>(reply: Eventually<T>): reply is PromiseLike<T> {
+  return typeof (reply as PromiseLike<T> | undefined)?.then === 'function';
+}

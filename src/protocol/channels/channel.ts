@@ -1,0 +1,221 @@
+// A channel (RFC 4254 §5): two windows, and a life in two halves. EOF ends one direction, CLOSE ends the channel.
+
+import { UsageError } from '../errors.ts';
+import {
+  CHANNEL_CLOSE,
+  CHANNEL_DATA,
+  CHANNEL_EOF,
+  CHANNEL_EXTENDED_DATA,
+  CHANNEL_FAILURE,
+  CHANNEL_REQUEST,
+  CHANNEL_SUCCESS,
+  CHANNEL_WINDOW_ADJUST,
+} from '../messages.ts';
+import { encode } from '../wire/codec.ts';
+import type { Packet } from '../wire/packet.ts';
+import { Packet as PacketClass, writeUint32 } from '../wire/packet.ts';
+import { Answers, type Eventually } from './answers.ts';
+import { Window } from './window.ts';
+
+/** The window we offer on channels that we read ourselves, and the most that a spliced channel may have under way; OpenSSH's figure. */
+export const WINDOW = 2 * 1024 * 1024;
+/** The largest DATA payload we accept and send; OpenSSH's figure, RFC 4253 §6.1 obliges everyone to take it. */
+export const MAX_DATA = 32 * 1024;
+/** SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2). */
+export const STDERR = 1;
+
+export interface ChannelRequest {
+  readonly type: string;
+  readonly wantReply: boolean;
+  /** Payload by type; a copy. */
+  readonly data: Uint8Array;
+}
+
+/** What the owner of a channel wants to hear. Each call is made from inside the protocol: return soon and do not throw. */
+export interface ChannelHandler {
+  /** Bytes came (`type` 0, or STDERR). They are lent until this returns; tell `channel.consumed` once they have left you. */
+  data?(bytes: Uint8Array, type: number): void;
+  /** The peer sends no more. */
+  eof?(): void;
+  /** A request; true grants it. Without this, all are refused. */
+  request?(request: ChannelRequest): Eventually<boolean>;
+  /** `write` may take more. */
+  writable?(): void;
+  /** The channel is over. Called exactly once. */
+  closed?(): void;
+}
+
+/** What a channel needs of its connection. */
+export interface ChannelHost {
+  /** No more data should be queued for this peer now. Asking marks the asker for a `relieved` call. */
+  readonly congested: boolean;
+  send(packet: Packet): void;
+  /** Takes a channel that is closed on both sides out of the table. */
+  forget(channel: Channel): void;
+}
+
+export interface ChannelEnds {
+  localId: number;
+  remoteId: number;
+  /** Bytes we let the peer send, bytes it lets us send, largest payload either way. */
+  inbound: number;
+  outbound: number;
+  maxInbound: number;
+  maxOutbound: number;
+}
+
+export class Channel {
+  readonly type: string;
+  readonly host: ChannelHost;
+  readonly localId: number;
+  readonly remoteId: number;
+  readonly inbound: Window;
+  readonly outbound: Window;
+  readonly maxInbound: number;
+  readonly maxOutbound: number;
+  eofSent = false;
+  eofReceived = false;
+  closeSent = false;
+  closeReceived = false;
+  /** The other end of a splice: what comes here leaves there. */
+  partner: Channel | undefined;
+  /** Bytes relayed to the partner. */
+  relayed = 0;
+
+  handler: ChannelHandler;
+  readonly #windowSize: number;
+  #consumed = 0;
+  #over = false;
+  /** Our requests that await their reply. */
+  readonly #asked: ((granted: boolean) => void)[] = [];
+  readonly #answers = new Answers<boolean>(granted => {
+    if (!this.closeSent) {
+      const message = granted ? CHANNEL_SUCCESS : CHANNEL_FAILURE;
+      this.host.send(encode(message, { recipient: this.remoteId }));
+    }
+  }, false);
+
+  constructor(type: string, host: ChannelHost, ends: ChannelEnds, handler: ChannelHandler) {
+    this.type = type;
+    this.host = host;
+    this.localId = ends.localId;
+    this.remoteId = ends.remoteId;
+    this.inbound = new Window(ends.inbound);
+    this.outbound = new Window(ends.outbound);
+    this.maxInbound = ends.maxInbound;
+    this.maxOutbound = Math.min(ends.maxOutbound, MAX_DATA);
+    this.#windowSize = ends.inbound;
+    this.handler = handler;
+  }
+
+  /**
+   * // hot — Sends as much of `bytes` as the peer's window and our output queue allow now; copies them.
+   * @returns how many bytes were taken; after less than all, `handler.writable` tells when to go on
+   * @throws UsageError after `eof` or `close`
+   */
+  write(bytes: Uint8Array, type = 0): number {
+    if (this.eofSent) throw new UsageError('write after the end of the channel');
+    if (this.closeSent) return 0;
+    let sent = 0;
+    while (sent < bytes.length && !this.host.congested) {
+      const count = Math.min(bytes.length - sent, this.outbound.size, this.maxOutbound);
+      if (count === 0) break;
+      this.outbound.spend(count);
+      const head = type === 0 ? 9 : 13;
+      const packet = PacketClass.alloc(head + count);
+      const { bytes: memory, start } = packet;
+      memory[start] = type === 0 ? CHANNEL_DATA.number : CHANNEL_EXTENDED_DATA.number;
+      writeUint32(memory, start + 1, this.remoteId);
+      if (type !== 0) writeUint32(memory, start + 5, type);
+      writeUint32(memory, start + head - 4, count);
+      memory.set(bytes.subarray(sent, sent + count), start + head);
+      this.host.send(packet);
+      sent += count;
+    }
+    return sent;
+  }
+
+  /** `bytes` of received data have been used: gives the peer credit for them, in steps of half a window. */
+  consumed(bytes: number): void {
+    this.#consumed += bytes;
+    if (this.#consumed * 2 < this.#windowSize || this.eofReceived || this.closeSent) return;
+    this.credit(this.#consumed);
+    this.#consumed = 0;
+  }
+
+  /** Lets the peer send `bytes` more. */
+  credit(bytes: number): void {
+    this.inbound.grant(bytes);
+    this.host.send(encode(CHANNEL_WINDOW_ADJUST, { recipient: this.remoteId, bytes }));
+  }
+
+  /** We send no more; the other direction goes on. */
+  eof(): void {
+    if (this.eofSent || this.closeSent) return;
+    this.eofSent = true;
+    this.host.send(encode(CHANNEL_EOF, { recipient: this.remoteId }));
+  }
+
+  /** Ends both directions. */
+  close(): void {
+    if (this.closeSent) return;
+    this.closeSent = true;
+    this.host.send(encode(CHANNEL_CLOSE, { recipient: this.remoteId }));
+    if (this.closeReceived) this.end();
+  }
+
+  /** Sends a channel request; resolves to whether it was granted (false, too, if the channel ends before). */
+  request(type: string, data: Uint8Array): Promise<boolean> {
+    if (this.closeSent || this.#over) return Promise.resolve(false);
+    this.host.send(encode(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: true, data }));
+    return new Promise(resolve => this.#asked.push(resolve));
+  }
+
+  /** Sends a channel request that wants no reply. */
+  notify(type: string, data: Uint8Array): void {
+    if (this.closeSent || this.#over) return;
+    this.host.send(encode(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: false, data }));
+  }
+
+  // What follows is for the mux.
+
+  receiveRequest(request: ChannelRequest): void {
+    // A byte stream that is relayed has no requests; they are refused here, not passed on.
+    const reply = this.partner === undefined ? (this.handler.request?.(request) ?? false) : false;
+    if (request.wantReply) this.#answers.add(reply);
+  }
+
+  /** False if no request was waiting for a reply. */
+  receiveReply(granted: boolean): boolean {
+    const resolve = this.#asked.shift();
+    resolve?.(granted);
+    return resolve !== undefined;
+  }
+
+  receiveEof(): void {
+    this.eofReceived = true;
+    if (this.partner !== undefined) this.partner.eof();
+    else this.handler.eof?.();
+  }
+
+  receiveClose(): void {
+    this.closeReceived = true;
+    this.close();
+    this.end();
+  }
+
+  /** The channel is over: closed on both sides, or the connection is gone. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.closeSent = true;
+    this.host.forget(this);
+    for (const resolve of this.#asked.splice(0)) resolve(false);
+    const { partner } = this;
+    if (partner !== undefined) {
+      this.partner = undefined;
+      partner.close();
+    }
+    this.handler.closed?.();
+  }
+}

@@ -1,0 +1,22 @@
+// Payloads of port forwarding (RFC 4254 §7) and of OpenSSH's Unix-socket forwarding (PROTOCOL §2.4).
+import type { Fields, Layout } from '../wire/codec.ts';
+
+const layout = <const L extends Layout>(fields: L): L => fields;
+
+/** Global request `tcpip-forward` and `cancel-tcpip-forward`. */
+export const TCPIP_FORWARD = layout({ host: 'text', port: 'uint32' });
+/** The reply to `tcpip-forward`, only where port 0 was asked for. */
+export const FORWARDED_PORT = layout({ port: 'uint32' });
+/** Channel `direct-tcpip`: where to, and who asks. */
+export const DIRECT_TCPIP = layout({ host: 'text', port: 'uint32', originHost: 'text', originPort: 'uint32' });
+/** Channel `forwarded-tcpip`: what was asked for with `tcpip-forward`, to the letter, and who calls. */
+export const FORWARDED_TCPIP = DIRECT_TCPIP;
+/** Global request `streamlocal-forward@openssh.com` and its cancellation. */
+export const STREAMLOCAL_FORWARD = layout({ path: 'text' });
+/** Channel `direct-streamlocal@openssh.com`. */
+export const DIRECT_STREAMLOCAL = layout({ path: 'text', reserved: 'string', reservedPort: 'uint32' });
+/** Channel `forwarded-streamlocal@openssh.com`. */
+export const FORWARDED_STREAMLOCAL = layout({ path: 'text', reserved: 'string' });
+
+export type DirectTcpip = Fields<typeof DIRECT_TCPIP>;
+export type TcpipForward = Fields<typeof TCPIP_FORWARD>;

@@ -1,0 +1,383 @@
+// The connection protocol (RFC 4254): the table of channels, opens in both directions, global requests.
+import { OpenError, OpenFailure, type OpenFailureReason, ProtocolError, printable, UsageError } from '../errors.ts';
+import {
+  CHANNEL_CLOSE,
+  CHANNEL_DATA,
+  CHANNEL_EOF,
+  CHANNEL_EXTENDED_DATA,
+  CHANNEL_FAILURE,
+  CHANNEL_OPEN,
+  CHANNEL_OPEN_CONFIRMATION,
+  CHANNEL_OPEN_FAILURE,
+  CHANNEL_REQUEST,
+  CHANNEL_SUCCESS,
+  CHANNEL_WINDOW_ADJUST,
+  GLOBAL_REQUEST,
+  REQUEST_FAILURE,
+  REQUEST_SUCCESS,
+} from '../messages.ts';
+import { decode, encode } from '../wire/codec.ts';
+import { type Packet, readUint32 } from '../wire/packet.ts';
+import { Answers, type Eventually } from './answers.ts';
+import { Channel, type ChannelHandler, type ChannelHost, MAX_DATA, WINDOW } from './channel.ts';
+import { relay, splice, topUp } from './splice.ts';
+
+/** Channels of one connection, both directions, opens under consideration included. A browser behind -D seldom holds more than a few hundred. */
+const MAX_CHANNELS = 1024;
+
+export interface GlobalRequest {
+  readonly type: string;
+  readonly wantReply: boolean;
+  /** Payload by type; a copy. */
+  readonly data: Uint8Array;
+}
+/** Refused, granted, or granted with data in the reply. */
+export type GlobalReply = boolean | Uint8Array;
+
+/** A peer's wish for a channel. Answer it once: accept, reject or forward, now or later. */
+export interface ChannelOpen {
+  readonly type: string;
+  /** Payload by type; a copy. */
+  readonly data: Uint8Array;
+  /** The peer or its connection has gone; an answer has no effect any more. */
+  readonly gone: boolean;
+  /** `window`: bytes that the peer may send before `consumed` credits it. */
+  accept(handler: ChannelHandler, window?: number): Channel;
+  reject(reason: OpenFailureReason, message: string): void;
+  /**
+   * Opens a channel of `type` with `data` on another connection and, when it is confirmed, splices the two; a refusal
+   * is passed back. Neither side is ever offered more than the other end has room for. `joined` hears of the two
+   * channels once they are one circuit.
+   */
+  forward(to: Mux, type: string, data: Uint8Array, joined?: (near: Channel, far: Channel) => void): void;
+}
+
+export interface MuxOptions {
+  readonly maxChannels?: number;
+  /** Asked for each channel the peer opens. */
+  channelOpen(open: ChannelOpen): void;
+  globalRequest(request: GlobalRequest): Eventually<GlobalReply>;
+}
+
+interface PendingOpen {
+  type: string;
+  window: number;
+  maxInbound: number;
+  handler: ChannelHandler;
+  opened(channel: Channel): void;
+  failed(error: OpenError): void;
+}
+
+export class Mux {
+  readonly #options: MuxOptions;
+  readonly #host: Pick<ChannelHost, 'send'> & { readonly congested: boolean };
+  /** By local id. An id whose open awaits its confirmation holds the pending open. */
+  readonly #channels: (Channel | PendingOpen | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+  /** Channels and pending opens, ours and the peer's. */
+  count = 0;
+  #closed = false;
+  readonly #asked: ((reply: GlobalReply) => void)[] = [];
+  readonly #answers = new Answers<GlobalReply>(reply => {
+    if (reply === false) this.#host.send(encode(REQUEST_FAILURE, {}));
+    else this.#host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
+  }, false);
+  readonly #channelHost: ChannelHost;
+
+  constructor(options: MuxOptions, host: Pick<ChannelHost, 'send'> & { readonly congested: boolean }) {
+    this.#options = options;
+    this.#host = host;
+    this.#channelHost = {
+      get congested() {
+        return host.congested;
+      },
+      send: packet => host.send(packet),
+      forget: channel => this.#free(channel.localId),
+    };
+  }
+
+  /** The open channels, as they are now. */
+  get channels(): Channel[] {
+    return this.#channels.filter(entry => entry instanceof Channel);
+  }
+
+  /** // hot — Takes ownership of `packet`. @throws ProtocolError */
+  receive(packet: Packet): void {
+    switch (packet.number) {
+      case CHANNEL_DATA.number:
+        return this.#data(packet);
+      case CHANNEL_WINDOW_ADJUST.number:
+        return this.#windowAdjust(packet);
+      case CHANNEL_EXTENDED_DATA.number:
+        return this.#extendedData(packet);
+      case CHANNEL_EOF.number: {
+        const channel = this.#channel(packet, 5);
+        if (channel.eofReceived) throw new ProtocolError('a second EOF on a channel');
+        return channel.receiveEof();
+      }
+      case CHANNEL_CLOSE.number:
+        return this.#channel(packet, 5).receiveClose();
+      case CHANNEL_REQUEST.number:
+        return this.#channelRequest(packet);
+      case CHANNEL_SUCCESS.number:
+      case CHANNEL_FAILURE.number:
+        return this.#channelReply(packet);
+      case CHANNEL_OPEN.number:
+        return this.#channelOpen(packet);
+      case CHANNEL_OPEN_CONFIRMATION.number:
+        return this.#confirmation(packet);
+      case CHANNEL_OPEN_FAILURE.number:
+        return this.#openFailure(packet);
+      case GLOBAL_REQUEST.number: {
+        const { type, wantReply, data } = decode(GLOBAL_REQUEST, packet);
+        const reply = this.#options.globalRequest({ type, wantReply, data: data.slice() });
+        if (wantReply) this.#answers.add(reply);
+        return;
+      }
+      case REQUEST_SUCCESS.number:
+        return this.#globalReply(decode(REQUEST_SUCCESS, packet).data.slice());
+      case REQUEST_FAILURE.number:
+        decode(REQUEST_FAILURE, packet);
+        return this.#globalReply(false);
+    }
+    throw new ProtocolError(`message ${packet.number} is not expected after sign-in`);
+  }
+
+  /** // hot — `byte 94, uint32 recipient, uint32 length, data` at fixed offsets. */
+  #data(packet: Packet): void {
+    const { bytes, start, end } = packet;
+    const channel = this.#channel(packet);
+    if (end - start < 9) throw new ProtocolError('a DATA message is too short');
+    const length = readUint32(bytes, start + 5);
+    if (length !== end - start - 9) throw new ProtocolError('a DATA message has the wrong length');
+    this.#admit(channel, length);
+    if (channel.closeSent) return;
+    if (channel.partner !== undefined) relay(channel, packet, length);
+    else channel.handler.data?.(bytes.subarray(start + 9, end), 0);
+  }
+
+  #extendedData(packet: Packet): void {
+    const { bytes, start, end } = packet;
+    const channel = this.#channel(packet);
+    if (end - start < 13) throw new ProtocolError('an EXTENDED_DATA message is too short');
+    const length = readUint32(bytes, start + 9);
+    if (length !== end - start - 13) throw new ProtocolError('an EXTENDED_DATA message has the wrong length');
+    this.#admit(channel, length);
+    if (channel.closeSent) return;
+    // A relayed byte stream has no second stream: dropped, and its credit comes back with the next top-up.
+    if (channel.partner !== undefined) topUp(channel);
+    else channel.handler.data?.(bytes.subarray(start + 13, end), readUint32(bytes, start + 5));
+  }
+
+  #admit(channel: Channel, length: number): void {
+    if (channel.eofReceived) throw new ProtocolError('data after EOF on a channel');
+    if (length > channel.maxInbound) throw new ProtocolError(`${length} bytes of data in one message`);
+    channel.inbound.spend(length);
+  }
+
+  /** // hot — `byte 93, uint32 recipient, uint32 bytes` at fixed offsets. */
+  #windowAdjust(packet: Packet): void {
+    if (packet.end - packet.start !== 9) throw new ProtocolError('a WINDOW_ADJUST message has the wrong length');
+    const channel = this.#channels[readUint32(packet.bytes, packet.start + 1)];
+    // It may cross our CLOSE; like OpenSSH, ignored where the channel is gone.
+    if (!(channel instanceof Channel)) return;
+    channel.outbound.grant(readUint32(packet.bytes, packet.start + 5));
+    if (channel.partner !== undefined) topUp(channel.partner);
+    else if (!channel.closeSent) channel.handler.writable?.();
+  }
+
+  /** // hot — The channel that a message 93–100 is for; `length` checks the whole payload's length. */
+  #channel(packet: Packet, length?: number): Channel {
+    if (packet.length < 5 || (length !== undefined && packet.length !== length)) {
+      throw new ProtocolError(`message ${packet.number} has the wrong length`);
+    }
+    const id = readUint32(packet.bytes, packet.start + 1);
+    const channel = this.#channels[id];
+    if (channel instanceof Channel) return channel;
+    throw new ProtocolError(`message ${packet.number} for channel ${id}, which is not open`);
+  }
+
+  #channelRequest(packet: Packet): void {
+    const channel = this.#channel(packet);
+    const { type, wantReply, data } = decode(CHANNEL_REQUEST, packet);
+    if (!channel.closeSent) channel.receiveRequest({ type, wantReply, data: data.slice() });
+  }
+
+  #channelReply(packet: Packet): void {
+    if (packet.length !== 5) throw new ProtocolError(`message ${packet.number} has the wrong length`);
+    const channel = this.#channels[readUint32(packet.bytes, packet.start + 1)];
+    if (!(channel instanceof Channel)) return; // like OpenSSH: it may have crossed our CLOSE
+    if (!channel.receiveReply(packet.number === CHANNEL_SUCCESS.number)) {
+      throw new ProtocolError('a reply to a channel request that was not made');
+    }
+  }
+
+  #globalReply(reply: GlobalReply): void {
+    const resolve = this.#asked.shift();
+    if (resolve === undefined) throw new ProtocolError('a reply to a global request that was not made');
+    resolve(reply);
+  }
+
+  // Opening, the peer's wish.
+
+  #channelOpen(packet: Packet): void {
+    const { type, sender, window, maxPacket, data } = decode(CHANNEL_OPEN, packet);
+    const refuse = (reason: number, description: string) =>
+      this.#host.send(
+        encode(CHANNEL_OPEN_FAILURE, { recipient: sender, reason, description, language: new Uint8Array(0) }),
+      );
+    if (this.count >= (this.#options.maxChannels ?? MAX_CHANNELS)) {
+      refuse(OpenFailure.RESOURCE_SHORTAGE, 'too many channels');
+      return;
+    }
+    this.count++;
+    let answered = false;
+    const answer = (): boolean => {
+      const first = !answered && !this.#closed;
+      if (!answered) this.count--;
+      answered = true;
+      return first;
+    };
+    const mux = this;
+    const confirm = (handler: ChannelHandler, inbound: number, maxInbound: number): Channel => {
+      if (!answer()) throw new UsageError('a channel open was answered twice, or its connection has gone');
+      const localId = this.#allocate();
+      const ends = { localId, remoteId: sender, inbound, outbound: window, maxInbound, maxOutbound: maxPacket };
+      const channel = new Channel(type, this.#channelHost, ends, handler);
+      this.#channels[localId] = channel;
+      this.#host.send(
+        encode(CHANNEL_OPEN_CONFIRMATION, {
+          recipient: sender,
+          sender: localId,
+          window: inbound,
+          maxPacket: maxInbound,
+          data: new Uint8Array(0),
+        }),
+      );
+      return channel;
+    };
+    const open: ChannelOpen = {
+      type,
+      data: data.slice(),
+      get gone() {
+        return answered || mux.#closed;
+      },
+      accept: (handler, size = WINDOW) => confirm(handler, size, MAX_DATA),
+      reject: (reason, message) => {
+        if (answer()) refuse(reason, message);
+      },
+      forward: (to, farType, farData, joined) => {
+        const offer = { window: Math.min(window, WINDOW), maxInbound: Math.min(maxPacket, MAX_DATA) };
+        to.open(
+          farType,
+          farData,
+          {},
+          far => {
+            if (open.gone) return far.close();
+            const near = confirm({}, Math.min(far.outbound.size, WINDOW), far.maxOutbound);
+            splice(near, far);
+            joined?.(near, far);
+          },
+          error => open.reject(error.reason as OpenFailureReason, error.message),
+          offer,
+        );
+      },
+    };
+    this.#options.channelOpen(open);
+  }
+
+  // Opening, our wish.
+
+  /** Opens a channel: exactly one of the two callbacks is called, `opened` while the confirmation is being handled. */
+  open(
+    type: string,
+    data: Uint8Array,
+    handler: ChannelHandler,
+    opened: (channel: Channel) => void,
+    failed: (error: OpenError) => void,
+    offer: { window: number; maxInbound: number } = { window: WINDOW, maxInbound: MAX_DATA },
+  ): void {
+    if (this.#closed) return failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
+    if (this.count >= (this.#options.maxChannels ?? MAX_CHANNELS)) {
+      return failed(new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
+    }
+    const sender = this.#allocate();
+    this.#channels[sender] = { type, ...offer, handler, opened, failed };
+    this.#host.send(encode(CHANNEL_OPEN, { type, sender, window: offer.window, maxPacket: offer.maxInbound, data }));
+  }
+
+  #confirmation(packet: Packet): void {
+    const { recipient, sender, window, maxPacket } = decode(CHANNEL_OPEN_CONFIRMATION, packet);
+    const pending = this.#pending(recipient);
+    const ends = {
+      localId: recipient,
+      remoteId: sender,
+      inbound: pending.window,
+      outbound: window,
+      maxInbound: pending.maxInbound,
+      maxOutbound: maxPacket,
+    };
+    const channel = new Channel(pending.type, this.#channelHost, ends, pending.handler);
+    this.#channels[recipient] = channel;
+    pending.opened(channel);
+  }
+
+  #openFailure(packet: Packet): void {
+    const { recipient, reason, description } = decode(CHANNEL_OPEN_FAILURE, packet);
+    const pending = this.#pending(recipient);
+    this.#free(recipient);
+    pending.failed(new OpenError(printable(description), reason));
+  }
+
+  #pending(id: number): PendingOpen {
+    const entry = this.#channels[id];
+    if (entry !== undefined && !(entry instanceof Channel)) return entry;
+    throw new ProtocolError(`an answer to an open of channel ${id} that was not made`);
+  }
+
+  #allocate(): number {
+    this.count++;
+    return this.#freeIds.pop() ?? this.#channels.push(undefined) - 1;
+  }
+
+  #free(id: number): void {
+    this.count--;
+    this.#channels[id] = undefined;
+    this.#freeIds.push(id);
+  }
+
+  // Global requests, ours.
+
+  /** Resolves to the reply; false, too, if the connection ends before. */
+  request(type: string, data: Uint8Array): Promise<GlobalReply> {
+    if (this.#closed) return Promise.resolve(false);
+    this.#host.send(encode(GLOBAL_REQUEST, { type, wantReply: true, data }));
+    return new Promise(resolve => this.#asked.push(resolve));
+  }
+
+  /** A global request that wants no reply. */
+  notify(type: string, data: Uint8Array): void {
+    if (!this.#closed) this.#host.send(encode(GLOBAL_REQUEST, { type, wantReply: false, data }));
+  }
+
+  /** The way to the peer is free again: those who were told of congestion go on. */
+  relieved(): void {
+    for (const entry of this.#channels) {
+      if (!(entry instanceof Channel)) continue;
+      if (entry.partner !== undefined) topUp(entry.partner);
+      else if (!entry.closeSent) entry.handler.writable?.();
+    }
+  }
+
+  /** The connection is gone: every channel ends, every wait is over. */
+  destroy(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const entry of [...this.#channels]) {
+      if (entry instanceof Channel) entry.end();
+      else entry?.failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
+    }
+    this.#channels.length = 0;
+    for (const resolve of this.#asked.splice(0)) resolve(false);
+  }
+}

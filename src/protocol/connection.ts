@@ -1,0 +1,347 @@
+// One SSH connection, whole and without I/O: Transport + user authentication + Mux. Bytes in, bytes out, events; the only try/catch of the protocol.
+import type { CryptoProvider, PrivateKey } from '../crypto/provider.ts';
+import type { Eventually } from './channels/answers.ts';
+import type { Channel, ChannelHandler } from './channels/channel.ts';
+import { type ChannelOpen, type GlobalReply, type GlobalRequest, Mux } from './channels/mux.ts';
+import { Disconnect, DisconnectError, ProtocolError, UsageError } from './errors.ts';
+import { allowed, CHANNEL_DATA, type Stage } from './messages.ts';
+import type { HostKeyQuestion } from './transport/kex.ts';
+import { Transport } from './transport/transport.ts';
+import { ClientAuth, type Credential } from './userauth/client.ts';
+import { type AuthAnswer, type AuthQuestion, ServerAuth } from './userauth/server.ts';
+import type { Packet } from './wire/packet.ts';
+
+/** Sealed bytes that may wait in here before no more credit is given on the peer's behalf; the socket's own mark is the driver's. */
+const OUTPUT_MARK = 1024 * 1024;
+/**
+ * Bytes of answers (anything but channel data) that may wait for a peer whose socket is full; beyond, nothing more is
+ * read from it. Channel data does not count: the windows bound it, and if it did, two ends that both have much to send
+ * would stop reading from each other for ever.
+ */
+const ANSWERS_MARK = 256 * 1024;
+/** Key exchanges before sign-in: one is needed, a peer that goes on wants to burn our time. */
+const MAX_EXCHANGES_BEFORE_SIGN_IN = 4;
+
+interface CommonOptions {
+  readonly provider: CryptoProvider;
+  readonly ident?: string;
+  readonly rekeyBytes?: number;
+  readonly rekeyPackets?: number;
+  /** Channels at once, both directions. */
+  readonly maxChannels?: number;
+}
+export interface ServerConnectionOptions extends CommonOptions {
+  readonly role: 'server';
+  readonly hostKeys: readonly PrivateKey[];
+  /** Sign-in methods that the client is told of, best first. */
+  readonly methods: readonly string[];
+  /** Text shown before sign-in. */
+  readonly banner?: string;
+  /** Failed tries before the connection is closed. */
+  readonly maxTries?: number;
+}
+export interface ClientConnectionOptions extends CommonOptions {
+  readonly role: 'client';
+  readonly user: string;
+  readonly credentials: readonly Credential[];
+  readonly hostKeyAlgorithms?: readonly string[];
+}
+
+/** What the owner of a connection hears. Calls come from inside the protocol: return soon. */
+export interface ConnectionEvents {
+  /** `takeOutput` has something, where it had nothing. */
+  output(): void;
+  /** Server: a step of the sign-in. Absent: nobody gets in. */
+  auth?(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void;
+  /** Client: whether this is the host's key. Absent: refused. */
+  hostKey?(question: HostKeyQuestion, answer: (accepted: boolean) => void): void;
+  /** Client: text to show; untrusted. */
+  banner?(message: string): void;
+  /** Signed in. */
+  ready?(): void;
+  /** The peer wants a channel. Absent: refused. */
+  channelOpen?(open: ChannelOpen): void;
+  /** A global request; absent: refused. */
+  globalRequest?(request: GlobalRequest): Eventually<GlobalReply>;
+  /**
+   * Over, for the given reason; called exactly once. ProtocolError: the peer broke the rules (and has been told, in the
+   * output). DisconnectError: somebody said goodbye. Anything else is a fault of this program.
+   */
+  closed?(error: Error): void;
+}
+
+export class Connection {
+  readonly role: 'server' | 'client';
+  readonly transport: Transport;
+  readonly mux: Mux;
+  stage: Stage = 'keying';
+  /** Why it is over; undefined while it lives. */
+  error: Error | undefined;
+
+  readonly #events: ConnectionEvents;
+  readonly #auth: ServerAuth | ClientAuth;
+  /** Set by the driver: the socket takes no more for now. */
+  #socketFull = false;
+  /** Bytes of answers queued since the socket became full. */
+  #answersWaiting = 0;
+  /** Somebody was told that we are congested and waits for `Mux.relieved`. */
+  #askedToWait = false;
+
+  constructor(options: ServerConnectionOptions | ClientConnectionOptions, events: ConnectionEvents) {
+    this.role = options.role;
+    this.#events = events;
+    this.transport = new Transport(options, {
+      output: () => events.output(),
+      hostKey: question => this.#judgeHostKey(question),
+      exchanging: active => {
+        if (!active) this.#relieve();
+      },
+    });
+    const connection = this;
+    this.mux = new Mux(
+      {
+        maxChannels: options.maxChannels,
+        channelOpen: open => this.#channelOpen(open),
+        globalRequest: request => this.#events.globalRequest?.(request) ?? false,
+      },
+      {
+        get congested() {
+          return connection.congested;
+        },
+        send: packet => this.send(packet),
+      },
+    );
+    const { provider } = options;
+    // Authentication sees the transport only through these members.
+    const { transport } = this;
+    const authTransport = {
+      get sessionId() {
+        return transport.sessionId;
+      },
+      extensions: transport.extensions,
+      send: (packet: Packet) => this.send(packet),
+    };
+    this.#auth =
+      options.role === 'server'
+        ? new ServerAuth(
+            {
+              provider,
+              methods: options.methods,
+              banner: options.banner,
+              maxTries: options.maxTries,
+              ask: (question, answer) => this.#askAuth(question, answer),
+            },
+            authTransport,
+          )
+        : new ClientAuth({ ...options, banner: message => events.banner?.(message) }, authTransport);
+  }
+
+  /** Sends the first bytes. */
+  start(): void {
+    this.#guard(() => {
+      this.transport.start();
+      if (this.#auth instanceof ClientAuth) this.#auth.start();
+    });
+  }
+
+  /** The user name of the sign-in, once the client has named one. */
+  get user(): string | undefined {
+    return this.#auth instanceof ServerAuth ? this.#auth.user : undefined;
+  }
+
+  get closed(): boolean {
+    return this.error !== undefined;
+  }
+
+  /** Bytes from the peer; takes ownership, never throws: faults end the connection. */
+  receive(chunk: Uint8Array): void {
+    if (this.closed) return;
+    this.#guard(() => {
+      this.transport.receive(chunk);
+      this.#pump();
+    });
+  }
+
+  /** The peer's stream has ended; `cause` says how, if it was not in an orderly way. */
+  receiveEnd(cause?: Error): void {
+    this.#close(new DisconnectError(cause?.message ?? 'the peer closed the connection', Disconnect.CONNECTION_LOST));
+  }
+
+  /** Whether reading from the socket should wait: a decision is open, or the peer asks and does not read the answers. */
+  get paused(): boolean {
+    return this.#auth.waiting || this.#answersWaiting > ANSWERS_MARK;
+  }
+
+  /** What is to be sent; the caller owns it. Goes on giving after the end, so that the DISCONNECT gets out. */
+  takeOutput(): Uint8Array[] {
+    return this.transport.takeOutput();
+  }
+
+  /** Whether data for this peer should wait. Asking marks: when it gets better, `Mux.relieved` is called. */
+  get congested(): boolean {
+    const congested = this.#socketFull || this.transport.exchanging || this.transport.outputBytes >= OUTPUT_MARK;
+    if (congested) this.#askedToWait = true;
+    return congested;
+  }
+
+  /** The driver's word, after each write: whether the socket has more than enough to send. */
+  setSocketFull(full: boolean): void {
+    this.#socketFull = full;
+    if (full) return;
+    this.#answersWaiting = 0;
+    this.#relieve();
+  }
+
+  #relieve(): void {
+    if (!this.#askedToWait || this.#socketFull || this.transport.exchanging) return;
+    this.#askedToWait = false;
+    this.#guard(() => this.mux.relieved());
+  }
+
+  /** Sends one message; a failure ends this connection and no other. */
+  send(packet: Packet): void {
+    if (this.closed) return;
+    if (this.#socketFull && packet.number !== CHANNEL_DATA.number) this.#answersWaiting += packet.length;
+    try {
+      this.transport.send(packet);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Opens a channel. @throws OpenError if the peer refuses (the connection lives on) */
+  open(type: string, data: Uint8Array = new Uint8Array(0), handler: ChannelHandler = {}): Promise<Channel> {
+    return new Promise((resolve, reject) => this.mux.open(type, data, handler, resolve, reject));
+  }
+
+  /** A global request (RFC 4254 §4) that wants a reply: its data, or undefined if it was refused. */
+  async request(type: string, data: Uint8Array = new Uint8Array(0)): Promise<Uint8Array | undefined> {
+    const reply = await this.mux.request(type, data);
+    if (reply === false) return undefined;
+    return reply === true ? new Uint8Array(0) : reply;
+  }
+
+  /** New keys now, as after a time that the owner keeps (the protocol has no clock). */
+  rekey(): void {
+    if (this.stage === 'connection' && !this.closed) this.#guard(() => this.transport.rekey());
+  }
+
+  /** Says goodbye. */
+  disconnect(reason: number = Disconnect.BY_APPLICATION, description = ''): void {
+    if (this.closed) return;
+    try {
+      this.transport.disconnect(reason, description);
+    } catch {
+      // Nothing more can be said under these keys; the socket's end will have to do.
+    }
+    this.#close(new DisconnectError(description, reason));
+  }
+
+  #pump(): void {
+    while (!this.closed && !this.#auth.waiting) {
+      const packet = this.transport.next();
+      if (this.stage === 'keying' && this.transport.exchanges > 0) this.stage = 'keyed';
+      if (packet === undefined) break;
+      this.#dispatch(packet);
+    }
+    if (this.stage !== 'connection' && this.transport.exchanges > MAX_EXCHANGES_BEFORE_SIGN_IN) {
+      throw new ProtocolError('too many key exchanges before sign-in');
+    }
+  }
+
+  /** // hot */
+  #dispatch(packet: Packet): void {
+    const { number } = packet;
+    if (number >= 80 && this.stage === 'connection') {
+      this.mux.receive(packet);
+      return;
+    }
+    if (!allowed(number, this.stage)) {
+      throw new ProtocolError(`message ${number} is not allowed at this stage`);
+    }
+    if (this.stage === 'connection' && this.role === 'client') {
+      throw new ProtocolError(`message ${number} after sign-in`);
+    }
+    if (this.stage === 'keyed') this.stage = 'userauth';
+    this.#auth.receive(packet);
+    this.#checkSignedIn();
+  }
+
+  #checkSignedIn(): void {
+    if (!this.#auth.done || this.stage === 'connection' || this.closed) return;
+    this.stage = 'connection';
+    this.transport.mayRekey = true;
+    this.#events.ready?.();
+  }
+
+  #askAuth(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void {
+    if (this.#events.auth === undefined) return answer({ result: 'reject' });
+    this.#later(answer, decide => this.#events.auth!(question, decide));
+  }
+
+  #judgeHostKey(question: HostKeyQuestion): void {
+    if (this.#events.hostKey === undefined) return this.transport.answerHostKey(false);
+    this.#later(
+      (accepted: boolean) => this.transport.answerHostKey(accepted),
+      decide => this.#events.hostKey!(question, decide),
+    );
+  }
+
+  /** Puts a question whose answer may come at once, inside the running `receive`, or later, on its own. */
+  #later<T>(answer: (value: T) => void, ask: (decide: (value: T) => void) => void): void {
+    let asking = true;
+    ask(value => {
+      if (this.closed) return;
+      if (asking) return answer(value);
+      this.#guard(() => {
+        answer(value);
+        this.#checkSignedIn();
+        this.#pump();
+      });
+      // The driver may have stopped reading meanwhile; output makes it look again.
+      this.#events.output();
+    });
+    asking = false;
+  }
+
+  #channelOpen(open: ChannelOpen): void {
+    if (this.#events.channelOpen === undefined) open.reject(3, 'channels are not accepted here');
+    else this.#events.channelOpen(open);
+  }
+
+  #guard(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.closed) return;
+    if (!(error instanceof DisconnectError)) {
+      const known = error instanceof ProtocolError;
+      try {
+        this.transport.disconnect(
+          known ? error.reason : Disconnect.BY_APPLICATION,
+          known ? error.message : 'internal error',
+        );
+      } catch {
+        // As in `disconnect`.
+      }
+    } else if (this.role === 'client' && error.reason === Disconnect.NO_MORE_AUTH_METHODS_AVAILABLE) {
+      this.transport.disconnect(error.reason, 'no more authentication methods');
+    }
+    this.#close(error instanceof Error ? error : new UsageError(String(error)));
+  }
+
+  #close(error: Error): void {
+    if (this.closed) return;
+    this.error = error;
+    try {
+      this.mux.destroy();
+    } finally {
+      this.#events.closed?.(error);
+    }
+  }
+}

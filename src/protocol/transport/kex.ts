@@ -1,0 +1,75 @@
+// The key exchange as a coroutine that reads like the RFC (RFC 4253 §7–9): each `yield` names the one message that may come next.
+import { byName, type CryptoProvider, type KexAlgorithm, type PrivateKey } from '../../crypto/provider.ts';
+import { Disconnect, ProtocolError } from '../errors.ts';
+import { KEX_ECDH_INIT, KEX_ECDH_REPLY } from '../messages.ts';
+import { decode, encode } from '../wire/codec.ts';
+import type { Packet } from '../wire/packet.ts';
+import { Reader } from '../wire/reader.ts';
+import { exchangeHash, type Transcript } from './keys.ts';
+import type { Negotiated } from './negotiate.ts';
+
+/** Yielded instead of a message number: the coroutine waits for the user's word on this host key. */
+export interface HostKeyQuestion {
+  readonly algorithm: string;
+  /** Public key blob (RFC 4253 §6.6). */
+  readonly hostKey: Uint8Array;
+}
+
+/** What the exchange yields: the number of the only message allowed next, or a question. What it is sent: the packet, or the answer. */
+export type Awaits = number | HostKeyQuestion;
+export type Kex<T> = Generator<Awaits, T, Packet | boolean>;
+
+export interface KexResult {
+  algorithm: KexAlgorithm;
+  /** The exchange hash H. */
+  hash: Uint8Array;
+  /** K as encoded by the method. */
+  secret: Uint8Array;
+}
+
+interface KexContext {
+  provider: CryptoProvider;
+  negotiated: Negotiated;
+  transcript: Transcript;
+  send(packet: Packet): void;
+}
+
+/** The server's half: takes INIT, signs H, sends REPLY. */
+export function* serverExchange(context: KexContext, hostKeys: readonly PrivateKey[]): Kex<KexResult> {
+  const { provider, negotiated, transcript, send } = context;
+  const algorithm = byName(provider.kex, negotiated.kex)!;
+  const signer = byName(provider.signatures, negotiated.hostKey)!;
+  const key = hostKeys.find(candidate => candidate.type === signer.keyType)!;
+
+  const { init } = decode(KEX_ECDH_INIT, (yield KEX_ECDH_INIT.number) as Packet);
+  const { reply, secret } = algorithm.respond(init, provider.random);
+  const hash = exchangeHash(algorithm, transcript, key.blob, init, reply, secret);
+  const signature = signer.sign(key, hash, provider.random);
+  send(encode(KEX_ECDH_REPLY, { hostKey: key.blob, reply, signature }));
+  return { algorithm, hash, secret };
+}
+
+/** The client's half: sends INIT, takes REPLY, verifies the signature, then asks whether it is the right host's key. */
+export function* clientExchange(context: KexContext): Kex<KexResult> {
+  const { provider, negotiated, transcript, send } = context;
+  const algorithm = byName(provider.kex, negotiated.kex)!;
+  const verifier = byName(provider.signatures, negotiated.hostKey)!;
+
+  const initiator = algorithm.initiate(provider.random);
+  send(encode(KEX_ECDH_INIT, { init: initiator.init }));
+  const message = decode(KEX_ECDH_REPLY, (yield KEX_ECDH_REPLY.number) as Packet);
+  // Copies: the answer to the question below may come after this packet's memory has been reused.
+  const hostKey = message.hostKey.slice();
+  const reply = message.reply.slice();
+  const signature = message.signature.slice();
+
+  const secret = initiator.finish(reply);
+  const hash = exchangeHash(algorithm, transcript, hostKey, initiator.init, reply, secret);
+  if (new Reader(hostKey).name() !== verifier.keyType || !verifier.verify(hostKey, hash, signature)) {
+    throw new ProtocolError("the server's signature over the key exchange is wrong", Disconnect.KEY_EXCHANGE_FAILED);
+  }
+  if ((yield { algorithm: verifier.name, hostKey }) !== true) {
+    throw new ProtocolError('the host key was not accepted', Disconnect.HOST_KEY_NOT_VERIFIABLE);
+  }
+  return { algorithm, hash, secret };
+}

@@ -1,0 +1,88 @@
+// Algorithm negotiation (RFC 4253 §7.1), with the markers that ride in the kex list: ext-info (RFC 8308) and strict kex.
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import { Disconnect, ProtocolError, printable } from '../errors.ts';
+import type { KEXINIT } from '../messages.ts';
+import type { Fields } from '../wire/codec.ts';
+
+export type KexInit = Fields<typeof KEXINIT.layout>;
+export type Role = 'client' | 'server';
+
+/** Names in the kex list that are no key exchanges. */
+export const EXT_INFO_C = 'ext-info-c';
+export const EXT_INFO_S = 'ext-info-s';
+/** OpenSSH PROTOCOL §1.10: closes the Terrapin attack (CVE-2023-48795). Counts in the first KEXINIT of a connection only. */
+export const STRICT_C = 'kex-strict-c-v00@openssh.com';
+export const STRICT_S = 'kex-strict-s-v00@openssh.com';
+
+/** What was agreed for one direction; `mac` is undefined for AEAD ciphers. */
+export interface Direction {
+  cipher: string;
+  mac: string | undefined;
+  compression: string;
+}
+export interface Negotiated {
+  kex: string;
+  hostKey: string;
+  clientToServer: Direction;
+  serverToClient: Direction;
+}
+
+/** Our offer. `hostKeys` are the host key algorithms that we can use, best first. */
+export function kexInit(provider: CryptoProvider, role: Role, hostKeys: readonly string[], first: boolean): KexInit {
+  const kex = provider.kex.map(algorithm => algorithm.name);
+  // The markers go last, so that no peer takes one for our preferred method.
+  if (role === 'client') kex.push(EXT_INFO_C);
+  if (first) kex.push(role === 'client' ? STRICT_C : STRICT_S);
+  const ciphers = provider.ciphers.map(algorithm => algorithm.name);
+  const macs = provider.macs.map(algorithm => algorithm.name);
+  return {
+    cookie: provider.random(new Uint8Array(16)),
+    kex,
+    hostKey: [...hostKeys],
+    cipherClientToServer: ciphers,
+    cipherServerToClient: ciphers,
+    macClientToServer: macs,
+    macServerToClient: macs,
+    compressionClientToServer: ['none'],
+    compressionServerToClient: ['none'],
+    languageClientToServer: [],
+    languageServerToClient: [],
+    firstKexPacketFollows: false,
+    reserved: 0,
+  };
+}
+
+/** Takes the client's first choice that the server has, for each list. @throws ProtocolError KEY_EXCHANGE_FAILED that names the list without a common element. */
+export function negotiate(provider: CryptoProvider, client: KexInit, server: KexInit): Negotiated {
+  const direction = (way: 'ClientToServer' | 'ServerToClient'): Direction => {
+    const cipher = pick('cipher', client[`cipher${way}`], server[`cipher${way}`]);
+    const aead = provider.ciphers.find(algorithm => algorithm.name === cipher)?.aead;
+    return {
+      cipher,
+      mac: aead ? undefined : pick('MAC', client[`mac${way}`], server[`mac${way}`]),
+      compression: pick('compression', client[`compression${way}`], server[`compression${way}`]),
+    };
+  };
+  return {
+    kex: pick('key exchange method', client.kex, server.kex),
+    hostKey: pick('host key algorithm', client.hostKey, server.hostKey),
+    clientToServer: direction('ClientToServer'),
+    serverToClient: direction('ServerToClient'),
+  };
+}
+
+function pick(what: string, client: readonly string[], server: readonly string[]): string {
+  const name = client.find(candidate => server.includes(candidate));
+  if (name !== undefined) return name;
+  throw new ProtocolError(
+    `no common ${what}: the client offers ${list(client)}, the server ${list(server)}`,
+    Disconnect.KEY_EXCHANGE_FAILED,
+  );
+}
+
+const list = (names: readonly string[]) => (names.length === 0 ? 'none' : printable(names.join(','), 400));
+
+/** Whether the packet that follows `init` (firstKexPacketFollows) was built on a wrong guess and is to be ignored (RFC 4253 §7). */
+export function guessedWrong(init: KexInit, other: KexInit): boolean {
+  return init.firstKexPacketFollows && (init.kex[0] !== other.kex[0] || init.hostKey[0] !== other.hostKey[0]);
+}

@@ -1,0 +1,392 @@
+// The SSH transport (RFC 4253): identification, packets, key exchange and re-exchange. Bytes in, packets out, bytes out; the key exchange is invisible above.
+import { byName, type CryptoProvider, type Output, type PrivateKey, type Sealer } from '../../crypto/provider.ts';
+import { DisconnectError, ProtocolError, printable } from '../errors.ts';
+import { DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEXINIT, NEWKEYS, phaseOf, UNIMPLEMENTED } from '../messages.ts';
+import { decode, encode } from '../wire/codec.ts';
+import type { Packet } from '../wire/packet.ts';
+import { encodeUtf8, Reader, Writer } from '../wire/reader.ts';
+import { clearOpener, clearSealer } from './clear.ts';
+import { FrameReader } from './frames.ts';
+import { IDENTIFICATION, IdentReader } from './ident.ts';
+import { clientExchange, type HostKeyQuestion, type Kex, type KexResult, serverExchange } from './kex.ts';
+import { deriveKey } from './keys.ts';
+import {
+  type Direction,
+  EXT_INFO_C,
+  guessedWrong,
+  kexInit,
+  type Negotiated,
+  negotiate,
+  type Role,
+  STRICT_C,
+  STRICT_S,
+} from './negotiate.ts';
+
+/** New keys after 1 GiB in either direction: what RFC 4253 §9 recommends, and OpenSSH's own limit for its default cipher. */
+const REKEY_BYTES = 1024 ** 3;
+/** New keys after 2^31 packets, half of what the 32-bit sequence numbers bear (RFC 4344 §3.1). */
+const REKEY_PACKETS = 2 ** 31;
+/** No packet may be sealed or opened beyond this under one key: sequence numbers would repeat. */
+const MAX_PACKETS = 2 ** 32 - 1;
+/** Extensions we are ready to read in one EXT_INFO (RFC 8308); OpenSSH's limit is 1,024, real peers send under ten. */
+const MAX_EXTENSIONS = 64;
+/** The coroutine awaits one packet of a wrongly guessed method, whatever its number, and drops it. */
+const GUESS = -1;
+
+export interface TransportOptions {
+  readonly role: Role;
+  readonly provider: CryptoProvider;
+  /** Server: its keys, in order of preference among those of one type. */
+  readonly hostKeys?: readonly PrivateKey[];
+  /** Client: host key algorithms it can judge, best first; by default all of the provider's. */
+  readonly hostKeyAlgorithms?: readonly string[];
+  /** Our identification line without CR LF (RFC 4253 §4.2). */
+  readonly ident?: string;
+  /** Key re-exchange after so many bytes or packets in either direction. */
+  readonly rekeyBytes?: number;
+  readonly rekeyPackets?: number;
+}
+
+export interface TransportEvents {
+  /** There is something to take with `takeOutput` where there was nothing before. */
+  output(): void;
+  /** Client: is this the right host's key? Answer with `answerHostKey`, now or later; nothing is read meanwhile. */
+  hostKey(question: HostKeyQuestion): void;
+  /** A key exchange has begun (sending is held back) or ended. */
+  exchanging(active: boolean): void;
+}
+
+export class Transport {
+  readonly role: Role;
+  readonly provider: CryptoProvider;
+  /** Identification lines without CR LF; the peer's is empty until it has come. */
+  readonly ident: string;
+  peerIdent = '';
+  /** The first exchange hash; identifies the connection for ever (RFC 4253 §7.2). */
+  sessionId: Uint8Array | undefined;
+  /** What the last key exchange agreed on. */
+  negotiated: Negotiated | undefined;
+  /** Strict key exchange is in force (OpenSSH PROTOCOL §1.10). */
+  strict = false;
+  /** Between our KEXINIT and our NEWKEYS: everything from number 50 up is held back. */
+  exchanging = false;
+  /** Set by the owner after sign-in: only then do byte and packet counts start a key re-exchange. */
+  mayRekey = false;
+  /** Key exchanges completed. */
+  exchanges = 0;
+  /** Extensions of the peer's EXT_INFO (RFC 8308), name to raw value. */
+  readonly extensions = new Map<string, Uint8Array>();
+
+  readonly #options: TransportOptions;
+  readonly #events: TransportEvents;
+  readonly #hostKeyNames: readonly string[];
+  #identReader: IdentReader | undefined;
+  readonly #frames = new FrameReader(clearOpener);
+  #sealer: Sealer;
+  #sendSequence = 0;
+  #sentBytes = 0;
+  #sentPackets = 0;
+  /** Sealed, not yet taken. */
+  #chunks: Uint8Array[] = [];
+  outputBytes = 0;
+  /** Packets sent while exchanging; at most what the peer's windows and our owner's own queues let through. */
+  #held: Packet[] = [];
+  #exchange: Kex<void> | undefined;
+  /** The message number that `#exchange` waits for. */
+  #awaits: number = KEXINIT.number;
+  #question: HostKeyQuestion | undefined;
+  readonly #output: Output = {
+    push: chunk => {
+      this.#chunks.push(chunk);
+      this.outputBytes += chunk.length;
+      this.#sentBytes += chunk.length;
+    },
+  };
+
+  constructor(options: TransportOptions, events: TransportEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.role = options.role;
+    this.provider = options.provider;
+    this.ident = options.ident ?? IDENTIFICATION;
+    this.#identReader = new IdentReader(options.role === 'client');
+    this.#sealer = clearSealer(options.provider.random);
+    this.#hostKeyNames =
+      options.role === 'client'
+        ? (options.hostKeyAlgorithms ?? options.provider.signatures.map(({ name }) => name))
+        : options.provider.signatures
+            .filter(({ keyType }) => options.hostKeys?.some(key => key.type === keyType))
+            .map(({ name }) => name);
+  }
+
+  /** Sends our identification line and KEXINIT; called once. */
+  start(): void {
+    this.#push(encodeUtf8(`${this.ident}\r\n`));
+    this.rekey();
+  }
+
+  /** Takes ownership of `chunk`. @throws ProtocolError if what comes first is no SSH-2 identification line */
+  receive(chunk: Uint8Array): void {
+    if (this.#identReader === undefined) {
+      this.#frames.push(chunk);
+      return;
+    }
+    const found = this.#identReader.read(chunk);
+    if (found === undefined) return;
+    this.peerIdent = found.line;
+    this.#identReader = undefined;
+    this.#frames.push(found.rest);
+  }
+
+  /** Bytes received and not yet pulled. */
+  get inputBytes(): number {
+    return this.#frames.waiting;
+  }
+
+  /** Sequence number of the packet that `next` returned last. */
+  get lastSequence(): number {
+    return (this.#frames.sequence - 1) >>> 0;
+  }
+
+  /**
+   * // hot — The next packet for the layers above (number 5, 6 or ≥ 50), or undefined if none is complete or a host key question is open.
+   * The packet belongs to the caller.
+   * @throws ProtocolError if the peer breaks the protocol, DisconnectError if it says goodbye
+   */
+  next(): Packet | undefined {
+    while (this.#question === undefined && this.#identReader === undefined) {
+      const packet = this.#frames.next();
+      if (packet === undefined) return undefined;
+      if (this.mayRekey) this.#rekeyIfDue();
+      const number = packet.number;
+      if (number >= 50 && this.#exchange === undefined && phaseOf(number) !== undefined) return packet;
+      if (this.#control(packet, number)) return packet;
+    }
+    return undefined;
+  }
+
+  /** Everything but plain traffic outside a key exchange; true if the packet is for the layers above. */
+  #control(packet: Packet, number: number): boolean {
+    // Once the peer's KEXINIT has come, only what the exchange awaits may follow (and 1–4, but not in a strict first exchange).
+    if (this.#exchange !== undefined && this.#awaits !== KEXINIT.number) {
+      if (number === this.#awaits || (this.#awaits === GUESS && number >= 30 && number <= 49)) {
+        this.#resume(packet);
+        return false;
+      }
+      const tolerated = number === DISCONNECT.number || (number <= 4 && !(this.strict && this.exchanges === 0));
+      if (!tolerated) throw new ProtocolError(`message ${number} in the middle of a key exchange`);
+    }
+    switch (number) {
+      case DISCONNECT.number: {
+        const { reason, description } = decode(DISCONNECT, packet);
+        throw new DisconnectError(printable(description), reason);
+      }
+      case IGNORE.number:
+      case DEBUG.number:
+      case UNIMPLEMENTED.number:
+        return false;
+      case KEXINIT.number:
+        if (this.#exchange === undefined) this.rekey();
+        this.#resume(packet);
+        return false;
+      case EXT_INFO.number:
+        if (this.exchanges === 0) throw new ProtocolError('EXT_INFO before the first key exchange');
+        this.#readExtensions(packet);
+        return false;
+    }
+    const phase = phaseOf(number);
+    if (phase === undefined) {
+      this.send(encode(UNIMPLEMENTED, { sequence: this.lastSequence }));
+      return false;
+    }
+    if (phase === 'kex' || this.exchanges === 0) throw new ProtocolError(`message ${number} out of place`);
+    return true;
+  }
+
+  #readExtensions(packet: Packet): void {
+    const { count, extensions } = decode(EXT_INFO, packet);
+    if (count > MAX_EXTENSIONS) throw new ProtocolError(`EXT_INFO with ${count} extensions`);
+    const reader = new Reader(extensions);
+    for (let i = 0; i < count; i++) this.extensions.set(reader.name(), reader.string().slice());
+    reader.finish();
+    if (this.extensions.size > MAX_EXTENSIONS) throw new ProtocolError('too many extensions');
+  }
+
+  /** // hot — Takes ownership of `packet`. Numbers from 50 up (and 5 to 7) wait while keys are exchanged. */
+  send(packet: Packet): void {
+    const { number } = packet;
+    if (this.exchanging && (number >= 50 || (number >= 5 && number <= 7))) {
+      this.#held.push(packet);
+      return;
+    }
+    this.#seal(packet);
+    if (this.mayRekey) this.#rekeyIfDue();
+  }
+
+  #seal(packet: Packet): void {
+    if (this.#sentPackets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
+    const empty = this.#chunks.length === 0;
+    this.#sealer.seal(packet, this.#sendSequence, this.#output);
+    this.#sendSequence = (this.#sendSequence + 1) >>> 0;
+    this.#sentPackets++;
+    if (empty) this.#events.output();
+  }
+
+  /** Raw bytes, for the lines before the first packet. */
+  #push(bytes: Uint8Array): void {
+    const empty = this.#chunks.length === 0;
+    this.#output.push(bytes);
+    if (empty) this.#events.output();
+  }
+
+  /** What is to be sent, in order; the caller owns it. */
+  takeOutput(): Uint8Array[] {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.outputBytes = 0;
+    return chunks;
+  }
+
+  /** Tells the peer why it is over: DISCONNECT, or a line of text to one that has not identified itself. */
+  disconnect(reason: number, description: string): void {
+    if (this.peerIdent === '') this.#push(encodeUtf8(`${description}\r\n`));
+    else this.#seal(encode(DISCONNECT, { reason, description, language: new Uint8Array(0) }));
+  }
+
+  /** Starts a key (re-)exchange unless one is under way. */
+  rekey(): void {
+    if (this.#exchange !== undefined) return;
+    this.#exchange = this.#run();
+    this.#resume();
+  }
+
+  /** The client's user has judged the host key. */
+  answerHostKey(accepted: boolean): void {
+    if (this.#question === undefined) return;
+    this.#question = undefined;
+    this.#resume(accepted);
+  }
+
+  #rekeyIfDue(): void {
+    if (this.#exchange !== undefined) {
+      if (this.#frames.packets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
+      return;
+    }
+    const bytes = this.#options.rekeyBytes ?? REKEY_BYTES;
+    const packets = this.#options.rekeyPackets ?? REKEY_PACKETS;
+    if (
+      this.#sentBytes >= bytes ||
+      this.#frames.bytes >= bytes ||
+      this.#sentPackets >= packets ||
+      this.#frames.packets >= packets
+    ) {
+      this.rekey();
+    }
+  }
+
+  #resume(value?: Packet | boolean): void {
+    // The first `next` of a generator ignores its argument.
+    const step = this.#exchange!.next(value as Packet);
+    if (step.done) {
+      this.#exchange = undefined;
+      this.#awaits = KEXINIT.number;
+      this.exchanges++;
+      return;
+    }
+    if (typeof step.value === 'number') {
+      this.#awaits = step.value;
+    } else {
+      this.#question = step.value;
+      this.#events.hostKey(step.value);
+    }
+  }
+
+  /** One whole key exchange (RFC 4253 §7). */
+  *#run(): Kex<void> {
+    const first = this.sessionId === undefined;
+    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, first);
+    const ourInit = encode(KEXINIT, ours);
+    const ourPayload = ourInit.payload.slice();
+    this.exchanging = true;
+    this.#events.exchanging(true);
+    this.#seal(ourInit);
+
+    const theirInit = (yield KEXINIT.number) as Packet;
+    const theirPayload = theirInit.payload.slice();
+    const theirs = decode(KEXINIT, theirInit);
+    if (first) {
+      this.strict = theirs.kex.includes(this.role === 'client' ? STRICT_S : STRICT_C);
+      if (this.strict && this.lastSequence !== 0)
+        throw new ProtocolError('strict kex: KEXINIT was not the first packet');
+    }
+    const client = this.role === 'client' ? ours : theirs;
+    const server = this.role === 'client' ? theirs : ours;
+    this.negotiated = negotiate(this.provider, client, server);
+    if (guessedWrong(theirs, ours)) yield GUESS;
+
+    const context = {
+      provider: this.provider,
+      negotiated: this.negotiated,
+      transcript:
+        this.role === 'client'
+          ? { clientIdent: this.ident, serverIdent: this.peerIdent, clientInit: ourPayload, serverInit: theirPayload }
+          : { clientIdent: this.peerIdent, serverIdent: this.ident, clientInit: theirPayload, serverInit: ourPayload },
+      send: (packet: Packet) => this.#seal(packet),
+    };
+    const result: KexResult =
+      this.role === 'client'
+        ? yield* clientExchange(context)
+        : yield* serverExchange(context, this.#options.hostKeys ?? []);
+    this.sessionId ??= result.hash;
+
+    this.#seal(encode(NEWKEYS, {}));
+    this.#sealer = this.#newSealer(result);
+    if (this.strict) this.#sendSequence = 0;
+    this.#sentBytes = 0;
+    this.#sentPackets = 0;
+    this.exchanging = false;
+    if (first && this.role === 'server' && theirs.kex.includes(EXT_INFO_C)) this.#sendExtensions();
+    const held = this.#held;
+    this.#held = [];
+    for (const packet of held) this.#seal(packet);
+    this.#events.exchanging(false);
+
+    yield NEWKEYS.number;
+    this.#frames.opener = this.#newOpener(result);
+    if (this.strict) this.#frames.sequence = 0;
+    this.#frames.bytes = 0;
+    this.#frames.packets = 0;
+  }
+
+  /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, sent right after our first NEWKEYS. */
+  #sendExtensions(): void {
+    const names = this.provider.signatures.map(({ name }) => name).join(',');
+    const extensions = new Writer().string('server-sig-algs').string(names).finish();
+    this.#seal(encode(EXT_INFO, { count: 1, extensions }));
+  }
+
+  #newSealer(result: KexResult): Sealer {
+    const { cipher, key, iv, mac, macKey } = this.#keys(result, this.role === 'client');
+    return cipher.sealer(key, iv, this.provider.random, mac, macKey);
+  }
+
+  #newOpener(result: KexResult) {
+    const { cipher, key, iv, mac, macKey } = this.#keys(result, this.role === 'server');
+    return cipher.opener(key, iv, mac, macKey);
+  }
+
+  #keys({ algorithm, hash, secret }: KexResult, toServer: boolean) {
+    const direction: Direction = toServer ? this.negotiated!.clientToServer : this.negotiated!.serverToClient;
+    const cipher = byName(this.provider.ciphers, direction.cipher)!;
+    const mac = direction.mac === undefined ? undefined : byName(this.provider.macs, direction.mac)!;
+    const derive = (letter: 'A' | 'B' | 'C' | 'D' | 'E' | 'F', length: number) =>
+      deriveKey(algorithm, secret, hash, letter, this.sessionId!, length);
+    return {
+      cipher,
+      mac,
+      iv: derive(toServer ? 'A' : 'B', cipher.ivLength),
+      key: derive(toServer ? 'C' : 'D', cipher.keyLength),
+      macKey: mac && derive(toServer ? 'E' : 'F', mac.keyLength),
+    };
+  }
+}

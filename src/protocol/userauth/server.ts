@@ -1,0 +1,316 @@
+// User authentication, the server's side (RFC 4252; keyboard-interactive RFC 4256). It decides nothing: each request becomes one question, and nothing more is read until that is answered.
+import { byName, type CryptoProvider } from '../../crypto/provider.ts';
+import { Disconnect, ProtocolError, printable } from '../errors.ts';
+import {
+  SERVICE_ACCEPT,
+  SERVICE_REQUEST,
+  USERAUTH_BANNER,
+  USERAUTH_FAILURE,
+  USERAUTH_INFO_REQUEST,
+  USERAUTH_INFO_RESPONSE,
+  USERAUTH_PASSWD_CHANGEREQ,
+  USERAUTH_PK_OK,
+  USERAUTH_REQUEST,
+  USERAUTH_SUCCESS,
+} from '../messages.ts';
+import { decode, encode, type Fields } from '../wire/codec.ts';
+import type { Packet } from '../wire/packet.ts';
+import { Reader, Writer } from '../wire/reader.ts';
+
+/** OpenSSH's MaxAuthTries. */
+const MAX_TRIES = 6;
+/** Requests of any kind in one sign-in: a peer could ask for ever about keys that we would accept. Agents seldom hold more than a dozen. */
+const MAX_REQUESTS = 64;
+/** RFC 4252 sets no limit to a user name; registries and kernels stop far below. */
+const MAX_USER = 255;
+/** Prompts in one INFO_REQUEST and their answers. */
+const MAX_PROMPTS = 16;
+
+export interface Prompt {
+  readonly text: string;
+  /** Show what the user types. */
+  readonly echo: boolean;
+}
+
+/**
+ * What the server's owner is asked. `publickey-query` ("would this key do?") carries no proof and must have no effect;
+ * `publickey` comes only after the signature over this very session has been verified.
+ */
+export type AuthQuestion = { readonly user: string } & (
+  | { readonly method: 'none' }
+  | { readonly method: 'publickey-query' | 'publickey'; readonly algorithm: string; readonly key: Uint8Array }
+  | { readonly method: 'password'; readonly password: string; readonly newPassword?: string }
+  | { readonly method: 'keyboard-interactive'; readonly submethods: string; readonly responses?: readonly string[] }
+);
+
+export type AuthAnswer =
+  | { readonly result: 'reject' }
+  /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */
+  | { readonly result: 'accept'; readonly banner?: string }
+  /** This step succeeded, and one of `methods` must follow (RFC 4252 §5.1). */
+  | { readonly result: 'partial'; readonly methods: readonly string[] }
+  /** keyboard-interactive: ask the user this; its question comes again with `responses`. */
+  | {
+      readonly result: 'prompt';
+      readonly name?: string;
+      readonly instruction?: string;
+      readonly prompts: readonly Prompt[];
+    }
+  /** password: it has expired; ask for a new one. */
+  | { readonly result: 'change-password'; readonly prompt: string };
+
+export interface ServerAuthOptions {
+  readonly provider: CryptoProvider;
+  /** Methods that the client is told of, best first: publickey, password, keyboard-interactive. */
+  readonly methods: readonly string[];
+  /** Shown before the first answer. */
+  readonly banner?: string;
+  /** Failures before the connection is closed. */
+  readonly maxTries?: number;
+  /** Called with each question; answers it now or later, exactly once, and may throw ProtocolError. */
+  ask(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void;
+}
+
+export interface ServerAuthTransport {
+  readonly sessionId: Uint8Array | undefined;
+  send(packet: Packet): void;
+}
+
+type Request = Fields<typeof USERAUTH_REQUEST.layout>;
+
+export class ServerAuth {
+  /** The user name of the sign-in under way, or done. */
+  user: string | undefined;
+  /** Signed in. */
+  done = false;
+  /** A question is open; no further packet may be handed in. */
+  waiting = false;
+  /** Failures so far. */
+  failures = 0;
+
+  readonly #options: ServerAuthOptions;
+  readonly #transport: ServerAuthTransport;
+  #methods: readonly string[];
+  #service = false;
+  #requests = 0;
+  #bannerSent = false;
+  /** Between INFO_REQUEST and INFO_RESPONSE: the submethods asked for, and how many answers are due. */
+  #interactive: { submethods: string; prompts: number } | undefined;
+
+  constructor(options: ServerAuthOptions, transport: ServerAuthTransport) {
+    this.#options = options;
+    this.#transport = transport;
+    this.#methods = options.methods;
+  }
+
+  /** @throws ProtocolError */
+  receive(packet: Packet): void {
+    switch (packet.number) {
+      case SERVICE_REQUEST.number:
+        return this.#serviceRequest(decode(SERVICE_REQUEST, packet).service);
+      case USERAUTH_REQUEST.number:
+        // RFC 4252 §5.1: silently ignored once one has succeeded.
+        return this.done ? undefined : this.#request(decode(USERAUTH_REQUEST, packet));
+      case USERAUTH_INFO_RESPONSE.number:
+        return this.#infoResponse(packet);
+    }
+    throw new ProtocolError(`message ${packet.number} is not for a server to receive`);
+  }
+
+  #serviceRequest(service: string): void {
+    if (service !== 'ssh-userauth') {
+      throw new ProtocolError(`service "${printable(service)}" is not available`, Disconnect.SERVICE_NOT_AVAILABLE);
+    }
+    this.#service = true;
+    this.#transport.send(encode(SERVICE_ACCEPT, { service }));
+  }
+
+  #request(request: Request): void {
+    if (!this.#service) throw new ProtocolError('user authentication without asking for the service first');
+    if (request.service !== 'ssh-connection') {
+      throw new ProtocolError(
+        `service "${printable(request.service)}" is not available`,
+        Disconnect.SERVICE_NOT_AVAILABLE,
+      );
+    }
+    if (this.user === undefined) this.user = checkUser(request.user);
+    else if (request.user !== this.user) throw new ProtocolError('the user name changed in the middle of the sign-in');
+    if (++this.#requests > MAX_REQUESTS) throw tooMany();
+    this.#interactive = undefined;
+    if (this.#options.banner !== undefined && !this.#bannerSent) this.#banner(this.#options.banner);
+    this.#bannerSent = true;
+    const reader = new Reader(request.data);
+    if (request.method !== 'none' && !this.#methods.includes(request.method)) return this.#fail();
+    switch (request.method) {
+      case 'none':
+        return this.#none(reader);
+      case 'publickey':
+        return this.#publicKey(request, reader);
+      case 'password':
+        return this.#password(reader);
+      case 'keyboard-interactive':
+        return this.#keyboardInteractive(reader);
+    }
+    this.#fail();
+  }
+
+  #none(reader: Reader): void {
+    reader.finish();
+    this.#ask({ user: this.user!, method: 'none' }, answer => {
+      if (answer.result === 'accept') this.#succeed(answer);
+      // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
+      else if (this.#requests === 1) this.#sendFailure(false);
+      else this.#fail();
+    });
+  }
+
+  #publicKey(request: Request, reader: Reader): void {
+    const signed = reader.boolean();
+    const algorithm = reader.name();
+    const key = reader.string().slice();
+    const signature = signed ? reader.string() : undefined;
+    reader.finish();
+    const verifier = byName(this.#options.provider.signatures, algorithm);
+    if (verifier === undefined || !isOfType(key, verifier.keyType)) return this.#fail();
+    const user = this.user!;
+    if (signature === undefined) {
+      this.#ask({ user, method: 'publickey-query', algorithm, key }, answer => {
+        if (answer.result === 'reject') this.#fail();
+        else this.#transport.send(encode(USERAUTH_PK_OK, { algorithm, key }));
+      });
+      return;
+    }
+    const data = signedData(this.#transport.sessionId!, request, algorithm, key);
+    if (!verifier.verify(key, data, signature)) return this.#fail();
+    this.#ask({ user, method: 'publickey', algorithm, key }, answer => this.#conclude(answer));
+  }
+
+  #password(reader: Reader): void {
+    const change = reader.boolean();
+    const password = reader.text();
+    const newPassword = change ? reader.text() : undefined;
+    reader.finish();
+    this.#ask({ user: this.user!, method: 'password', password, newPassword }, answer => {
+      if (answer.result !== 'change-password') return this.#conclude(answer);
+      this.#transport.send(encode(USERAUTH_PASSWD_CHANGEREQ, { prompt: answer.prompt, language: new Uint8Array(0) }));
+    });
+  }
+
+  #keyboardInteractive(reader: Reader): void {
+    reader.string(); // language tag, deprecated
+    const submethods = reader.text();
+    reader.finish();
+    this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods }, answer =>
+      this.#concludeInteractive(answer, submethods),
+    );
+  }
+
+  #infoResponse(packet: Packet): void {
+    const { count, responses } = decode(USERAUTH_INFO_RESPONSE, packet);
+    const expected = this.#interactive;
+    this.#interactive = undefined;
+    if (this.done) return;
+    if (expected === undefined) throw new ProtocolError('INFO_RESPONSE to a question that was not asked');
+    if (count !== expected.prompts) return this.#fail();
+    if (++this.#requests > MAX_REQUESTS) throw tooMany();
+    const reader = new Reader(responses);
+    const texts = Array.from({ length: count }, () => reader.text());
+    reader.finish();
+    const { submethods } = expected;
+    this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods, responses: texts }, answer =>
+      this.#concludeInteractive(answer, submethods),
+    );
+  }
+
+  #concludeInteractive(answer: AuthAnswer, submethods: string): void {
+    if (answer.result !== 'prompt') return this.#conclude(answer);
+    const prompts = new Writer();
+    for (const { text, echo } of answer.prompts.slice(0, MAX_PROMPTS)) prompts.string(text).boolean(echo);
+    const count = Math.min(answer.prompts.length, MAX_PROMPTS);
+    this.#interactive = { submethods, prompts: count };
+    this.#transport.send(
+      encode(USERAUTH_INFO_REQUEST, {
+        name: answer.name ?? '',
+        instruction: answer.instruction ?? '',
+        language: new Uint8Array(0),
+        count,
+        prompts: prompts.finish(),
+      }),
+    );
+  }
+
+  #ask(question: AuthQuestion, conclude: (answer: AuthAnswer) => void): void {
+    this.waiting = true;
+    let open = true;
+    this.#options.ask(question, answer => {
+      if (!open) return;
+      open = false;
+      this.waiting = false;
+      conclude(answer);
+    });
+  }
+
+  #conclude(answer: AuthAnswer): void {
+    if (answer.result === 'accept') return this.#succeed(answer);
+    if (answer.result !== 'partial') return this.#fail();
+    this.#methods = answer.methods;
+    this.#sendFailure(true);
+  }
+
+  #succeed(answer: { readonly banner?: string }): void {
+    if (answer.banner !== undefined) this.#banner(answer.banner);
+    this.done = true;
+    this.#transport.send(encode(USERAUTH_SUCCESS, {}));
+  }
+
+  #fail(): void {
+    this.failures++;
+    if (this.failures >= (this.#options.maxTries ?? MAX_TRIES)) throw tooMany();
+    this.#sendFailure(false);
+  }
+
+  #sendFailure(partialSuccess: boolean): void {
+    this.#transport.send(encode(USERAUTH_FAILURE, { methods: [...this.#methods], partialSuccess }));
+  }
+
+  #banner(message: string): void {
+    const text = message.replace(/\r?\n/g, '\r\n');
+    this.#transport.send(encode(USERAUTH_BANNER, { message: text, language: new Uint8Array(0) }));
+  }
+}
+
+/** What a public key signature covers (RFC 4252 §7). */
+export function signedData(
+  sessionId: Uint8Array,
+  request: { user: string; service: string },
+  algorithm: string,
+  key: Uint8Array,
+): Uint8Array {
+  return new Writer(512)
+    .string(sessionId)
+    .byte(USERAUTH_REQUEST.number)
+    .string(request.user)
+    .string(request.service)
+    .string('publickey')
+    .boolean(true)
+    .string(algorithm)
+    .string(key)
+    .finish();
+}
+
+/** Whether a public key blob says that it is of `type`. */
+function isOfType(blob: Uint8Array, type: string): boolean {
+  return new Reader(blob).name() === type;
+}
+
+/** User names end up in logs, prompts and files, so nothing in one may be invisible. */
+function checkUser(user: string): string {
+  if (user.length > MAX_USER || printable(user, MAX_USER) !== user) {
+    throw new ProtocolError('the user name is too long or has control characters', Disconnect.ILLEGAL_USER_NAME);
+  }
+  return user;
+}
+
+function tooMany(): ProtocolError {
+  return new ProtocolError('too many authentication failures');
+}

@@ -1,0 +1,89 @@
+// Declared message layouts: one description yields the encoder, the decoder and the TypeScript type (RFC 4251 §5).
+import { Packet } from './packet.ts';
+import { Reader, Writer } from './reader.ts';
+
+interface FieldTypes {
+  byte: number;
+  boolean: boolean;
+  uint32: number;
+  /** 16 bytes without a length (the cookie of KEXINIT). */
+  cookie: Uint8Array;
+  string: Uint8Array;
+  text: string;
+  name: string;
+  nameList: string[];
+  /** All that follows, for payloads that depend on an earlier field. */
+  rest: Uint8Array;
+}
+export type FieldType = keyof FieldTypes;
+export type Layout = { readonly [field: string]: FieldType };
+/** The value that a layout describes. */
+export type Fields<L extends Layout> = { -readonly [K in keyof L]: FieldTypes[L[K]] };
+
+/** When a message may come: see `allowed` in messages.ts. */
+export type Phase = 'transport' | 'kex' | 'service' | 'userauth' | 'connection';
+
+/** One message of the protocol. */
+export interface Message<L extends Layout = Layout> {
+  readonly name: string;
+  readonly number: number;
+  readonly phase: Phase;
+  readonly layout: L;
+}
+
+const COOKIE = 16;
+
+function readField(reader: Reader, type: FieldType): FieldTypes[FieldType] {
+  return type === 'cookie' ? reader.raw(COOKIE) : reader[type]();
+}
+
+function writeField(writer: Writer, type: FieldType, value: unknown): void {
+  switch (type) {
+    case 'byte':
+      writer.byte(value as number);
+      break;
+    case 'boolean':
+      writer.boolean(value as boolean);
+      break;
+    case 'uint32':
+      writer.uint32(value as number);
+      break;
+    case 'string':
+    case 'text':
+    case 'name':
+      writer.string(value as Uint8Array | string);
+      break;
+    case 'nameList':
+      writer.nameList(value as string[]);
+      break;
+    case 'cookie':
+    case 'rest':
+      writer.raw(value as Uint8Array);
+      break;
+  }
+}
+
+/** The fields laid out one after the other. */
+export function pack<L extends Layout>(layout: L, fields: Fields<L>, writer = new Writer(64)): Uint8Array {
+  for (const field in layout) writeField(writer, layout[field], fields[field]);
+  return writer.finish();
+}
+
+/** The fields of `bytes`; byte arrays are views. @throws ProtocolError if the bytes do not fit the layout exactly */
+export function unpack<L extends Layout>(layout: L, bytes: Uint8Array, from = 0, end = bytes.length): Fields<L> {
+  const reader = new Reader(bytes, from, end);
+  const fields: Record<string, unknown> = {};
+  for (const field in layout) fields[field] = readField(reader, layout[field]);
+  reader.finish();
+  return fields as Fields<L>;
+}
+
+/** The message as a packet, ready for `Transport.send`. */
+export function encode<L extends Layout>(message: Message<L>, fields: Fields<L>): Packet {
+  return Packet.from(pack(message.layout, fields, new Writer(64).byte(message.number)));
+}
+
+/** The fields of a packet whose number is already known to be the message's. Byte arrays are views. @throws ProtocolError if the packet does not fit the layout exactly */
+export function decode<L extends Layout>(message: Message<L>, packet: Packet): Fields<L> {
+  return unpack(message.layout, packet.bytes, packet.start + 1, packet.end);
+}

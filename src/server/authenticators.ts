@@ -1,0 +1,69 @@
+// Sign-in methods as values: a Server is given a list of them, and what is not in the list does not exist (RFC 4252, RFC 4256).
+import type { Eventually } from '../protocol/channels/answers.ts';
+import type { AuthAnswer, AuthQuestion, Prompt } from '../protocol/userauth/server.ts';
+import type { Client } from './server.ts';
+
+/** One sign-in method. `answer` hears only questions of its own method. */
+export interface Authenticator {
+  /** Its name on the wire: none, publickey, password, keyboard-interactive. */
+  readonly method: string;
+  answer(question: AuthQuestion, client: Client): Eventually<AuthAnswer>;
+}
+
+const verdict = (accepted: boolean | AuthAnswer): AuthAnswer =>
+  typeof accepted === 'boolean' ? { result: accepted ? 'accept' : 'reject' } : accepted;
+
+/** A public key that somebody wants to sign in with. */
+export interface OfferedKey {
+  readonly user: string;
+  readonly algorithm: string;
+  /** Public key blob (RFC 4253 §6.6). */
+  readonly key: Uint8Array;
+}
+
+/**
+ * Sign-in by public key. Two different questions, on purpose:
+ * `acceptable` is asked for keys that anyone may name without owning them, so it must have no effect at all;
+ * `proven` only after the signature was verified, and it alone may store, name or grant anything.
+ */
+export function publicKeys(checks: {
+  acceptable(offer: OfferedKey, client: Client): Eventually<boolean>;
+  proven(offer: OfferedKey, client: Client): Eventually<boolean | AuthAnswer>;
+}): Authenticator {
+  return {
+    method: 'publickey',
+    async answer(question, client) {
+      if (question.method === 'publickey-query') return verdict(await checks.acceptable(question, client));
+      if (question.method === 'publickey') return verdict(await checks.proven(question, client));
+      return { result: 'reject' };
+    },
+  };
+}
+
+/** Sign-in by password. */
+export function passwords(
+  check: (user: string, password: string, client: Client, newPassword?: string) => Eventually<boolean | AuthAnswer>,
+): Authenticator {
+  return {
+    method: 'password',
+    async answer(question, client) {
+      if (question.method !== 'password') return { result: 'reject' };
+      return verdict(await check(question.user, question.password, client, question.newPassword));
+    },
+  };
+}
+
+/** Sign-in by questions and answers: `prompts` are asked once, `check` gets the answers and decides, or prompts again. */
+export function keyboardInteractive(
+  prompts: readonly Prompt[],
+  check: (user: string, responses: readonly string[], client: Client) => Eventually<boolean | AuthAnswer>,
+): Authenticator {
+  return {
+    method: 'keyboard-interactive',
+    async answer(question, client) {
+      if (question.method !== 'keyboard-interactive') return { result: 'reject' };
+      if (question.responses === undefined) return { result: 'prompt', prompts };
+      return verdict(await check(question.user, question.responses, client));
+    },
+  };
+}

@@ -1,0 +1,137 @@
+// All the I/O there is: moves bytes between a Connection and a socket, one write per tick, and keeps its clock.
+import type { Connection } from '../protocol/connection.ts';
+import { Disconnect } from '../protocol/errors.ts';
+import type { Socket } from './runtime/net.ts';
+
+/** Bytes that may wait in the socket before the connection counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
+const SOCKET_MARK = 1024 * 1024;
+/** Seconds that a peer gets to read our last words. */
+const LINGER = 5;
+
+/** Times in seconds; 0 switches one off. */
+export interface Times {
+  /** From connecting to being signed in (OpenSSH's LoginGraceTime). */
+  readonly loginGrace: number;
+  /** Silence after which the peer is asked whether it lives. */
+  readonly keepaliveInterval: number;
+  /** Unanswered questions after which it counts as dead. */
+  readonly keepaliveCount: number;
+  /** Age of the keys at which new ones are exchanged (RFC 4253 §9). */
+  readonly rekeyAfter: number;
+}
+
+export const TIMES: Times = { loginGrace: 120, keepaliveInterval: 15, keepaliveCount: 3, rekeyAfter: 3600 };
+
+export class Driver {
+  readonly socket: Socket;
+  readonly #times: Times;
+  #connection!: Connection;
+  #scheduled = false;
+  #reading = true;
+  /** Something came since the last tick. */
+  #heard = false;
+  /** Seconds: since the start, of silence, since the last exchange of keys, since the end. */
+  #age = 0;
+  #quiet = 0;
+  #keyAge = 0;
+  #exchanges = 0;
+  #over = 0;
+  #unanswered = 0;
+  #destroyed = false;
+  readonly #flush = () => this.flush();
+
+  constructor(socket: Socket, times: Times = TIMES) {
+    this.socket = socket;
+    this.#times = times;
+  }
+
+  /** Connects the two; from now on the socket's life is the connection's. */
+  start(connection: Connection): void {
+    this.#connection = connection;
+    this.socket.start({
+      // hot
+      data: chunk => {
+        this.#heard = true;
+        connection.receive(chunk);
+        if (connection.paused) this.#read(false);
+      },
+      end: () => connection.receiveEnd(),
+      drain: this.#flush,
+      close: error => {
+        this.#destroyed = true;
+        connection.receiveEnd(error);
+      },
+    });
+    connection.start();
+  }
+
+  /** The connection has output: it leaves at the end of this tick, together with what else comes up. */
+  wake(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#flush);
+  }
+
+  /** // hot — Writes what there is, in one go, and tells the connection how the socket does. */
+  flush(): void {
+    this.#scheduled = false;
+    const connection = this.#connection;
+    const chunks = connection.takeOutput();
+    if (chunks.length > 0) this.socket.write(chunks);
+    if (connection.closed) {
+      this.socket.end();
+      // What is still on its way to us is read and dropped: closing on unread data would reset the connection and lose our last words.
+      this.#read(true);
+      return;
+    }
+    connection.setSocketFull(this.socket.pending > SOCKET_MARK);
+    this.#read(!connection.paused);
+  }
+
+  #read(on: boolean): void {
+    if (on === this.#reading) return;
+    this.#reading = on;
+    if (on) this.socket.resume();
+    else this.socket.pause();
+  }
+
+  /** One second has passed. True when there is nothing left to do. */
+  tick(): boolean {
+    if (this.#destroyed) return true;
+    const connection = this.#connection;
+    if (connection.closed) {
+      if (++this.#over >= LINGER) this.socket.destroy();
+      return this.#destroyed;
+    }
+    const { loginGrace, keepaliveInterval, keepaliveCount, rekeyAfter } = this.#times;
+    this.#age++;
+    if (connection.stage !== 'connection') {
+      if (loginGrace > 0 && this.#age >= loginGrace) {
+        connection.disconnect(Disconnect.BY_APPLICATION, `not signed in within ${loginGrace} seconds`);
+      }
+      return false;
+    }
+    if (connection.transport.exchanges !== this.#exchanges) {
+      this.#exchanges = connection.transport.exchanges;
+      this.#keyAge = 0;
+    } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter) {
+      this.#keyAge = 0;
+      connection.rekey();
+    }
+    if (this.#heard) {
+      this.#heard = false;
+      this.#quiet = 0;
+      this.#unanswered = 0;
+    } else if (keepaliveInterval > 0 && ++this.#quiet >= keepaliveInterval) {
+      this.#quiet = 0;
+      if (++this.#unanswered > keepaliveCount) {
+        connection.disconnect(Disconnect.CONNECTION_LOST, `silent for ${keepaliveInterval * this.#unanswered} seconds`);
+        // It has not answered for that long: it will not read this either.
+        this.socket.destroy();
+      } else {
+        void connection.mux.request('keepalive@openssh.com', new Uint8Array(0));
+      }
+    }
+    return false;
+  }
+}

@@ -1,0 +1,16 @@
+// The server half: what `cordboard/server` exports.
+export { type Authenticator, keyboardInteractive, type OfferedKey, passwords, publicKeys } from './authenticators.ts';
+export { Driver, TIMES, type Times } from './drive.ts';
+export { connect, type Listener, listen, type Socket, type SocketEvents, wrap } from './runtime/net.ts';
+export {
+  type ChannelOpenHandler,
+  type Client,
+  describe,
+  type GlobalRequestHandler,
+  type Logger,
+  Server,
+  type ServerOptions,
+} from './server.ts';
+export { type Session, type SessionHandlers, sessions, type Terminal } from './session.ts';
+export { ChannelStream } from './streams.ts';
+export { directTcpip, SocketJoin } from './tcp.ts';

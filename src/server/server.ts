@@ -1,0 +1,222 @@
+// An SSH server: listens, drives connections, and hands channels and requests to two maps. What is in no map is refused.
+import type { CryptoProvider, PrivateKey } from '../crypto/provider.ts';
+import type { Eventually } from '../protocol/channels/answers.ts';
+import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channels/mux.ts';
+import { Connection } from '../protocol/connection.ts';
+import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
+import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
+import type { Authenticator } from './authenticators.ts';
+import { Driver, TIMES, type Times } from './drive.ts';
+import { type Listener, listen, type Socket } from './runtime/net.ts';
+
+/** Connections that are not signed in yet, at once (OpenSSH's MaxStartups ends at 100). */
+const MAX_UNAUTHENTICATED = 100;
+/** Connections at once; some 30 KiB each when idle. */
+const MAX_CONNECTIONS = 10_000;
+
+/** Where messages for the operator go. Fields are for machines; `message` never contains secrets. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** One connection, as handlers see it. */
+export interface Client {
+  /** Counts up from 1 within one server. */
+  readonly id: number;
+  readonly connection: Connection;
+  /** The peer's IP address and port. */
+  readonly address: string;
+  readonly port: number;
+  /** The user name it signs, or has signed, in with. */
+  readonly user: string;
+}
+
+export type ChannelOpenHandler = (open: ChannelOpen, client: Client) => void;
+export type GlobalRequestHandler = (request: GlobalRequest, client: Client) => Eventually<GlobalReply>;
+
+export interface ServerOptions {
+  readonly hostKeys: readonly PrivateKey[];
+  readonly provider: CryptoProvider;
+  /** Sign-in methods, best first; none of them, and nobody gets in. */
+  readonly authenticators: readonly Authenticator[];
+  /** Channel type → handler. */
+  readonly channels?: Readonly<Record<string, ChannelOpenHandler>>;
+  /** Global request type → handler. */
+  readonly requests?: Readonly<Record<string, GlobalRequestHandler>>;
+  /** Text that clients show before sign-in. */
+  readonly banner?: string;
+  readonly maxTries?: number;
+  readonly maxUnauthenticated?: number;
+  readonly maxConnections?: number;
+  /** Channels of one connection at once. */
+  readonly maxChannels?: number;
+  readonly times?: Partial<Times>;
+  readonly rekeyBytes?: number;
+  readonly log?: Logger;
+  /** A client has signed in. */
+  signedIn?(client: Client): void;
+  /** A client that had signed in is gone. */
+  gone?(client: Client): void;
+}
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #times: Times;
+  readonly #drivers = new Map<Client, Driver>();
+  readonly #listeners: Listener[] = [];
+  #unauthenticated = 0;
+  #lastId = 0;
+  #ticker: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  /** @throws UsageError without a host key that the provider can sign with */
+  constructor(options: ServerOptions) {
+    const { provider, hostKeys } = options;
+    if (!hostKeys.some(key => provider.signatures.some(({ keyType }) => keyType === key.type))) {
+      throw new UsageError('a server needs a host key of a type that its provider knows');
+    }
+    this.#options = options;
+    this.#times = { ...TIMES, ...options.times };
+  }
+
+  /** The clients that are connected, signed in or not. */
+  get clients(): Client[] {
+    return [...this.#drivers.keys()];
+  }
+
+  /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error */
+  async listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
+    const listener = await listen(host, port, socket => this.serve(socket));
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  /** Serves one client on a socket that is already connected. */
+  serve(socket: Socket): void {
+    const options = this.#options;
+    const refusal = this.#closing
+      ? 'The server is shutting down.'
+      : this.#unauthenticated >= (options.maxUnauthenticated ?? MAX_UNAUTHENTICATED) ||
+          this.#drivers.size >= (options.maxConnections ?? MAX_CONNECTIONS)
+        ? 'Too many connections; try again later.'
+        : undefined;
+    if (refusal !== undefined) {
+      options.log?.warn({ address: socket.address }, 'connection refused: too many');
+      socket.start({ data() {}, end() {}, drain() {}, close() {} });
+      // A line before the identification is shown by clients that could not connect.
+      socket.write([new TextEncoder().encode(`${refusal}\r\n`)]);
+      socket.end();
+      setTimeout(() => socket.destroy(), 1000).unref();
+      return;
+    }
+
+    const driver = new Driver(socket, this.#times);
+    this.#unauthenticated++;
+    let signedIn = false;
+    const connection = new Connection(
+      {
+        role: 'server',
+        provider: options.provider,
+        hostKeys: options.hostKeys,
+        methods: options.authenticators.map(({ method }) => method).filter(method => method !== 'none'),
+        banner: options.banner,
+        maxTries: options.maxTries,
+        maxChannels: options.maxChannels,
+        rekeyBytes: options.rekeyBytes,
+      },
+      {
+        output: () => driver.wake(),
+        auth: (question, answer) => this.#authenticate(question, answer, client),
+        ready: () => {
+          signedIn = true;
+          this.#unauthenticated--;
+          options.log?.info(describe(client), 'signed in');
+          options.signedIn?.(client);
+        },
+        channelOpen: open => {
+          const handler = own(options.channels, open.type);
+          if (handler === undefined) {
+            open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
+          } else handler(open, client);
+        },
+        globalRequest: request => own(options.requests, request.type)?.(request, client) ?? false,
+        closed: error => {
+          if (!signedIn) this.#unauthenticated--;
+          this.#logEnd(client, error, signedIn);
+          try {
+            if (signedIn) options.gone?.(client);
+          } finally {
+            driver.wake();
+          }
+        },
+      },
+    );
+    const client: Client = {
+      id: ++this.#lastId,
+      connection,
+      address: socket.address,
+      port: socket.port,
+      get user() {
+        return connection.user ?? '';
+      },
+    };
+    this.#drivers.set(client, driver);
+    options.log?.debug(describe(client), 'connected');
+    this.#ticker ??= setInterval(() => this.#tick(), 1000);
+    driver.start(connection);
+  }
+
+  #authenticate(question: AuthQuestion, answer: (answer: AuthAnswer) => void, client: Client): void {
+    const method = question.method === 'publickey-query' ? 'publickey' : question.method;
+    const authenticator = this.#options.authenticators.find(candidate => candidate.method === method);
+    if (authenticator === undefined) return answer({ result: 'reject' });
+    const failed = (error: unknown) => {
+      this.#options.log?.error({ ...describe(client), error: String(error) }, 'an authenticator failed');
+      answer({ result: 'reject' });
+    };
+    Promise.resolve(authenticator.answer(question, client)).then(given => {
+      if (question.method !== 'publickey-query') {
+        this.#options.log?.debug({ ...describe(client), method, result: given.result }, 'sign-in step');
+      }
+      answer(given);
+    }, failed);
+  }
+
+  #logEnd(client: Client, error: Error, signedIn: boolean): void {
+    const { log } = this.#options;
+    const fields = { ...describe(client), signedIn, reason: error.message };
+    if (error instanceof ProtocolError) log?.warn(fields, 'disconnected: protocol error');
+    else if (error instanceof DisconnectError) log?.info(fields, 'disconnected');
+    else log?.error({ ...fields, stack: error.stack }, 'disconnected: fault in this program');
+  }
+
+  #tick(): void {
+    for (const [client, driver] of this.#drivers) {
+      if (driver.tick()) this.#drivers.delete(client);
+    }
+    if (this.#drivers.size === 0) {
+      clearInterval(this.#ticker);
+      this.#ticker = undefined;
+    }
+  }
+
+  /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed (within some seconds). */
+  async close(reason = 'the server is shutting down'): Promise<void> {
+    this.#closing = true;
+    const closed = this.#listeners.splice(0).map(listener => listener.close());
+    for (const { connection } of this.#drivers.keys()) connection.disconnect(Disconnect.BY_APPLICATION, reason);
+    await Promise.all(closed);
+  }
+}
+
+/** What logs say of a client. */
+export function describe(client: Client): object {
+  return { client: client.id, address: client.address, port: client.port, user: client.user };
+}
+
+function own<T>(map: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return map !== undefined && Object.hasOwn(map, name) ? map[name] : undefined;
+}

@@ -1,0 +1,156 @@
+// Session channels (RFC 4254 §6): a handler for `session` that collects pty and environment and then calls what the client asked for.
+
+import { type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
+import type { ChannelOpen } from '../protocol/channels/mux.ts';
+import {
+  ENV,
+  EXEC,
+  EXIT_STATUS,
+  PTY_REQ,
+  SIGNAL,
+  SUBSYSTEM,
+  WINDOW_CHANGE,
+} from '../protocol/channels/session-requests.ts';
+import { OpenFailure } from '../protocol/errors.ts';
+import { pack, unpack } from '../protocol/wire/codec.ts';
+import type { ChannelOpenHandler, Client } from './server.ts';
+import { ChannelStream } from './streams.ts';
+
+/** Environment variables that one session may set, and their size in bytes; sshd's default accepts two names. */
+const MAX_ENV = 64;
+const MAX_ENV_BYTES = 32 * 1024;
+/** Sessions of one connection at once (OpenSSH's MaxSessions). */
+const MAX_SESSIONS = 10;
+
+export interface Terminal {
+  term: string;
+  /** Characters. */
+  columns: number;
+  rows: number;
+  /** Encoded terminal modes (RFC 4254 §8). */
+  modes: Uint8Array;
+}
+
+/** One session, from the moment the client says what it wants. */
+export interface Session {
+  readonly client: Client;
+  /** What the client writes (`for await`), and what it reads (`write`). */
+  readonly stream: ChannelStream;
+  /** Undefined without a pty; `columns` and `rows` follow the client's window. */
+  readonly terminal: Terminal | undefined;
+  readonly env: ReadonlyMap<string, string>;
+  /** Hears of a new window size. */
+  onresize: (() => void) | undefined;
+  /** Hears of signals, named without "SIG". */
+  onsignal: ((signal: string) => void) | undefined;
+  /** Writes text; line ends become CR LF if there is a terminal. */
+  write(text: string): Promise<void>;
+  error(text: string): Promise<void>;
+  /** Reports the exit status and closes. Without a status stock clients exit with 255. */
+  exit(status: number): Promise<void>;
+}
+
+export interface SessionHandlers {
+  /** `ssh host command` */
+  exec?(command: string, session: Session): void | Promise<void>;
+  /** `ssh host` */
+  shell?(session: Session): void | Promise<void>;
+  /** `ssh -s host name` */
+  subsystem?: Readonly<Record<string, (session: Session) => void | Promise<void>>>;
+  /** Grants terminals; default true. */
+  pty?: boolean;
+}
+
+const lenient = new TextDecoder();
+
+/** A channel handler for the type `session`. A handler that throws ends its session with status 1. */
+export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
+  const open = new WeakMap<Client, number>();
+  return (request, client) => {
+    const count = (open.get(client) ?? 0) + 1;
+    if (count > MAX_SESSIONS) return request.reject(OpenFailure.RESOURCE_SHORTAGE, 'too many sessions');
+    open.set(client, count);
+    serve(request, client, handlers).onclose = () => open.set(client, open.get(client)! - 1);
+  };
+}
+
+function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): ChannelStream {
+  const stream = new ChannelStream();
+  const env = new Map<string, string>();
+  let envBytes = 0;
+  let started = false;
+  const say = (text: string, type: number) =>
+    stream.write(session.terminal ? text.replace(/\r?\n/g, '\r\n') : text, type);
+  const session: Session & { terminal: Terminal | undefined } = {
+    client,
+    stream,
+    terminal: undefined,
+    env,
+    onresize: undefined,
+    onsignal: undefined,
+    write: text => say(text, 0),
+    error: text => say(text, STDERR),
+    async exit(status) {
+      await stream.end();
+      stream.channel.notify('exit-status', pack(EXIT_STATUS, { status }));
+      await stream.close();
+    },
+  };
+  const run = (body: () => void | Promise<void>): boolean => {
+    if (started) return false;
+    started = true;
+    // After the reply has gone out, and whatever happens, the client gets an exit status.
+    queueMicrotask(async () => {
+      try {
+        await body();
+      } catch {
+        await session.error('internal error\n');
+        await session.exit(1);
+      }
+    });
+    return true;
+  };
+  stream.onrequest = ({ type, data }: ChannelRequest) => {
+    switch (type) {
+      case 'pty-req': {
+        if (handlers.pty === false || started || session.terminal) return false;
+        const { term, columns, rows, modes } = unpack(PTY_REQ, data);
+        session.terminal = { term, columns, rows, modes };
+        return true;
+      }
+      case 'env': {
+        const { name, value } = unpack(ENV, data);
+        envBytes += name.length + value.length;
+        if (started || env.size >= MAX_ENV || envBytes > MAX_ENV_BYTES) return false;
+        env.set(lenient.decode(name), lenient.decode(value));
+        return true;
+      }
+      case 'shell':
+        return handlers.shell !== undefined && run(() => handlers.shell!(session));
+      case 'exec': {
+        const command = lenient.decode(unpack(EXEC, data).command);
+        return handlers.exec !== undefined && run(() => handlers.exec!(command, session));
+      }
+      case 'subsystem': {
+        const { name } = unpack(SUBSYSTEM, data);
+        const { subsystem } = handlers;
+        if (subsystem === undefined || !Object.hasOwn(subsystem, name)) return false;
+        return run(() => subsystem[name](session));
+      }
+      case 'window-change': {
+        if (!session.terminal) return false;
+        const { columns, rows } = unpack(WINDOW_CHANGE, data);
+        session.terminal.columns = columns;
+        session.terminal.rows = rows;
+        session.onresize?.();
+        return true;
+      }
+      case 'signal':
+        session.onsignal?.(unpack(SIGNAL, data).signal);
+        return session.onsignal !== undefined;
+    }
+    return false;
+  };
+  stream.channel = open.accept(stream.handler);
+  return stream;
+}

@@ -1,0 +1,104 @@
+// A channel joined to a TCP socket, with backpressure both ways and half-close (EOF ≠ CLOSE).
+import type { Channel, ChannelHandler } from '../protocol/channels/channel.ts';
+import { DIRECT_TCPIP, type DirectTcpip } from '../protocol/channels/forwarding.ts';
+import { OpenFailure } from '../protocol/errors.ts';
+import { unpack } from '../protocol/wire/codec.ts';
+import { connect, type Socket } from './runtime/net.ts';
+import type { ChannelOpenHandler, Client } from './server.ts';
+
+/** Bytes that may wait in a socket before its channel gives no more credit. */
+const SOCKET_MARK = 1024 * 1024;
+
+/** One half of the join: the handler for a channel that is yet to be opened. Call `join` once it is. */
+export class SocketJoin {
+  readonly handler: ChannelHandler;
+  readonly #socket: Socket;
+  #channel: Channel | undefined;
+  /** Bytes from the socket that the channel would not take yet. */
+  #left: Uint8Array = new Uint8Array(0);
+  #socketEnded = false;
+  /** Bytes given to the socket that still want credit. */
+  #uncredited = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.handler = {
+      data: (bytes, type) => {
+        if (type !== 0) return this.#channel?.consumed(bytes.length);
+        socket.write([bytes.slice()]);
+        this.#uncredited += bytes.length;
+        this.#credit();
+      },
+      eof: () => socket.end(),
+      writable: () => this.#push(),
+      closed: () => {
+        socket.end();
+        socket.resume();
+        if (socket.pending === 0) socket.destroy();
+      },
+    };
+  }
+
+  join(channel: Channel): void {
+    this.#channel = channel;
+    this.#socket.start({
+      data: chunk => {
+        this.#left = this.#left.length === 0 ? chunk : join(this.#left, chunk);
+        this.#push();
+      },
+      end: () => {
+        this.#socketEnded = true;
+        this.#push();
+      },
+      drain: () => {
+        this.#credit();
+        if (channel.closeSent) this.#socket.destroy();
+      },
+      close: () => channel.close(),
+    });
+  }
+
+  #credit(): void {
+    if (this.#uncredited === 0 || this.#socket.pending > SOCKET_MARK) return;
+    this.#channel?.consumed(this.#uncredited);
+    this.#uncredited = 0;
+  }
+
+  #push(): void {
+    const channel = this.#channel;
+    if (channel === undefined || channel.closeSent || channel.eofSent) return;
+    if (this.#left.length > 0) this.#left = this.#left.subarray(channel.write(this.#left));
+    if (this.#left.length > 0) return this.#socket.pause();
+    this.#socket.resume();
+    if (this.#socketEnded) channel.eof();
+    // Both directions have ended: so does the channel.
+    if (channel.eofSent && channel.eofReceived) channel.close();
+  }
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const all = new Uint8Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all;
+}
+
+/** A handler for `direct-tcpip` that connects where the client wishes, as far as `allowed` says so. */
+export function directTcpip(
+  allowed: (target: DirectTcpip, client: Client) => boolean | Promise<boolean>,
+): ChannelOpenHandler {
+  return async (open, client) => {
+    try {
+      const target = unpack(DIRECT_TCPIP, open.data);
+      if (!(await allowed(target, client))) {
+        return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not allowed');
+      }
+      const socket = await connect(target.host, target.port);
+      if (open.gone) return socket.destroy();
+      const half = new SocketJoin(socket);
+      half.join(open.accept(half.handler));
+    } catch (error) {
+      open.reject(OpenFailure.CONNECT_FAILED, error instanceof Error ? error.message : 'connection failed');
+    }
+  };
+}
