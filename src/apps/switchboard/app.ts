@@ -1,0 +1,224 @@
+// The switchboard: `ssh -R` plugs a line in under a name, `ssh -L/-W/-J/-D` is put through to it, and no port is ever opened. Policy only; the core carries it.
+import { fingerprint } from '../../crypto/keys/index.ts';
+import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
+import type { Channel } from '../../protocol/channels/channel.ts';
+import {
+  DIRECT_TCPIP,
+  FORWARDED_PORT,
+  FORWARDED_TCPIP,
+  TCPIP_FORWARD,
+} from '../../protocol/channels/forwarding.ts';
+import type { ChannelOpen, GlobalReply, GlobalRequest } from '../../protocol/channels/mux.ts';
+import { OpenFailure, printable } from '../../protocol/errors.ts';
+import type { AuthAnswer } from '../../protocol/userauth/server.ts';
+import { pack, unpack } from '../../protocol/wire/codec.ts';
+import { publicKeys, type OfferedKey } from '../../server/authenticators.ts';
+import type { Times } from '../../server/drive.ts';
+import { type Client, describe, type Logger, Server } from '../../server/server.ts';
+import { type Session, sessions } from '../../server/session.ts';
+import type { Access, Grant } from './access.ts';
+import { type Hints, hello, helpText, invitation, listing, plugged, signInBanner } from './greeting.ts';
+import { Board, LineRefused, NoSuchLine, type Peer } from './lines.ts';
+import { aliasOf, hostName } from './names.ts';
+
+export interface SwitchboardOptions {
+  readonly provider: CryptoProvider;
+  readonly hostKeys: readonly PrivateKey[];
+  /** Aliases are derived with it; 32 bytes. */
+  readonly aliasSecret: Uint8Array;
+  readonly access: Access;
+  /** What printed commands say: the server's name and port as clients reach it. */
+  readonly hints: Hints;
+  readonly log: Logger;
+  readonly times?: Partial<Times>;
+  readonly rekeyBytes?: number;
+}
+
+/** A peer with what only this file needs to know of it. */
+interface Member extends Peer {
+  readonly grant: Grant;
+  /** Sessions that show the greeting and hear of new lines. */
+  readonly greeted: Set<Session>;
+}
+
+export class Switchboard {
+  readonly server: Server;
+  readonly #options: SwitchboardOptions;
+  readonly #board = new Board();
+  readonly #members = new Map<Client, Member>();
+
+  constructor(options: SwitchboardOptions) {
+    this.#options = options;
+    this.server = new Server({
+      provider: options.provider,
+      hostKeys: options.hostKeys,
+      log: options.log,
+      times: options.times,
+      rekeyBytes: options.rekeyBytes,
+      authenticators: [
+        publicKeys({
+          acceptable: (offer, client) => this.#options.access.acceptable(offer.key, client.address),
+          proven: (offer, client) => this.#signIn(offer, client),
+        }),
+      ],
+      channels: {
+        'direct-tcpip': (open, client) => this.#call(open, this.#members.get(client)!),
+        session: sessions({
+          exec: (command, session) => this.#exec(command, session),
+          shell: session => this.#greet(session),
+        }),
+      },
+      requests: {
+        'tcpip-forward': (request, client) => this.#plug(request, this.#members.get(client)!),
+        'cancel-tcpip-forward': (request, client) => this.#unplug(request, this.#members.get(client)!),
+      },
+      gone: client => this.#leave(client),
+    });
+  }
+
+  /** The client has proved that it owns the key: now, and only now, it is known, enrolled, named. */
+  #signIn({ key, user }: OfferedKey, client: Client): AuthAnswer {
+    const { access, aliasSecret, hints } = this.#options;
+    const grant = access.admit(key, user, client.address);
+    if (grant === undefined) return { result: 'reject' };
+    const name = hostName(user);
+    const alias = aliasOf(aliasSecret, key, name);
+    const member: Member = {
+      client,
+      key,
+      fingerprint: fingerprint(key),
+      name,
+      alias,
+      lines: [],
+      grant,
+      greeted: new Set(),
+    };
+    this.#members.set(client, member);
+    // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
+    return { result: 'accept', banner: grant.listen ? signInBanner(alias, hints) : undefined };
+  }
+
+  #leave(client: Client): void {
+    const member = this.#members.get(client);
+    if (member === undefined) return;
+    this.#members.delete(client);
+    this.#board.remove(member);
+  }
+
+  // Lines
+
+  #plug(request: GlobalRequest, member: Member): GlobalReply {
+    const { host, port } = unpack(TCPIP_FORWARD, request.data);
+    const fields = { ...describe(member.client), alias: member.alias, listen: printable(host), listenPort: port };
+    if (!member.grant.mayListen(host, port)) {
+      this.#options.log.warn(fields, 'line refused: the key may not plug it in');
+      return false;
+    }
+    try {
+      const line = this.#board.plug(member, host, port);
+      this.#options.log.info({ ...fields, listenPort: line.port }, 'line plugged in');
+      for (const session of member.greeted) void session.write(plugged(member, [line], this.#options.hints));
+      return port === 0 ? pack(FORWARDED_PORT, { port: line.port }) : true;
+    } catch (error) {
+      if (!(error instanceof LineRefused)) throw error;
+      this.#options.log.warn(fields, `line refused: ${error.message}`);
+      return false;
+    }
+  }
+
+  #unplug(request: GlobalRequest, member: Member): GlobalReply {
+    const { host, port } = unpack(TCPIP_FORWARD, request.data);
+    const done = this.#board.unplug(member, host, port);
+    if (done) this.#options.log.info({ ...describe(member.client), listenPort: port }, 'line unplugged');
+    return done;
+  }
+
+  // Calls
+
+  #call(open: ChannelOpen, caller: Member): void {
+    const { host, port } = unpack(DIRECT_TCPIP, open.data);
+    const { log } = this.#options;
+    const fields = { ...describe(caller.client), target: printable(host), targetPort: port };
+    if (!caller.grant.mayOpen(host, port)) {
+      log.warn(fields, 'call refused: the key may not make it');
+      return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'your key may not call this');
+    }
+    let found: ReturnType<Board['find']>;
+    try {
+      found = this.#board.find(caller, host, port);
+    } catch (error) {
+      if (!(error instanceof NoSuchLine)) throw error;
+      log.info(fields, `call failed: ${printable(error.message)}`);
+      return open.reject(OpenFailure.CONNECT_FAILED, printable(error.message));
+    }
+    const { peer, line } = found;
+    const data = pack(FORWARDED_TCPIP, {
+      host: line.host,
+      port: line.port,
+      // A real address and a port: Go's client drops the channel otherwise.
+      originHost: caller.client.address || '127.0.0.1',
+      originPort: caller.client.port || 1,
+    });
+    open.forward(peer.client.connection.mux, 'forwarded-tcpip', data, (near, far) =>
+      this.#record(near, far, { ...fields, provider: peer.client.id, alias: peer.alias }),
+    );
+  }
+
+  #record(near: Channel, far: Channel, fields: object): void {
+    const { log } = this.#options;
+    const began = Date.now();
+    log.info(fields, 'circuit opened');
+    near.handler = {
+      closed: () =>
+        log.info(
+          { ...fields, bytesToProvider: near.relayed, bytesToCaller: far.relayed, seconds: (Date.now() - began) / 1000 },
+          'circuit closed',
+        ),
+    };
+  }
+
+  // Sessions
+
+  async #greet(session: Session): Promise<void> {
+    const member = this.#members.get(session.client)!;
+    const { hints } = this.#options;
+    await session.write(hello(session.client.user));
+    if (member.lines.length === 0) {
+      await session.write(invitation(member, hints));
+      return session.exit(0);
+    }
+    await session.write(plugged(member, member.lines, hints));
+    if (session.terminal) await session.write('\nPress Ctrl-C to unplug.\n');
+    member.greeted.add(session);
+    try {
+      // Stays until the user goes: end of input, Ctrl-C or Ctrl-D where a terminal hands them over as bytes.
+      session.onsignal = () => void session.exit(0);
+      for await (const bytes of session.stream) {
+        if (session.terminal && bytes.some(byte => byte === 3 || byte === 4)) break;
+      }
+    } finally {
+      member.greeted.delete(session);
+    }
+    await session.exit(0);
+  }
+
+  async #exec(command: string, session: Session): Promise<void> {
+    const member = this.#members.get(session.client)!;
+    const { hints } = this.#options;
+    switch (command.trim()) {
+      case 'listeners': {
+        // An alias is all that a caller needs, so only keys with the right see those of others.
+        const providers = this.#board.providers.filter(
+          peer => member.grant.list || peer.fingerprint === member.fingerprint,
+        );
+        await session.write(listing(providers));
+        return session.exit(0);
+      }
+      case 'help':
+        await session.write(helpText(member, hints));
+        return session.exit(0);
+    }
+    await session.error(`Unsupported command: ${printable(command, 80)}\nTry: help, listeners\n`);
+    await session.exit(1);
+  }
+}

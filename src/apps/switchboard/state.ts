@@ -1,0 +1,127 @@
+// The switchboard's files: host keys, the secret behind aliases, authorized keys. Written to a temporary file, synced, renamed.
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { formatPrivateKey, formatPublicKey, parsePrivateKey, publicOf } from '../../crypto/keys/index.ts';
+import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
+import { KeyFormatError } from '../../protocol/errors.ts';
+
+/** Key types of the host keys that are made on first run, and sshd's names for their files. */
+const HOST_KEYS = [
+  ['ssh-ed25519', 'ssh_host_ed25519_key'],
+  ['ecdsa-sha2-nistp256', 'ssh_host_ecdsa_key'],
+  ['ssh-rsa', 'ssh_host_rsa_key'],
+] as const;
+const SECRET = 'alias_secret';
+const SECRET_BYTES = 32;
+
+/** A file or directory that cannot be used; the message is one sentence for the operator. */
+export class StateError extends Error {}
+
+/** Where state lives unless told otherwise (XDG Base Directory Specification). */
+export function defaultDataDirectory(): string {
+  return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'cordboard', 'switchboard');
+}
+
+/** Makes `directory` if need be, readable by its owner only. @throws StateError */
+export function openDirectory(directory: string): void {
+  attempt(`cannot use the data directory ${directory}`, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
+}
+
+/** The file's text, or undefined if there is none. @throws StateError if it is there and cannot be read */
+export function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new StateError(`cannot read ${file}: ${reason(error)}`);
+  }
+}
+
+/** Replaces a file in one step: whoever reads it sees the old text or the new, also after a crash. @throws StateError */
+export function replaceFile(file: string, text: string, mode = 0o600): void {
+  const temporary = `${file}.${process.pid}.new`;
+  attempt(`cannot write ${file}`, () => {
+    try {
+      const fd = openSync(temporary, 'w', mode);
+      try {
+        writeSync(fd, text);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(temporary, file);
+      const directory = openSync(dirname(file), 'r');
+      try {
+        fsyncSync(directory);
+      } finally {
+        closeSync(directory);
+      }
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  });
+}
+
+/** The host keys in `directory`; those that are missing are made. @throws StateError if one cannot be read */
+export function hostKeys(directory: string, provider: CryptoProvider): PrivateKey[] {
+  return HOST_KEYS.map(([type, name]) => {
+    const file = join(directory, name);
+    const text = readIfThere(file);
+    if (text !== undefined) return parseHostKey(text, file);
+    const algorithm = provider.signatures.find(({ keyType }) => keyType === type)!;
+    const key = algorithm.generate(provider.random, 'cordboard switchboard');
+    replaceFile(file, formatPrivateKey(key, {}, provider.random));
+    replaceFile(`${file}.pub`, `${formatPublicKey(publicOf(key))}\n`, 0o644);
+    return key;
+  });
+}
+
+function parseHostKey(text: string, file: string): PrivateKey {
+  try {
+    return parsePrivateKey(text);
+  } catch (error) {
+    if (error instanceof KeyFormatError) throw new StateError(`the host key ${file} cannot be used: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The secret that aliases are derived with. Losing it changes every alias. @throws StateError */
+export function aliasSecret(directory: string, provider: CryptoProvider): Uint8Array {
+  const file = join(directory, SECRET);
+  const text = readIfThere(file)?.trim();
+  if (text === undefined) {
+    const secret = provider.random(new Uint8Array(SECRET_BYTES));
+    replaceFile(file, `${Buffer.from(secret).toString('hex')}\n`);
+    return secret;
+  }
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new StateError(`${file} does not hold 64 hexadecimal digits`);
+  return new Uint8Array(Buffer.from(text, 'hex'));
+}
+
+function attempt(what: string, body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    throw new StateError(`${what}: ${reason(error)}`);
+  }
+}
+
+/** A system error in words: "permission denied", without the path that we name ourselves. */
+export function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const words: Record<string, string> = {
+    EACCES: 'permission denied',
+    EPERM: 'not permitted',
+    ENOENT: 'there is no such file',
+    EISDIR: 'it is a directory',
+    ENOTDIR: 'a part of its path is no directory',
+    EADDRINUSE: 'the port is in use',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    ENOTFOUND: 'no such host',
+    ENOSPC: 'the disk is full',
+    EROFS: 'the file system is read-only',
+  };
+  return (code && words[code]) || message;
+}
