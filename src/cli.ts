@@ -2,11 +2,13 @@
 // The `cordboard` command: one parser, each application a subcommand.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { StateError } from './apps/switchboard/state.ts';
 import { addSwitchboard } from './apps/switchboard/main.ts';
+import { StateError } from './apps/switchboard/state.ts';
 import { KeyFormatError, UsageError } from './protocol/errors.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 const program = new Command('cordboard')

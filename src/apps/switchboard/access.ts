@@ -14,7 +14,7 @@ import {
 import { printable } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import type { Logger } from '../../server/server.ts';
-import { readIfThere, replaceFile, reason, StateError } from './state.ts';
+import { readIfThere, reason, replaceFile, StateError } from './state.ts';
 
 /** Keys that enrolment may add to the file; by then it is some 1.5 MB. */
 const MAX_ENROLLED = 10_000;
@@ -121,7 +121,8 @@ export class Access {
     const { file, log } = this.#options;
     const before = version(file);
     const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
-    for (const { line, message } of problems) log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
+    for (const { line, message } of problems)
+      log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
     this.#rules = [];
     for (const entry of entries) {
       const rule = readRule(entry);

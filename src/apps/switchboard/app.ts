@@ -2,17 +2,12 @@
 import { fingerprint } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import type { Channel } from '../../protocol/channels/channel.ts';
-import {
-  DIRECT_TCPIP,
-  FORWARDED_PORT,
-  FORWARDED_TCPIP,
-  TCPIP_FORWARD,
-} from '../../protocol/channels/forwarding.ts';
+import { DIRECT_TCPIP, FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../protocol/channels/forwarding.ts';
 import type { ChannelOpen, GlobalReply, GlobalRequest } from '../../protocol/channels/mux.ts';
 import { OpenFailure, printable } from '../../protocol/errors.ts';
 import type { AuthAnswer } from '../../protocol/userauth/server.ts';
 import { pack, unpack } from '../../protocol/wire/codec.ts';
-import { publicKeys, type OfferedKey } from '../../server/authenticators.ts';
+import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
 import { type Client, describe, type Logger, Server } from '../../server/server.ts';
 import { type Session, sessions } from '../../server/session.ts';
@@ -171,7 +166,12 @@ export class Switchboard {
     near.handler = {
       closed: () =>
         log.info(
-          { ...fields, bytesToProvider: near.relayed, bytesToCaller: far.relayed, seconds: (Date.now() - began) / 1000 },
+          {
+            ...fields,
+            bytesToProvider: near.relayed,
+            bytesToCaller: far.relayed,
+            seconds: (Date.now() - began) / 1000,
+          },
           'circuit closed',
         ),
     };

@@ -8,7 +8,15 @@ import { fingerprint } from '../../crypto/keys/index.ts';
 import { Access } from './access.ts';
 import { Switchboard } from './app.ts';
 import { firstSteps, type Hints } from './greeting.ts';
-import { aliasSecret, defaultDataDirectory, hostKeys, openDirectory, reason, readIfThere, StateError } from './state.ts';
+import {
+  aliasSecret,
+  defaultDataDirectory,
+  hostKeys,
+  openDirectory,
+  readIfThere,
+  reason,
+  StateError,
+} from './state.ts';
 
 const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
 
@@ -134,9 +142,15 @@ function stopOnSignals(switchboard: Switchboard): void {
 /** To stderr: for people on a terminal, JSON lines for everything else. */
 function logger(level: string): pino.Logger {
   if (process.stderr.isTTY) {
-    return pino({ level }, pretty({ destination: 2, sync: true, colorize: !process.env.NO_COLOR, ignore: 'pid,hostname' }));
+    return pino(
+      { level },
+      pretty({ destination: 2, sync: true, colorize: !process.env.NO_COLOR, ignore: 'pid,hostname' }),
+    );
   }
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  return pino(
+    { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
 }
 
 function parsePort(text: string): number {

@@ -1,0 +1,19 @@
+// Cryptography and keys: what `cordboard/crypto` exports.
+export { accelerated } from './accelerated.ts';
+export * from './keys/index.ts';
+export { noble } from './noble.ts';
+export {
+  byName,
+  type CipherAlgorithm,
+  type CryptoProvider,
+  type KexAlgorithm,
+  type KexInitiator,
+  type Mac,
+  type MacAlgorithm,
+  type Opener,
+  type Output,
+  type PrivateKey,
+  type Random,
+  type Sealer,
+  type SignatureAlgorithm,
+} from './provider.ts';

@@ -1,0 +1,153 @@
+// The table of key types: what the public blob (RFC 4253 §6.6, RFC 5656 §3.1, RFC 8709 §4) and the private fields (PROTOCOL.key) of each hold.
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
+import { KeyFormatError, ProtocolError, printable } from '../../protocol/errors.ts';
+import { equalBytes, type Reader, Writer } from '../../protocol/wire/reader.ts';
+
+/** What is to know about one type of key. */
+export interface KeyType {
+  /** Its name on the wire and in files: "ssh-ed25519". */
+  readonly name: string;
+  /** Its name in the listing of `ssh-keygen -l`: "ED25519". */
+  readonly label: string;
+  /** Reads and checks what follows the name in a public blob; the key's size in bits. @throws KeyFormatError, ProtocolError */
+  readPublic(reader: Reader): number;
+  /** How openssh-key-v1 encodes each of `PrivateKey.fields`, in order. */
+  readonly privateLayout: readonly ('string' | 'mpint')[];
+  /** The public blob that belongs to these private fields. */
+  publicBlob(fields: readonly Uint8Array[]): Uint8Array;
+  /** Whether the secret fields are the other half of the public ones (whose form `readPublic` has checked). */
+  agree(fields: readonly Uint8Array[]): boolean;
+}
+
+/** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
+const RSA_MIN_BITS = 2048;
+const RSA_MAX_BITS = 16384;
+/** Largest public exponent in bits, as in OpenSSL for large moduli: a longer one only makes each verification dear. */
+const RSA_MAX_EXPONENT_BITS = 64;
+
+const ED25519: KeyType = {
+  name: 'ssh-ed25519',
+  label: 'ED25519',
+  readPublic(reader) {
+    const { length } = reader.string();
+    if (length !== 32) throw new KeyFormatError(`an ssh-ed25519 key has 32 bytes, this one ${length}`);
+    return 256;
+  },
+  privateLayout: ['string', 'string'],
+  publicBlob: ([point]) => new Writer().string('ssh-ed25519').string(point).finish(),
+  // The private field is seed ‖ public key. Signing with a public key that is not the seed's own gives the seed away.
+  agree([point, secret]) {
+    if (secret.length !== 64) return false;
+    const seed = secret.subarray(0, 32);
+    return equalBytes(secret.subarray(32), point) && equalBytes(ed25519.getPublicKey(seed), point);
+  },
+};
+
+/** What we need of a curve of @noble/curves. */
+interface Curve {
+  readonly Point: { fromBytes(point: Uint8Array): { assertValidity(): void } };
+  readonly utils: { isValidSecretKey(scalar: Uint8Array): boolean };
+  getPublicKey(scalar: Uint8Array, compressed: boolean): Uint8Array;
+}
+
+/** An ECDSA type of RFC 5656 over the curve `id` whose coordinates have `bits` bits. */
+function ecdsa(id: string, bits: number, curve: Curve): KeyType {
+  const name = `ecdsa-sha2-${id}`;
+  const coordinate = Math.ceil(bits / 8);
+  return {
+    name,
+    label: 'ECDSA',
+    readPublic(reader) {
+      const inside = reader.name();
+      if (inside !== id) throw new KeyFormatError(`an ${name} key is on the curve ${id}, this one on "${inside}"`);
+      const point = reader.string();
+      if (point.length !== 1 + 2 * coordinate || point[0] !== 4)
+        throw new KeyFormatError(`the point of an ${name} key is not ${1 + 2 * coordinate} bytes of uncompressed form`);
+      if (!isOn(curve, point)) throw new KeyFormatError(`the point of an ${name} key is not on its curve`);
+      return bits;
+    },
+    privateLayout: ['string', 'string', 'mpint'],
+    publicBlob: ([inside, point]) => new Writer().string(name).string(inside).string(point).finish(),
+    agree([, point, magnitude]) {
+      if (magnitude.length > coordinate) return false;
+      const scalar = new Uint8Array(coordinate);
+      scalar.set(magnitude, coordinate - magnitude.length);
+      return curve.utils.isValidSecretKey(scalar) && equalBytes(curve.getPublicKey(scalar, false), point);
+    },
+  };
+}
+
+const RSA: KeyType = {
+  name: 'ssh-rsa',
+  label: 'RSA',
+  readPublic(reader) {
+    const exponent = reader.mpint();
+    const modulus = reader.mpint();
+    const bits = bitLength(modulus);
+    if (bits < RSA_MIN_BITS)
+      throw new KeyFormatError(`an RSA key of ${bits} bits is too weak: ${RSA_MIN_BITS} is the least`);
+    if (bits > RSA_MAX_BITS)
+      throw new KeyFormatError(`an RSA key of ${bits} bits is too large: ${RSA_MAX_BITS} is the most`);
+    const exponentBits = bitLength(exponent);
+    if (exponentBits < 2 || exponentBits > RSA_MAX_EXPONENT_BITS || !isOdd(exponent) || !isOdd(modulus))
+      throw new KeyFormatError('the numbers in an ssh-rsa key are impossible');
+    return bits;
+  },
+  privateLayout: ['mpint', 'mpint', 'mpint', 'mpint', 'mpint', 'mpint'],
+  publicBlob: ([n, e]) => new Writer().string('ssh-rsa').mpint(e).mpint(n).finish(),
+  agree(fields) {
+    // Sizes first: what follows multiplies, and only n and e are bounded by now.
+    if (fields.some(field => field.length > fields[0].length)) return false;
+    const [n, e, d, iqmp, p, q] = fields.map(toBigInt);
+    if (p < 3n || q < 3n || p * q !== n || d >= n) return false;
+    const inverse = e * d - 1n;
+    return inverse % (p - 1n) === 0n && inverse % (q - 1n) === 0n && iqmp < p && (iqmp * q) % p === 1n;
+  },
+};
+
+const TYPES: ReadonlyMap<string, KeyType> = new Map(
+  [ED25519, ecdsa('nistp256', 256, p256), RSA].map(type => [type.name, type]),
+);
+
+/** Names of the types we read, best first. */
+export const keyTypeNames: readonly string[] = [...TYPES.keys()];
+
+/** The type of that name. @throws KeyFormatError that names the type if we do not know it. */
+export function keyType(name: string): KeyType {
+  const type = TYPES.get(name);
+  if (type) return type;
+  throw new KeyFormatError(`keys of type "${printable(name, 80)}" are not supported (${keyTypeNames.join(', ')} are)`);
+}
+
+/** Runs `read`; what the Reader finds wrong is the fault of `what`, a key or file, not of a peer. @throws KeyFormatError */
+export function inFormat<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new KeyFormatError(`${what} is damaged: ${error.message}`);
+    throw error;
+  }
+}
+
+function isOn(curve: Curve, point: Uint8Array): boolean {
+  try {
+    curve.Point.fromBytes(point).assertValidity();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const isOdd = (magnitude: Uint8Array): boolean => magnitude.length > 0 && (magnitude[magnitude.length - 1] & 1) === 1;
+
+/** Length in bits of a magnitude without leading zero bytes. */
+function bitLength(magnitude: Uint8Array): number {
+  return magnitude.length === 0 ? 0 : magnitude.length * 8 - (Math.clz32(magnitude[0]) - 24);
+}
+
+function toBigInt(magnitude: Uint8Array): bigint {
+  let hex = '0x0';
+  for (const byte of magnitude) hex += byte.toString(16).padStart(2, '0');
+  return BigInt(hex);
+}
