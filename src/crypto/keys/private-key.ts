@@ -169,10 +169,11 @@ function aes256ctr(passphrase: Uint8Array, salt: Uint8Array, rounds: number): Re
 function readSection(section: Uint8Array, { blob }: Envelope): PrivateKey {
   const reader = new Reader(section);
   const check = reader.uint32();
-  if (reader.uint32() !== check)
-    throw new KeyFormatError('the private key is damaged: its check numbers differ');
-  const name = reader.name();
+  if (reader.uint32() !== check) throw new KeyFormatError('the private key is damaged: its check numbers differ');
+  // The name in the public part is the one that an error may show: what stands here may be secret bytes out of place.
+  const name = new Reader(blob).name();
   const type = keyType(name);
+  if (!equalBytes(reader.string(), encodeUtf8(name))) throw new KeyFormatError(OF_ANOTHER);
   const fields = type.privateLayout.map(kind => (kind === 'mpint' ? reader.mpint() : reader.string()).slice());
   const comment = readComment(reader.string());
   reader.rest().forEach((byte, i) => {
@@ -202,14 +203,15 @@ function writeSection(key: PrivateKey, check: Uint8Array, block: number): Uint8A
 function checkAgreement({ type: name, blob, fields }: PrivateKey): void {
   const type = keyType(name);
   const own = type.publicBlob(fields);
-  if (!equalBytes(own, blob))
-    throw new KeyFormatError('the private key is damaged: its public half is that of another key');
+  if (!equalBytes(own, blob)) throw new KeyFormatError(OF_ANOTHER);
   const reader = new Reader(own);
   reader.string();
   type.readPublic(reader);
   if (!type.agree(fields))
     throw new KeyFormatError('the private key is damaged: its public and its secret numbers do not belong together');
 }
+
+const OF_ANOTHER = 'the private key is damaged: its public half is that of another key';
 
 /** Comments are whatever was typed in whatever encoding; they must not stop a key from being read, nor disturb a terminal. */
 const readComment = (bytes: Uint8Array): string => printable(new TextDecoder().decode(bytes), MAX_COMMENT);
