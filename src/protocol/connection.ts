@@ -68,6 +68,8 @@ export interface ConnectionEvents {
    * output). DisconnectError: somebody said goodbye. Anything else is a fault of this program.
    */
   closed?(error: Error): void;
+  /** A handler threw while the connection was being closed: a fault of this program. Must not throw itself. */
+  fault?(error: unknown): void;
 }
 
 export class Connection {
@@ -338,10 +340,12 @@ export class Connection {
   #close(error: Error): void {
     if (this.closed) return;
     this.error = error;
+    const faults = this.mux.destroy();
     try {
-      this.mux.destroy();
-    } finally {
       this.#events.closed?.(error);
+    } catch (fault) {
+      faults.push(fault);
     }
+    for (const fault of faults) this.#events.fault?.(fault);
   }
 }

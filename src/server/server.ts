@@ -146,12 +146,10 @@ export class Server {
         closed: error => {
           if (!signedIn) this.#unauthenticated--;
           this.#logEnd(client, error, signedIn);
-          try {
-            if (signedIn) options.gone?.(client);
-          } finally {
-            driver.wake();
-          }
+          driver.wake();
+          if (signedIn) options.gone?.(client);
         },
+        fault: error => options.log?.error({ ...describe(client), error: String(error) }, 'a handler failed'),
       },
     );
     const client: Client = {

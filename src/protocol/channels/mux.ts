@@ -369,15 +369,21 @@ export class Mux {
     }
   }
 
-  /** The connection is gone: every channel ends, every wait is over. */
-  destroy(): void {
-    if (this.#closed) return;
+  /** The connection is gone: every channel ends, every wait is over. Returns what handlers threw: one must not keep the others from hearing. */
+  destroy(): unknown[] {
+    if (this.#closed) return [];
     this.#closed = true;
+    const faults: unknown[] = [];
     for (const entry of [...this.#channels]) {
-      if (entry instanceof Channel) entry.end();
-      else entry?.failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
+      try {
+        if (entry instanceof Channel) entry.end();
+        else entry?.failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
+      } catch (fault) {
+        faults.push(fault);
+      }
     }
     this.#channels.length = 0;
     for (const resolve of this.#asked.splice(0)) resolve(false);
+    return faults;
   }
 }
