@@ -18,7 +18,13 @@ export function counterBlock(iv: Uint8Array): Uint32Array {
  * // hot — XORs the keystream that begins at block `counter` into `bytes[start..end)` and leaves `counter` at the next
  * unused block. A last block that is used in part only counts as used.
  */
-export function xorKeystream(keys: RoundKeys, counter: Uint32Array, bytes: Uint8Array, start: number, end: number): void {
+export function xorKeystream(
+  keys: RoundKeys,
+  counter: Uint32Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   for (let at = start; at < end; at += 16) {
     const { s0, s1, s2, s3 } = unsafe.encrypt(
       keys,

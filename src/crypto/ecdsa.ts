@@ -1,89 +1,72 @@
-// ecdsa-sha2-nistp* (RFC 5656 §3): r and s as mpints, both in 1..n−1, the public key uncompressed and on the curve.
+// ecdsa-sha2-nistp256 and its sisters (RFC 5656 §3) on noble. Curves are parameters: see nistp.ts.
 import { UsageError } from '../protocol/errors.ts';
-import { concat, Reader, Writer } from '../protocol/wire/reader.ts';
-import { tolerate } from './ed25519.ts';
-import { isUncompressed, type NistCurve } from './nistp.ts';
-import type { PrivateKey, Random, SignatureAlgorithm } from './provider.ts';
+import { concat, decodeAscii, encodeUtf8, Reader, Writer } from '../protocol/wire/reader.ts';
+import { toLength } from './bigint.ts';
+import { isScalar, isUncompressed, type NistCurve, randomScalar } from './nistp.ts';
+import type { PrivateKey, SignatureAlgorithm } from './provider.ts';
+import { field, signatureAlgorithm } from './signature.ts';
 
-/** Raw ECDSA on one curve: signatures are r ‖ s, each of a coordinate's length. */
+/** What a runtime must be able to do. Signatures are r ‖ s, each of the curve's length; points 04 ‖ x ‖ y. */
 export interface Ecdsa {
-  sign(key: PrivateKey, data: Uint8Array): Uint8Array;
-  verify(point: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  verify(curve: NistCurve, point: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  /** `key` is given so that an imported form of the scalar can be remembered with it; `entropy` is random. */
+  sign(
+    curve: NistCurve,
+    key: PrivateKey,
+    point: Uint8Array,
+    scalar: Uint8Array,
+    data: Uint8Array,
+    entropy: Uint8Array,
+  ): Uint8Array;
 }
 
-export const nobleEcdsa = ({ noble, hash, coordinate }: NistCurve): Ecdsa => ({
-  sign: (key, data) =>
-    noble.sign(hash(data), leftPad(key.fields[2], coordinate), { prehash: false, lowS: false, format: 'compact' }),
-  verify: (point, data, signature) =>
-    noble.verify(signature, hash(data), point, { prehash: false, lowS: false, format: 'compact' }),
-});
-
-export function ecdsaSha2(curve: NistCurve, primitive: Ecdsa): SignatureAlgorithm {
+export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): SignatureAlgorithm => {
   const name = `ecdsa-sha2-${curve.name}`;
-  return {
+  return signatureAlgorithm({
     name,
     keyType: name,
-    verify: (blob, data, signature) =>
-      tolerate(() => {
-        const key = new Reader(blob);
-        if (key.name() !== name || key.name() !== curve.name) return false;
-        const point = key.string();
-        key.finish();
-        const outer = new Reader(signature);
-        if (outer.name() !== name) return false;
-        const inner = new Reader(outer.string());
-        outer.finish();
-        const r = inner.mpint();
-        const s = inner.mpint();
-        inner.finish();
-        if (!isUncompressed(curve, point) || !inRange(r, curve) || !inRange(s, curve)) return false;
-        return primitive.verify(
-          point,
-          data,
-          concat(leftPad(r, curve.coordinate), leftPad(s, curve.coordinate)),
-        );
-      }),
-    sign(key, data) {
-      if (key.type !== name) throw new UsageError(`a key of type ${key.type} cannot sign ${name}`);
-      const raw = primitive.sign(key, data);
-      const inner = new Writer()
-        .mpint(raw.subarray(0, curve.coordinate))
-        .mpint(raw.subarray(curve.coordinate))
+    verify(key, data, value) {
+      if (key.name() !== curve.name) return false;
+      const point = key.string();
+      key.finish();
+      if (!isUncompressed(curve, point)) return false;
+      const reader = new Reader(value);
+      const r = reader.mpint();
+      const s = reader.mpint();
+      reader.finish();
+      if (r.length > curve.length || s.length > curve.length || !isScalar(curve, r) || !isScalar(curve, s))
+        return false;
+      return implementation.verify(curve, point, data, concat(toLength(r, curve.length)!, toLength(s, curve.length)!));
+    },
+    sign(key, data, random) {
+      const point = field(key, 1);
+      const scalar = toLength(field(key, 2), curve.length);
+      if (decodeAscii(field(key, 0)) !== curve.name || !isUncompressed(curve, point) || scalar === undefined) {
+        throw new UsageError(`an ${name} key has malformed private fields`);
+      }
+      const value = implementation.sign(curve, key, point, scalar, data, random(new Uint8Array(32)));
+      return new Writer(2 * curve.length + 10)
+        .mpint(value.subarray(0, curve.length))
+        .mpint(value.subarray(curve.length))
         .finish();
-      return new Writer().string(name).string(inner).finish();
     },
-    generate(random: Random, comment = ''): PrivateKey {
-      const scalar = curve.noble.utils.randomSecretKey(
-        random(new Uint8Array(curve.coordinate + (curve.coordinate >> 1))),
-      );
+    generate(random) {
+      const scalar = randomScalar(curve, random);
       const point = curve.noble.getPublicKey(scalar, false);
-      const curveName = new TextEncoder().encode(curve.name);
-      const blob = new Writer().string(name).string(curveName).string(point).finish();
-      // An mpint's content: a leading zero where the first bit is set, none otherwise.
-      const mpint = new Reader(new Writer().mpint(scalar).finish()).string();
-      return { type: name, blob, fields: [curveName, point, mpint], comment };
+      return {
+        type: name,
+        blob: new Writer().string(name).string(curve.name).string(point).finish(),
+        fields: [encodeUtf8(curve.name), point, scalar],
+      };
     },
-  };
-}
+  });
+};
 
-/** 1..n−1. */
-function inRange(number: Uint8Array, curve: NistCurve): boolean {
-  if (number.length === 0 || number.length > curve.coordinate) return false;
-  return toBigInt(number) < curve.noble.Point.Fn.ORDER;
-}
-
-/** The number that `bytes` are, most significant byte first. */
-export function toBigInt(bytes: Uint8Array): bigint {
-  let hex = '0x0';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return BigInt(hex);
-}
-
-/** `bytes`, a number, in exactly `length` bytes; leading zeros come and go. */
-export function leftPad(bytes: Uint8Array, length: number): Uint8Array {
-  let from = 0;
-  while (bytes.length - from > length && bytes[from] === 0) from++;
-  const padded = new Uint8Array(length);
-  padded.set(bytes.subarray(from), length - (bytes.length - from));
-  return padded;
-}
+export const portableEcdsa = (curve: NistCurve): SignatureAlgorithm =>
+  ecdsaSignature(curve, {
+    // lowS is Bitcoin's rule: SSH peers send either half of the range.
+    verify: (curve, point, data, signature) => curve.noble.verify(signature, data, point, { lowS: false }),
+    // RFC 6979 with added entropy (§3.6): neither bad randomness nor a glitch in a repeated computation gives the key away.
+    sign: (curve, _key, _point, scalar, data, entropy) =>
+      curve.noble.sign(data, scalar, { lowS: false, extraEntropy: entropy }),
+  });

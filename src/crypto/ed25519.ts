@@ -1,79 +1,82 @@
-// ssh-ed25519 (RFC 8709), strictly: no signature with S ≥ L, no key of small order.
+// ssh-ed25519 (RFC 8709, RFC 8032) on noble.
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { UsageError } from '../protocol/errors.ts';
-import { concat, Reader, Writer } from '../protocol/wire/reader.ts';
+import { concat, Writer } from '../protocol/wire/reader.ts';
 import type { PrivateKey, SignatureAlgorithm } from './provider.ts';
+import { field, signatureAlgorithm } from './signature.ts';
 
 const NAME = 'ssh-ed25519';
-const LENGTH = 32;
-const SIGNATURE = 64;
 
-/** Raw Ed25519: 32-byte public key, 32-byte seed, 64-byte signature. */
+/** What a runtime must be able to do. Lengths are checked before it is asked. */
 export interface Ed25519 {
-  publicKey(seed: Uint8Array): Uint8Array;
-  sign(seed: Uint8Array, data: Uint8Array): Uint8Array;
   verify(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  /** `key` is given so that an imported form of `seed` can be remembered with it. */
+  sign(key: PrivateKey, seed: Uint8Array, data: Uint8Array): Uint8Array;
 }
 
-export const nobleEd25519: Ed25519 = {
-  publicKey: seed => ed25519.getPublicKey(seed),
-  sign: (seed, data) => ed25519.sign(data, seed),
-  verify: (publicKey, data, signature) => ed25519.verify(signature, data, publicKey, { zip215: false }),
-};
-
-export function sshEd25519(primitive: Ed25519): SignatureAlgorithm {
-  return {
+/**
+ * The strict reading of RFC 8032 §5.1.7: S < L, no encoding of a coordinate ≥ p, no public key of small order (with one
+ * of those, a signature can be valid for many messages).
+ */
+export const ed25519Signature = (implementation: Ed25519): SignatureAlgorithm =>
+  signatureAlgorithm({
     name: NAME,
     keyType: NAME,
-    verify: (blob, data, signature) =>
-      tolerate(() => {
-        const key = parts(blob, NAME);
-        const value = parts(signature, NAME);
-        return (
-          key.length === LENGTH &&
-          value.length === SIGNATURE &&
-          isCanonical(value.subarray(LENGTH)) &&
-          primitive.verify(key, data, value)
-        );
-      }),
+    verify(key, data, value) {
+      const publicKey = key.string();
+      key.finish();
+      if (publicKey.length !== 32 || value.length !== 64) return false;
+      if (!isCanonical(publicKey) || isSmallOrder(publicKey) || !isCanonical(value.subarray(0, 32))) return false;
+      if (!isReduced(value.subarray(32))) return false;
+      return implementation.verify(publicKey, data, value);
+    },
     sign(key, data) {
-      if (key.type !== NAME) throw new UsageError(`a key of type ${key.type} cannot sign ${NAME}`);
-      const signature = primitive.sign(key.fields[1].subarray(0, LENGTH), data);
-      return new Writer().string(NAME).string(signature).finish();
+      const secret = field(key, 1);
+      if (secret.length !== 64) throw new UsageError('an ssh-ed25519 key has a private field of the wrong length');
+      return implementation.sign(key, secret.subarray(0, 32), data);
     },
-    generate(random, comment = ''): PrivateKey {
-      const seed = random(new Uint8Array(LENGTH));
-      const publicKey = primitive.publicKey(seed);
-      const blob = new Writer().string(NAME).string(publicKey).finish();
-      return { type: NAME, blob, fields: [publicKey, concat(seed, publicKey)], comment };
+    generate(random) {
+      const seed = random(new Uint8Array(32));
+      const publicKey = ed25519.getPublicKey(seed);
+      return {
+        type: NAME,
+        blob: new Writer(64).string(NAME).string(publicKey).finish(),
+        fields: [publicKey, concat(seed, publicKey)],
+      };
     },
-  };
+  });
+
+export const portableEd25519 = ed25519Signature({
+  verify: (publicKey, data, signature) => ed25519.verify(signature, data, publicKey, { zip215: false }),
+  sign: (_key, seed, data) => ed25519.sign(data, seed),
+});
+
+/** p and L, least significant byte first. */
+const P = Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 0xed : i === 31 ? 0x7f : 0xff));
+const L = littleEndian('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010');
+/** The y coordinates of the eight points of small order. */
+const smallOrder = [
+  littleEndian('0000000000000000000000000000000000000000000000000000000000000000'),
+  littleEndian('0100000000000000000000000000000000000000000000000000000000000000'),
+  littleEndian('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'),
+  littleEndian('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'),
+  littleEndian('ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'),
+];
+
+function littleEndian(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g)!, byte => Number.parseInt(byte, 16));
 }
 
-/** The order of the base point, least significant byte first (RFC 8032 §5.1). */
-const L = 2n ** 252n + 27742317777372353535851937790883648493n;
-
-/** S < L (RFC 8032 §5.1.7): otherwise everyone could make a second signature out of one. */
-function isCanonical(s: Uint8Array): boolean {
-  let number = 0n;
-  for (let i = LENGTH - 1; i >= 0; i--) number = (number << 8n) | BigInt(s[i]);
-  return number < L;
-}
-
-/** The second of the two strings of a key or signature blob, whose first must be `name`. */
-function parts(blob: Uint8Array, name: string): Uint8Array {
-  const reader = new Reader(blob);
-  const type = reader.name();
-  const value = reader.string();
-  reader.finish();
-  return type === name ? value : new Uint8Array(0);
-}
-
-/** A verification that throws is one that failed: the input is the peer's. */
-export function tolerate(verify: () => boolean): boolean {
-  try {
-    return verify();
-  } catch {
-    return false;
+/** Whether a is less than b, both 32 bytes little-endian; `top` masks the last byte of a. Public values only. */
+function isLess(a: Uint8Array, b: Uint8Array, top: number): boolean {
+  for (let i = 31; i >= 0; i--) {
+    const byte = i === 31 ? a[i] & top : a[i];
+    if (byte !== b[i]) return byte < b[i];
   }
+  return false;
 }
+
+const isCanonical = (point: Uint8Array): boolean => isLess(point, P, 0x7f);
+const isReduced = (scalar: Uint8Array): boolean => isLess(scalar, L, 0xff);
+const isSmallOrder = (point: Uint8Array): boolean =>
+  smallOrder.some(y => y.every((byte, i) => byte === (i === 31 ? point[i] & 0x7f : point[i])));

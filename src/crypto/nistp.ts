@@ -1,6 +1,7 @@
 // The NIST curves as SSH names them (RFC 5656 §10.1) and ECDH over them (§4) on noble.
 import { p256 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { toBigInt } from './bigint.ts';
 import { badPublicKey, type Ephemeral, ephemeralKex } from './kex.ts';
 import type { KexAlgorithm, Random } from './provider.ts';
 
@@ -68,19 +69,4 @@ export function randomScalar(curve: NistCurve, random: Random): Uint8Array {
 export function isScalar(curve: NistCurve, bytes: Uint8Array): boolean {
   const value = toBigInt(bytes);
   return value > 0n && value < curve.order;
-}
-
-/** A magnitude, most significant byte first, as a number. */
-export function toBigInt(bytes: Uint8Array): bigint {
-  let hex = '0x0';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return BigInt(hex);
-}
-
-/** `length` bytes, most significant first. */
-export function fromBigInt(value: bigint, length: number): Uint8Array {
-  const hex = value.toString(16).padStart(length * 2, '0');
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
-  return bytes;
 }

@@ -1,21 +1,22 @@
-// The portable provider: noble's primitives, BigInt for RSA, and nothing of any runtime.
+// The portable provider: all cryptography in TypeScript (noble, and BigInt for RSA). Runs wherever JavaScript does, imports no node:*.
 import { sha256 } from '@noble/hashes/sha2.js';
-import { aesCtr, nobleCtr } from './aes-ctr.ts';
-import { aesGcm, nobleGcm } from './aes-gcm.ts';
-import { chacha20poly1305, nobleChacha } from './chacha20poly1305.ts';
-import { curve25519, nobleX25519 } from './curve25519.ts';
-import { ecdsaSha2, nobleEcdsa } from './ecdsa.ts';
-import { nobleEd25519, sshEd25519 } from './ed25519.ts';
-import { hmacSha2, nobleHmac } from './hmac.ts';
-import { ecdhNistp, NISTP256, nobleEcdh } from './nistp.ts';
+import { portableAesCtr } from './aes-ctr.ts';
+import { portableAesGcm } from './aes-gcm.ts';
+import { chacha20Poly1305 } from './chacha20poly1305.ts';
+import { curve25519Names, portableCurve25519 } from './curve25519.ts';
+import { portableEcdsa } from './ecdsa.ts';
+import { portableEd25519 } from './ed25519.ts';
+import { portableHmac } from './hmac.ts';
+import { nistp256, portableNistKex } from './nistp.ts';
+import { portablePoly1305 } from './poly1305.ts';
 import type { CryptoProvider, Random } from './provider.ts';
-import { bigintRsa, rsaSha2 } from './rsa.ts';
+import { portableRsaSignature } from './rsa.ts';
 
-/** getRandomValues gives no more at once. */
-const QUOTA = 65536;
+/** Web Crypto gives at most this many bytes per call. */
+const STEP = 65536;
 
 const random: Random = into => {
-  for (let at = 0; at < into.length; at += QUOTA) crypto.getRandomValues(into.subarray(at, at + QUOTA));
+  for (let at = 0; at < into.length; at += STEP) globalThis.crypto.getRandomValues(into.subarray(at, at + STEP));
   return into;
 };
 
@@ -23,19 +24,25 @@ export const noble: CryptoProvider = {
   name: 'noble',
   random,
   ciphers: [
-    chacha20poly1305(nobleChacha),
-    aesGcm('aes128-gcm@openssh.com', 16, nobleGcm),
-    aesGcm('aes256-gcm@openssh.com', 32, nobleGcm),
-    aesCtr('aes128-ctr', 16, nobleCtr),
-    aesCtr('aes192-ctr', 24, nobleCtr),
-    aesCtr('aes256-ctr', 32, nobleCtr),
+    chacha20Poly1305({ poly1305: portablePoly1305 }),
+    portableAesGcm('aes128-gcm@openssh.com', 16),
+    portableAesGcm('aes256-gcm@openssh.com', 32),
+    portableAesCtr('aes128-ctr', 16),
+    portableAesCtr('aes192-ctr', 24),
+    portableAesCtr('aes256-ctr', 32),
   ],
-  macs: hmacSha2(nobleHmac),
-  kex: [...curve25519(nobleX25519), ecdhNistp(NISTP256, nobleEcdh(NISTP256))],
+  macs: [
+    portableHmac('hmac-sha2-256-etm@openssh.com', 'sha256'),
+    portableHmac('hmac-sha2-512-etm@openssh.com', 'sha512'),
+    portableHmac('hmac-sha2-256', 'sha256'),
+    portableHmac('hmac-sha2-512', 'sha512'),
+  ],
+  kex: [...curve25519Names.map(name => portableCurve25519(name, sha256)), portableNistKex(nistp256)],
   signatures: [
-    sshEd25519(nobleEd25519),
-    ecdsaSha2(NISTP256, nobleEcdsa(NISTP256)),
-    ...rsaSha2(bigintRsa),
+    portableEd25519,
+    portableEcdsa(nistp256),
+    portableRsaSignature('rsa-sha2-512'),
+    portableRsaSignature('rsa-sha2-256'),
   ],
   sha256,
 };

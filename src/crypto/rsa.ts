@@ -1,196 +1,136 @@
-// rsa-sha2-256 and rsa-sha2-512 (RFC 8332): RSASSA-PKCS1-v1_5 with keys of type ssh-rsa. SHA-1 is not spoken.
+// rsa-sha2-256 and rsa-sha2-512 (RFC 8332): RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) with ssh-rsa keys (RFC 4253 §6.6).
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { UsageError } from '../protocol/errors.ts';
-import { concat, equalBytes, Reader, Writer } from '../protocol/wire/reader.ts';
-import { leftPad, toBigInt } from './ecdsa.ts';
-import { tolerate } from './ed25519.ts';
-import type { HashName } from './hmac.ts';
+import { equalBytes, Writer } from '../protocol/wire/reader.ts';
+import { bitLength, fromBigInt, magnitude, modInverse, modPow, toBigInt } from './bigint.ts';
 import type { PrivateKey, Random, SignatureAlgorithm } from './provider.ts';
+import { generateRsa } from './rsa-keygen.ts';
+import { field, signatureAlgorithm } from './signature.ts';
 
-/** Modulus in bits: less is broken or soon will be, more is a way to burn our time (OpenSSH's limit). */
+/** Bounds of the modulus in bits: RFC 8332 §3 asks for 2048 at least, OpenSSH takes 16384 at most. */
 const MIN_BITS = 2048;
 const MAX_BITS = 16384;
-/** Public exponents beyond 64 bits serve nobody but who wants our time. */
-const MAX_EXPONENT_BYTES = 8;
+/** A longer public exponent only makes verifying slow; OpenSSL allows 64 bits with large moduli. */
+const MAX_EXPONENT_BITS = 64;
+/** What ssh-keygen makes by default. */
+const GENERATED_BITS = 3072;
 
-/** A public key of which sizes and oddness have been checked; numbers most significant byte first, without leading zeros. */
-export interface RsaPublicKey {
+export type RsaHash = 'sha256' | 'sha512';
+
+/** A private key's numbers, as magnitudes without leading zeros. */
+export interface RsaNumbers {
   readonly n: Uint8Array;
   readonly e: Uint8Array;
+  readonly d: Uint8Array;
+  readonly iqmp: Uint8Array;
+  readonly p: Uint8Array;
+  readonly q: Uint8Array;
 }
+
+/** What a runtime must be able to do. Signatures are exactly as long as the modulus. */
 export interface Rsa {
-  /** `signature` is as long as the modulus. */
-  verify(key: RsaPublicKey, hash: HashName, data: Uint8Array, signature: Uint8Array): boolean;
-  /** A signature as long as the modulus. */
-  sign(key: PrivateKey, hash: HashName, data: Uint8Array, random: Random): Uint8Array;
-  /** The private fields of a new key: [n, e, d, iqmp, p, q]. */
-  generate(random: Random): readonly Uint8Array[];
+  verify(hash: RsaHash, n: Uint8Array, e: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  /** `key` is given so that an imported form of `numbers` can be remembered with it. */
+  sign(hash: RsaHash, key: PrivateKey, numbers: RsaNumbers, data: Uint8Array, random: Random): Uint8Array;
+  generate(bits: number, random: Random): RsaNumbers;
 }
 
-export function rsaSha2(primitive: Rsa): SignatureAlgorithm[] {
-  return (['sha512', 'sha256'] as const).map(hash => {
-    const name = `rsa-sha2-${hash.slice(3)}`;
-    return {
-      name,
-      keyType: 'ssh-rsa',
-      verify: (blob, data, signature) =>
-        tolerate(() => {
-          const key = rsaPublicKey(blob);
-          const reader = new Reader(signature);
-          if (key === undefined || reader.name() !== name) return false;
-          const value = reader.string();
-          reader.finish();
-          // Some peers drop leading zeros; longer than the modulus is wrong in any case.
-          if (value.length === 0 || value.length > key.n.length) return false;
-          return primitive.verify(key, hash, data, leftPad(value, key.n.length));
-        }),
-      sign(key, data, random) {
-        if (key.type !== 'ssh-rsa') throw new UsageError(`a key of type ${key.type} cannot sign ${name}`);
-        return new Writer().string(name).string(primitive.sign(key, hash, data, random)).finish();
-      },
-      generate(random, comment = ''): PrivateKey {
-        const fields = primitive.generate(random);
-        const [n, e] = fields;
-        return { type: 'ssh-rsa', blob: new Writer().string('ssh-rsa').mpint(e).mpint(n).finish(), fields, comment };
-      },
-    };
+export const rsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512', implementation: Rsa): SignatureAlgorithm => {
+  const hash = name === 'rsa-sha2-256' ? 'sha256' : 'sha512';
+  return signatureAlgorithm({
+    name,
+    keyType: 'ssh-rsa',
+    verify(key, data, value) {
+      const e = key.mpint();
+      const n = key.mpint();
+      key.finish();
+      if (!isPublicKey(n, e) || value.length > n.length) return false;
+      // Some peers send the signature as a number, without its leading zeros.
+      const signature = new Uint8Array(n.length);
+      signature.set(value, n.length - value.length);
+      return implementation.verify(hash, n, e, data, signature);
+    },
+    sign(key, data, random) {
+      const [n, e, d, iqmp, p, q] = [0, 1, 2, 3, 4, 5].map(index => magnitude(field(key, index)));
+      if (!isPublicKey(n, e)) throw new UsageError('an ssh-rsa key is too short, too long or malformed');
+      return implementation.sign(hash, key, { n, e, d, iqmp, p, q }, data, random);
+    },
+    generate(random) {
+      const { n, e, d, iqmp, p, q } = implementation.generate(GENERATED_BITS, random);
+      return {
+        type: 'ssh-rsa',
+        blob: new Writer(n.length + 32).string('ssh-rsa').mpint(e).mpint(n).finish(),
+        fields: [n, e, d, iqmp, p, q],
+      };
+    },
   });
-}
-
-/** The numbers of an ssh-rsa blob, or undefined if we do not take such a key. */
-function rsaPublicKey(blob: Uint8Array): RsaPublicKey | undefined {
-  const reader = new Reader(blob);
-  if (reader.name() !== 'ssh-rsa') return undefined;
-  const e = reader.mpint();
-  const n = reader.mpint();
-  reader.finish();
-  const bits = n.length * 8 - Math.clz32(n[0]) + 24;
-  if (bits < MIN_BITS || bits > MAX_BITS || !(n[n.length - 1] & 1)) return undefined;
-  if (e.length === 0 || e.length > MAX_EXPONENT_BYTES || !(e[e.length - 1] & 1)) return undefined;
-  if (e.length === 1 && e[0] < 3) return undefined;
-  return { n, e };
-}
-
-/** DigestInfo of each hash, DER (RFC 8017 §9.2). */
-const DIGEST_INFO = {
-  sha256: new Uint8Array([
-    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
-  ]),
-  sha512: new Uint8Array([
-    0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40,
-  ]),
 };
 
-/** EMSA-PKCS1-v1_5 (RFC 8017 §9.2): the one encoding there is, to be compared whole and never parsed. */
-function encoded(hash: HashName, data: Uint8Array, length: number): Uint8Array {
-  const digest = concat(DIGEST_INFO[hash], hash === 'sha256' ? sha256(data) : sha512(data));
-  const message = new Uint8Array(length).fill(0xff);
-  message[0] = 0;
-  message[1] = 1;
-  message[length - digest.length - 1] = 0;
-  message.set(digest, length - digest.length);
-  return message;
-}
-
-/** noble has no RSA. BigInt arithmetic takes time that depends on the numbers: signing blinds its input against that, and a runtime's own RSA is to be preferred. */
-export const bigintRsa: Rsa = {
-  verify({ n, e }, hash, data, signature) {
+/** RSA on BigInt, which takes time that depends on the numbers: `sign` blinds its input, and is meant for runtimes without RSA of their own. */
+export const portableRsa: Rsa = {
+  verify(hash, n, e, data, signature) {
     const modulus = toBigInt(n);
     const s = toBigInt(signature);
     if (s >= modulus) return false;
-    return equalBytes(toBytes(power(s, toBigInt(e), modulus), n.length), encoded(hash, data, n.length));
+    // RFC 8017 §8.2.2 as it says: compare with the one right encoding. Taking the padding apart is how forgeries get in.
+    return equalBytes(fromBigInt(modPow(s, toBigInt(e), modulus), n.length), encoded(hash, data, n.length));
   },
-  sign(key, hash, data, random) {
-    const [n, e, d] = key.fields.map(toBigInt);
-    const length = byteLength(n);
-    const message = toBigInt(encoded(hash, data, length));
-    const blind = toBigInt(random(new Uint8Array(length + 8))) % (n - 2n) + 2n;
-    const blinded = power((message * power(blind, e, n)) % n, d, n);
-    const signature = (blinded * inverse(blind, n)) % n;
-    // A fault in the computation would give the key away.
-    if (power(signature, e, n) !== message) throw new UsageError('the RSA private key does not fit its public key');
-    return toBytes(signature, length);
+  sign(hash, _key, numbers, data, random) {
+    const n = toBigInt(numbers.n);
+    const e = toBigInt(numbers.e);
+    const d = toBigInt(numbers.d);
+    const p = toBigInt(numbers.p);
+    const q = toBigInt(numbers.q);
+    const message = toBigInt(encoded(hash, data, numbers.n.length));
+    const [blind, unblind] = blinding(n, numbers.n.length, random);
+    const blinded = (message * modPow(blind, e, n)) % n;
+    // RFC 8017 §5.1.2, by the Chinese remainder theorem.
+    const mp = modPow(blinded, d % (p - 1n), p);
+    const mq = modPow(blinded, d % (q - 1n), q);
+    const h = ((((mp - mq) % p) + p) * toBigInt(numbers.iqmp)) % p;
+    const signature = ((mq + h * q) * unblind) % n;
+    // A fault in one of the halves would give the factors away.
+    if (modPow(signature, e, n) !== message) throw new UsageError('an ssh-rsa key does not fit together');
+    return fromBigInt(signature, numbers.n.length);
   },
-  generate(random) {
-    const e = 65537n;
-    for (;;) {
-      const p = prime(1536, e, random);
-      const q = prime(1536, e, random);
-      const n = p * q;
-      if (p === q || n.toString(2).length !== 3072) continue;
-      const d = inverse(e, (p - 1n) * (q - 1n));
-      return [n, e, d, inverse(q, p), p, q].map(number => toMpint(number));
-    }
-  },
+  generate: generateRsa,
 };
 
-function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
-  let result = 1n;
-  base %= modulus;
-  for (const bit of exponent.toString(2)) {
-    result = (result * result) % modulus;
-    if (bit === '1') result = (result * base) % modulus;
-  }
-  return result;
+export const portableRsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512'): SignatureAlgorithm =>
+  rsaSignature(name, portableRsa);
+
+/** `n` and `e` are magnitudes without leading zeros. */
+function isPublicKey(n: Uint8Array, e: Uint8Array): boolean {
+  const bits = bitLength(n);
+  if (bits < MIN_BITS || bits > MAX_BITS || (n[n.length - 1] & 1) === 0) return false;
+  const exponentBits = bitLength(e);
+  return exponentBits >= 2 && exponentBits <= MAX_EXPONENT_BITS && (e[e.length - 1] & 1) === 1;
 }
 
-/** Modular inverse (extended Euclid). */
-function inverse(number: bigint, modulus: bigint): bigint {
-  let [r, nextR, t, nextT] = [modulus, number % modulus, 0n, 1n];
-  while (nextR !== 0n) {
-    const quotient = r / nextR;
-    [r, nextR] = [nextR, r - quotient * nextR];
-    [t, nextT] = [nextT, t - quotient * nextT];
-  }
-  return t < 0n ? t + modulus : t;
+/** DER of DigestInfo up to the digest (RFC 8017 §9.2, note 1). */
+const digestInfo = {
+  sha256: Uint8Array.of(0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20),
+  sha512: Uint8Array.of(0x30, 0x51, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3, 5, 0, 4, 0x40),
+};
+
+/** EMSA-PKCS1-v1_5 (RFC 8017 §9.2): 00 01 FF … FF 00 DigestInfo. */
+function encoded(hash: RsaHash, data: Uint8Array, length: number): Uint8Array {
+  const digest = hash === 'sha256' ? sha256(data) : sha512(data);
+  const info = digestInfo[hash];
+  const message = new Uint8Array(length).fill(0xff);
+  const at = length - digest.length - info.length;
+  message.set([0, 1]);
+  message[at - 1] = 0;
+  message.set(info, at);
+  message.set(digest, at + info.length);
+  return message;
 }
 
-const SMALL_PRIMES = [3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n, 43n, 47n, 53n, 59n, 61n, 67n, 71n, 73n];
-/** Rounds of Miller–Rabin with random bases; FIPS 186-5 asks for 4 at this size. */
-const ROUNDS = 20;
-
-/** A random prime of `bits` bits whose two highest bits are set, fit for the public exponent `e`. */
-function prime(bits: number, e: bigint, random: Random): bigint {
+/** A random number and its inverse. */
+function blinding(n: bigint, length: number, random: Random): [bigint, bigint] {
   for (;;) {
-    const bytes = random(new Uint8Array(bits / 8));
-    bytes[0] |= 0xc0;
-    bytes[bytes.length - 1] |= 1;
-    const candidate = toBigInt(bytes);
-    if (SMALL_PRIMES.some(small => candidate % small === 0n) || (candidate - 1n) % e === 0n) continue;
-    if (isProbablyPrime(candidate, random)) return candidate;
+    const blind = toBigInt(random(new Uint8Array(length))) % n;
+    const inverse = blind > 0n ? modInverse(blind, n) : undefined;
+    if (inverse !== undefined) return [blind, inverse];
   }
-}
-
-function isProbablyPrime(n: bigint, random: Random): boolean {
-  let odd = n - 1n;
-  let twos = 0;
-  while ((odd & 1n) === 0n) {
-    odd >>= 1n;
-    twos++;
-  }
-  rounds: for (let round = 0; round < ROUNDS; round++) {
-    const base = (toBigInt(random(new Uint8Array(byteLength(n)))) % (n - 3n)) + 2n;
-    let x = power(base, odd, n);
-    if (x === 1n || x === n - 1n) continue;
-    for (let i = 1; i < twos; i++) {
-      x = (x * x) % n;
-      if (x === n - 1n) continue rounds;
-    }
-    return false;
-  }
-  return true;
-}
-
-function byteLength(number: bigint): number {
-  return Math.ceil(number.toString(16).length / 2);
-}
-
-function toBytes(number: bigint, length: number): Uint8Array {
-  const hex = number.toString(16).padStart(length * 2, '0');
-  return Uint8Array.from({ length }, (_, i) => Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16));
-}
-
-/** An mpint's content. */
-export function toMpint(number: bigint): Uint8Array {
-  return new Reader(new Writer().mpint(toBytes(number, byteLength(number))).finish()).string();
 }
