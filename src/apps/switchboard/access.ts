@@ -57,7 +57,8 @@ export class Access {
   readonly #options: AccessOptions;
   readonly #now: () => number;
   #rules: Rule[] = [];
-  #entries = 0;
+  /** Keys in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
+  #refused: Uint8Array[] = [];
   /** Modification time and size of the file as we know it. */
   #version = '';
   readonly #enrolments = new Map<string, number[]>();
@@ -92,12 +93,15 @@ export class Access {
   }
 
   #known(key: Uint8Array): boolean {
-    return this.#rules.some(rule => equalBytes(rule.key, key));
+    return (
+      this.#rules.some(rule => equalBytes(rule.key, key)) || this.#refused.some(refused => equalBytes(refused, key))
+    );
   }
 
-  /** The first entry for the key that lets it in from this address now; an entry that denies it wins over all. */
+  /** The first entry for the key that lets it in from this address now; an entry that denies it, or that cannot be used, wins over all. */
   #rule(key: Uint8Array, address: string): Rule | undefined {
     const rules = this.#rules.filter(rule => equalBytes(rule.key, key));
+    if (this.#refused.some(refused => equalBytes(refused, key))) return undefined;
     if (rules.some(({ access }) => access.has('denied'))) return undefined;
     return rules.find(
       ({ rules: { from, expiry } }) =>
@@ -121,24 +125,25 @@ export class Access {
     const { file, log } = this.#options;
     const before = version(file);
     const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
-    for (const { line, message } of problems)
-      log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
     this.#rules = [];
+    this.#refused = [];
+    for (const { line, message, key } of problems) {
+      if (key) this.#refused.push(key.blob);
+      log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
+    }
     for (const entry of entries) {
       const rule = readRule(entry);
       if (typeof rule !== 'string') this.#rules.push(rule);
       else {
-        // The key stays known, so that it is not enrolled with rights that its line did not mean to give.
-        this.#rules.push({ key: entry.key.blob, line: entry.line, rules: NO_RULES, access: new Set(['denied']) });
+        this.#refused.push(entry.key.blob);
         log.warn({ file, line: entry.line }, `the key in line ${entry.line} of ${file} is refused: ${rule}`);
       }
     }
-    this.#entries = entries.length;
     this.#version = before;
   }
 
   #mayEnrol(address: string): boolean {
-    if (!this.#options.enrol || this.#entries >= MAX_ENROLLED) return false;
+    if (!this.#options.enrol || this.#rules.length >= MAX_ENROLLED) return false;
     return this.#recent(address).length < MAX_PER_ADDRESS;
   }
 

@@ -190,15 +190,9 @@ export class Switchboard {
     await session.write(plugged(member, member.lines, hints));
     if (session.terminal) await session.write('\nPress Ctrl-C to unplug.\n');
     member.greeted.add(session);
-    try {
-      // Stays until the user goes: end of input, Ctrl-C or Ctrl-D where a terminal hands them over as bytes.
-      session.onsignal = () => void session.exit(0);
-      for await (const bytes of session.stream) {
-        if (session.terminal && bytes.some(byte => byte === 3 || byte === 4)) break;
-      }
-    } finally {
-      member.greeted.delete(session);
-    }
+    session.onsignal = () => void session.exit(0);
+    await departure(session);
+    member.greeted.delete(session);
     await session.exit(0);
   }
 
@@ -221,4 +215,14 @@ export class Switchboard {
     await session.error(`Unsupported command: ${printable(command, 80)}\nTry: help, listeners\n`);
     await session.exit(1);
   }
+}
+
+/** Resolves when the user wants to go, or has gone. */
+async function departure({ stream, terminal }: Session): Promise<void> {
+  for await (const bytes of stream) {
+    // Ctrl-C and Ctrl-D come as bytes where the client has put its terminal into raw mode.
+    if (terminal && bytes.some(byte => byte === 3 || byte === 4)) return;
+  }
+  // The end of input is no wish to leave: `ssh -n -R …` in a unit file has none.
+  await stream.closed;
 }
