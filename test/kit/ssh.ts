@@ -1,0 +1,317 @@
+// The real ssh and sshd, and our servers for them to talk to; every client checks our host keys against a known_hosts file.
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { formatPublicKey, parsePrivateKey, publicOf } from '../../src/crypto/keys/index.ts';
+import type { CryptoProvider, PrivateKey } from '../../src/crypto/provider.ts';
+import { Server, type ServerOptions, sessions } from '../../src/server/index.ts';
+import { type Child, freePort, type Scope, type SpawnOptions, soon } from './processes.ts';
+import { which } from './tools.ts';
+
+/** Where ssh is to connect, and the lines of its known_hosts file. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly known: readonly string[];
+}
+
+/** The types of key that we know, as ssh-keygen calls them. */
+export type KeyType = 'ed25519' | 'ecdsa' | 'rsa';
+
+let shelf: string | undefined;
+const keys = new Map<string, string>();
+
+/** The file of `owner`'s private key, made by ssh-keygen once per test file; `.pub` lies beside it. */
+export function keyFile(owner: string, type: KeyType = 'ed25519'): string {
+  if (shelf === undefined) {
+    shelf = mkdtempSync(join(tmpdir(), 'cordboard-keys-'));
+    process.on('exit', () => rmSync(shelf!, { recursive: true, force: true }));
+  }
+  const name = `${owner}-${type}`;
+  let file = keys.get(name);
+  if (file === undefined) {
+    file = join(shelf, name);
+    const bits = { ed25519: [], ecdsa: ['-b', '256'], rsa: ['-b', '2048'] }[type];
+    execFileSync(which('ssh-keygen') ?? 'ssh-keygen', ['-q', '-t', type, ...bits, '-N', '', '-C', owner, '-f', file]);
+    keys.set(name, file);
+  }
+  return file;
+}
+
+/** The same key as our own code reads it. */
+export function readKey(owner: string, type: KeyType = 'ed25519'): PrivateKey {
+  return parsePrivateKey(readFileSync(keyFile(owner, type), 'utf8'));
+}
+
+/** A line of a known_hosts file. */
+export function knownHost(host: string, port: number, publicKey: string): string {
+  return `${port === 22 ? host : `[${host}]:${port}`} ${publicKey.trim()}`;
+}
+
+export interface SshOptions extends SpawnOptions {
+  /** Whose key; default the user's own. */
+  readonly key?: string;
+  readonly keyType?: KeyType;
+  /** Further known_hosts lines. */
+  readonly known?: readonly string[];
+  /** Lines of the configuration file; they win over the defaults. */
+  readonly config?: readonly string[];
+}
+
+/**
+ * A configuration file for `user`'s ssh. A file and not options, because the second ssh that `-J` starts gets it too.
+ * The system's and the user's own files are left out by `-F`.
+ */
+export function sshConfig(scope: Scope, target: Target, user: string, options: SshOptions = {}): string {
+  const directory = scope.directory();
+  const known = join(directory, 'known_hosts');
+  writeFileSync(known, `${[...target.known, ...(options.known ?? [])].join('\n')}\n`);
+  const file = join(directory, 'config');
+  const lines = [
+    ...(options.config ?? []),
+    `IdentityFile ${keyFile(options.key ?? user, options.keyType)}`,
+    'IdentitiesOnly yes',
+    'IdentityAgent none',
+    `UserKnownHostsFile ${known}`,
+    'GlobalKnownHostsFile /dev/null',
+    'StrictHostKeyChecking yes',
+    'UpdateHostKeys no',
+    'BatchMode yes',
+    'ConnectTimeout 20',
+    'ExitOnForwardFailure yes',
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/** Starts `ssh ARGS user@host`, or, with a `--` in `args`, what follows it comes after the host: the command. */
+export function ssh(
+  scope: Scope,
+  target: Target,
+  user: string,
+  args: readonly string[],
+  options: SshOptions = {},
+): Child {
+  const config = sshConfig(scope, target, user, options);
+  const at = args.indexOf('--');
+  const [before, after] = at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
+  return scope.start(
+    'ssh',
+    ['-F', config, '-p', String(target.port), ...before, `${user}@${target.host}`, ...after],
+    options,
+  );
+}
+
+/** A directory with a program `ssh` that reads `config`: in front of PATH, it lets a printed command run as it stands. */
+export function sshOnPath(scope: Scope, config: string): string {
+  const directory = scope.directory();
+  writeFileSync(join(directory, 'ssh'), `#!/bin/sh\nexec ${which('ssh')} -F ${config} "$@"\n`, { mode: 0o755 });
+  return `${directory}:${process.env.PATH}`;
+}
+
+// Our switchboard, as a process
+
+export interface Switchboard extends Target {
+  readonly child: Child;
+  readonly data: string;
+  /** What it printed on standard output when it had started. */
+  readonly greeting: string;
+}
+
+export const cli = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+
+/** Runs `cordboard ARGS`. */
+export function cordboard(scope: Scope, args: readonly string[], options?: SpawnOptions): Child {
+  return scope.start(process.execPath, ['--import', 'tsx', cli, ...args], options);
+}
+
+/** Starts the switchboard on a free port and waits until it listens. */
+export async function switchboard(
+  scope: Scope,
+  options: { data?: string; args?: readonly string[]; port?: number; env?: Record<string, string> } = {},
+): Promise<Switchboard> {
+  const data = options.data ?? join(scope.directory(), 'data');
+  const child = cordboard(
+    scope,
+    ['switchboard', '--port', String(options.port ?? 0), '--data', data, ...(options.args ?? [])],
+    { env: options.env },
+  );
+  const said = await soon('the switchboard to start', child.says(/^listening on (.*):(\d+)\n[\s\S]*bob@\S+\n/m), 60);
+  const host = said[1];
+  const port = Number(said[2]);
+  const known = readdirSync(data)
+    .filter(name => name.endsWith('.pub'))
+    .map(name => knownHost(host, port, readFileSync(join(data, name), 'utf8')));
+  return { child, data, host, port, known, greeting: child.stdout };
+}
+
+/** A line plugged in by `user`'s ssh. */
+export interface Provider {
+  readonly child: Child;
+  readonly alias: string;
+}
+
+/** `ssh -N -R FORWARD user@board`; ready once the server has logged all lines. */
+export async function provide(
+  scope: Scope,
+  board: Switchboard,
+  user: string,
+  forwards: readonly string[],
+  options?: SshOptions,
+): Promise<Provider> {
+  const args = forwards.flatMap(forward => ['-R', forward]);
+  // -v, because at its normal level ssh does not say when the other end has agreed.
+  const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
+  const [, alias] = await soon(
+    'the alias in the banner',
+    child.says(/^Your lines are reached as (\S+):/m, 'stderr'),
+    30,
+  );
+  await soon(
+    'the lines to be plugged in',
+    child.says(new RegExp(`(?:remote forward success for[sS]*?){${forwards.length}}`), 'stderr'),
+    30,
+  );
+  return { child, alias };
+}
+
+/** `ssh -N -L …`: a local port for each target `alias:port`, ready to be called. */
+export async function consume(
+  scope: Scope,
+  board: Target,
+  user: string,
+  targets: readonly string[],
+  options?: SshOptions,
+): Promise<{ child: Child; ports: number[] }> {
+  const ports: number[] = [];
+  for (let i = 0; i < targets.length; i++) ports.push(await freePort());
+  const args = targets.flatMap((target, i) => ['-L', `127.0.0.1:${ports[i]}:${target}`]);
+  const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
+  // With -v it says so when it has signed in; the ports are open by then.
+  await soon('ssh to be ready', child.says(/Entering interactive session/, 'stderr'), 30);
+  return { child, ports };
+}
+
+// Our server, in this process
+
+export interface InProcess extends Target {
+  readonly server: Server;
+}
+
+/** Host keys of all types, made by ssh-keygen. */
+export function hostKeys(...types: KeyType[]): PrivateKey[] {
+  return (types.length === 0 ? (['ed25519', 'ecdsa', 'rsa'] as const) : types).map(type => readKey('host', type));
+}
+
+/** Commands enough for tests: `echo TEXT`, `fail N` (says so on stderr), `cat`. */
+export const commands = sessions({
+  async exec(command, session) {
+    const [, word, rest] = /^(\S+) ?(.*)$/s.exec(command) ?? [];
+    if (word === 'echo') await session.write(`${rest}\n`);
+    if (word === 'fail') await session.error('as you wish\n');
+    if (word === 'cat') for await (const bytes of session.stream) await session.stream.write(bytes.slice());
+    await session.exit(word === 'fail' ? Number(rest) : 0);
+  },
+});
+
+/** Starts a Server on a free port; by default everyone may sign in with a key and run `commands`. */
+export async function serve(
+  scope: Scope,
+  options: Partial<ServerOptions> & Pick<ServerOptions, 'provider' | 'authenticators'>,
+): Promise<InProcess> {
+  const server = new Server({ hostKeys: hostKeys(), channels: { session: commands }, ...options });
+  const { host, port } = await server.listen(0);
+  scope.defer(() => server.close());
+  const known = (options.hostKeys ?? hostKeys()).map(key => knownHost(host, port, formatPublicKey(publicOf(key))));
+  return { server, host, port, known };
+}
+
+/** A provider that offers only what is named; what is not named stays as it is. */
+export function only(
+  provider: CryptoProvider,
+  names: { kex?: string; cipher?: string; mac?: string; signatures?: readonly string[] },
+): CryptoProvider {
+  return {
+    ...provider,
+    kex: provider.kex.filter(({ name }) => names.kex === undefined || name === names.kex),
+    ciphers: provider.ciphers.filter(({ name }) => names.cipher === undefined || name === names.cipher),
+    macs: provider.macs.filter(({ name }) => names.mac === undefined || name === names.mac),
+    signatures: provider.signatures.filter(({ name }) => names.signatures?.includes(name) ?? true),
+  };
+}
+
+// The real sshd
+
+export interface Sshd extends Target {
+  readonly child: Child;
+  /** The one account that it lets in when it does not run as root. */
+  readonly user: string;
+  /** Keys that may sign in, a line each. */
+  readonly authorizedKeys: string;
+}
+
+/** Starts OpenSSH's server on loopback; `users` are owners of keys that may sign in as `user`. */
+export async function sshd(
+  scope: Scope,
+  users: readonly { owner: string; type?: KeyType }[],
+  config: readonly string[] = [],
+): Promise<Sshd> {
+  const directory = scope.directory();
+  // Privilege separation wants it; the system's start script would have made it.
+  if (process.getuid?.() === 0 && !existsSync('/run/sshd')) mkdirSync('/run/sshd', { mode: 0o755 });
+  const types: KeyType[] = ['ed25519', 'ecdsa', 'rsa'];
+  const hostKeyFiles = types.map(type => {
+    const file = join(directory, `host_${type}`);
+    copyFileSync(keyFile('sshd', type), file);
+    copyFileSync(`${keyFile('sshd', type)}.pub`, `${file}.pub`);
+    return file;
+  });
+  const authorizedKeys = join(directory, 'authorized_keys');
+  writeFileSync(
+    authorizedKeys,
+    users.map(({ owner, type }) => readFileSync(`${keyFile(owner, type)}.pub`, 'utf8')).join(''),
+  );
+  for (let attempt = 0; ; attempt++) {
+    const port = await freePort();
+    const file = join(directory, 'sshd_config');
+    const lines = [
+      ...config,
+      `Port ${port}`,
+      'ListenAddress 127.0.0.1',
+      ...hostKeyFiles.map(name => `HostKey ${name}`),
+      `AuthorizedKeysFile ${authorizedKeys}`,
+      'StrictModes no',
+      'UsePAM no',
+      'PidFile none',
+      'PermitRootLogin yes',
+      'PasswordAuthentication no',
+      'KbdInteractiveAuthentication no',
+      'AllowTcpForwarding yes',
+      'GatewayPorts clientspecified',
+      'PrintMotd no',
+      'MaxStartups 200',
+      'LogLevel VERBOSE',
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    const child = scope.start('sshd', ['-D', '-e', '-f', file], { input: '' });
+    try {
+      await soon('sshd to start', child.says(/Server listening on/, 'stderr'));
+    } catch (error) {
+      // Somebody else may have taken the port meanwhile.
+      if (attempt < 3 && child.stderr.includes('Address already in use')) continue;
+      throw error;
+    }
+    const known = types.map(type => knownHost('127.0.0.1', port, readFileSync(`${keyFile('sshd', type)}.pub`, 'utf8')));
+    return { child, host: '127.0.0.1', port, known, user: userInfo().username, authorizedKeys };
+  }
+}
