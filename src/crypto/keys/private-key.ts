@@ -8,6 +8,7 @@ import { bcryptPbkdf } from './bcrypt-pbkdf.ts';
 import { foreignFormat } from './foreign-formats.ts';
 import { inFormat, keyType } from './key-types.ts';
 import type { PublicKey } from './public-key.ts';
+import { trimBlanks } from './text.ts';
 
 /** Rounds of bcrypt_pbkdf for new files: the default of ssh-keygen since OpenSSH 9.4, some 0.2 s. */
 export const DEFAULT_ROUNDS = 24;
@@ -139,7 +140,7 @@ function readEnvelope(text: string): Envelope {
 /** The bytes between BEGIN and END. */
 function unarmour(text: string): Uint8Array {
   if (text.length > MAX_FILE) throw new KeyFormatError('the file is too large to be a private key');
-  const trimmed = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
+  const trimmed = trimBlanks(text, ' \t\r\n');
   if (!trimmed.startsWith(BEGIN)) throw new KeyFormatError(foreignFormat(trimmed));
   const end = trimmed.indexOf(END);
   if (end < 0) throw new KeyFormatError('the private key file is cut off: its END line is missing');

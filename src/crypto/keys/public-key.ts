@@ -1,9 +1,10 @@
 // Public keys: the blob of RFC 4253 §6.6 and the line "type base64 comment" of .pub and authorized_keys files (sshd(8)).
 import { sha256 } from '@noble/hashes/sha2.js';
-import { KeyFormatError, printable } from '../../protocol/errors.ts';
+import { KeyFormatError } from '../../protocol/errors.ts';
 import { Reader } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, keyType } from './key-types.ts';
+import { cleanComment, trimBlanks, unprintable } from './text.ts';
 
 /** A public key as plain data. */
 export interface PublicKey {
@@ -23,7 +24,7 @@ const MAX_BASE64 = 8192;
  * @throws KeyFormatError, one sentence
  */
 export function parsePublicKey(line: string): PublicKey {
-  const text = line.replace(/\r?\n$/, '').replace(/^[ \t]+|[ \t]+$/g, '');
+  const text = trimBlanks(line.replace(/\r?\n$/, ''));
   if (text === '') throw new KeyFormatError('there is no public key: the text is empty');
   if (text.startsWith('-----BEGIN ') && text.includes('PRIVATE KEY'))
     throw new KeyFormatError(
@@ -71,27 +72,6 @@ export function keySize(blob: Uint8Array): { bits: number; label: string } {
 export function describePublicKey(key: PublicKey): string {
   const { bits, label } = keySize(key.blob);
   return `${bits} ${fingerprint(key.blob)} ${cleanComment(key.comment) || 'no comment'} (${label})`;
-}
-
-/** A comment fit for a line of a file or a terminal: what is not printable becomes U+FFFD, and its ends are trimmed. */
-export function cleanComment(comment: string): string {
-  return printable(comment.replaceAll('\t', ' '), MAX_COMMENT).trim();
-}
-
-/** Characters of a comment that we write. The comment is whatever a user types, and the line must stay readable. */
-const MAX_COMMENT = 1024;
-
-/** What in a line is neither text nor tab and could forge a second line in an editor, a log or another parser; undefined if nothing. */
-export function unprintable(line: string): string | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what we look for
-  const found = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]/u.exec(line);
-  if (!found) return undefined;
-  const code = found[0].charCodeAt(0);
-  if (code === 0) return 'a NUL character';
-  if (code === 0x0a || code === 0x0d) return 'a line end';
-  if (code === 0x2028 || code === 0x2029) return `a Unicode line separator (U+${code.toString(16)})`;
-  if (code >= 0xd800) return 'half of a Unicode surrogate pair';
-  return `a control character (U+${code.toString(16).toUpperCase().padStart(4, '0')})`;
 }
 
 function checkBlob(blob: Uint8Array): { type: string; bits: number } {

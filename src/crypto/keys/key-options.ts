@@ -1,0 +1,229 @@
+// What the options of an authorized_keys line mean (sshd(8)): each is enforced by the caller or its key is refused, none is ever ignored.
+import { printable, UsageError } from '../../protocol/errors.ts';
+import { type AddressPattern, matchGlob, parseFrom } from './address-match.ts';
+import type { KeyOption } from './authorized-keys.ts';
+
+/** What a key may do. Plain data; without options everything is allowed. */
+export interface KeyRules {
+  /** `from`: each list must admit the client's address (`matchFrom`). */
+  readonly from: readonly (readonly AddressPattern[])[];
+  /** `expiry-time`, the earliest: milliseconds since 1970 from which on the key is refused. */
+  readonly expiry?: number;
+  /** `permitopen` and `permitlisten`: where forwardings may lead and what may be listened on (`permits`); undefined: anywhere. */
+  readonly permitOpen?: readonly Permit[];
+  readonly permitListen?: readonly Permit[];
+  readonly portForwarding: boolean;
+  readonly agentForwarding: boolean;
+  readonly x11Forwarding: boolean;
+  readonly pty: boolean;
+  readonly userRc: boolean;
+  /** `command`: runs in place of whatever the client asks for. */
+  readonly command?: string;
+  /** `environment`: name to value. */
+  readonly environment: ReadonlyMap<string, string>;
+  /** `cert-authority`: the key does not sign in, it signs certificates, for these `principals` if they are given. */
+  readonly certAuthority: boolean;
+  readonly principals?: readonly string[];
+  /** For keys in security tokens: false with `no-touch-required`. */
+  readonly touchRequired: boolean;
+  /** For keys in security tokens: true with `verify-required`. */
+  readonly verifyRequired: boolean;
+  /** Values of the application's own options, by name, in order; '' for one without a value. */
+  readonly extra: ReadonlyMap<string, readonly string[]>;
+}
+
+/** One `permitopen` or `permitlisten`. */
+export interface Permit {
+  /** A name or address without brackets; "*" is any. */
+  readonly host: string;
+  readonly port: number | '*';
+  /** `permitlisten` takes patterns and no notice of case, `permitopen` is literal: as in sshd. */
+  readonly glob: boolean;
+}
+
+/** Names of the options that `keyRules` understands, in lower case. */
+export type KnownOption = keyof typeof readers;
+
+/**
+ * The rules in the options of one line, or one sentence that says why its key must be refused: an option that is
+ * neither in `enforced` nor in `extra`, or one whose value makes no sense.
+ * @param policy.enforced options of sshd(8) whose effect on `KeyRules` the caller carries out. Whoever enforces
+ *   `restrict` must know everything that it turns off: forwarding of ports, agent and X11, pty and ~/.ssh/rc.
+ * @param policy.extra options of the application's own, handed through as text
+ * @throws UsageError if `enforced` names an option that is not known here
+ */
+export function keyRules(
+  entry: { readonly options: readonly KeyOption[] },
+  policy: { readonly enforced?: readonly string[]; readonly extra?: readonly string[] } = {},
+): KeyRules | string {
+  const enforced = new Set(policy.enforced?.map(name => name.toLowerCase()));
+  const extra = new Set(policy.extra?.map(name => name.toLowerCase()));
+  for (const name of enforced)
+    if (!Object.hasOwn(readers, name)) throw new UsageError(`there is no option ${name} to enforce`);
+  const rules = noRules();
+  for (const { name, value } of entry.options) {
+    if (extra.has(name)) {
+      const values = rules.extra.get(name) ?? [];
+      rules.extra.set(name, [...values, value ?? '']);
+      continue;
+    }
+    if (!enforced.has(name)) return `its option ${printable(name, 40)} is not supported`;
+    const problem = readers[name as KnownOption](rules, value, name);
+    if (problem) return problem;
+  }
+  return rules;
+}
+
+/** Whether a list of permits (undefined: no list, all is allowed) has one for this host and port. */
+export function permits(list: readonly Permit[] | undefined, host: string, port: number): boolean {
+  if (list === undefined) return true;
+  return list.some(permit => {
+    if (permit.port !== '*' && permit.port !== port) return false;
+    if (permit.host === '*') return true;
+    return permit.glob ? matchGlob(permit.host.toLowerCase(), host.toLowerCase()) : permit.host === host;
+  });
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Draft = Omit<Mutable<KeyRules>, 'extra' | 'environment' | 'from'> & {
+  from: AddressPattern[][];
+  environment: Map<string, string>;
+  extra: Map<string, string[]>;
+};
+
+function noRules(): Draft {
+  return {
+    from: [],
+    portForwarding: true,
+    agentForwarding: true,
+    x11Forwarding: true,
+    pty: true,
+    userRc: true,
+    environment: new Map(),
+    certAuthority: false,
+    touchRequired: true,
+    verifyRequired: false,
+    extra: new Map(),
+  };
+}
+
+/** Writes what one option means into the rules, or says in a sentence what is wrong with it. Options apply in their order. */
+type OptionReader = (rules: Draft, value: string | undefined, name: string) => string | undefined;
+
+const readers = {
+  restrict: flag(rules => {
+    for (const feature of FEATURES) rules[feature] = false;
+  }),
+  'port-forwarding': feature('portForwarding', true),
+  'no-port-forwarding': feature('portForwarding', false),
+  'agent-forwarding': feature('agentForwarding', true),
+  'no-agent-forwarding': feature('agentForwarding', false),
+  'x11-forwarding': feature('x11Forwarding', true),
+  'no-x11-forwarding': feature('x11Forwarding', false),
+  pty: feature('pty', true),
+  'no-pty': feature('pty', false),
+  'user-rc': feature('userRc', true),
+  'no-user-rc': feature('userRc', false),
+  'cert-authority': flag(rules => {
+    rules.certAuthority = true;
+  }),
+  'no-touch-required': flag(rules => {
+    rules.touchRequired = false;
+  }),
+  'verify-required': flag(rules => {
+    rules.verifyRequired = true;
+  }),
+  from: valued((rules, value) => {
+    const patterns = parseFrom(value);
+    if (typeof patterns === 'string') return patterns;
+    rules.from.push(patterns);
+    return undefined;
+  }),
+  'expiry-time': valued((rules, value) => {
+    const time = parseExpiry(value);
+    if (time === undefined) return `its expiry-time "${printable(value, 40)}" is not of the form YYYYMMDD[HHMM[SS]][Z]`;
+    rules.expiry = Math.min(time, rules.expiry ?? time);
+    return undefined;
+  }),
+  permitopen: valued((rules, value, name) => {
+    const permit = parsePermit(value, false);
+    if (typeof permit === 'string') return `its ${name}="${printable(value, 80)}" ${permit}`;
+    rules.permitOpen = [...(rules.permitOpen ?? []), ...permit];
+    return undefined;
+  }),
+  permitlisten: valued((rules, value, name) => {
+    const permit = parsePermit(value, true);
+    if (typeof permit === 'string') return `its ${name}="${printable(value, 80)}" ${permit}`;
+    rules.permitListen = [...(rules.permitListen ?? []), ...permit];
+    return undefined;
+  }),
+  command: valued((rules, value) => {
+    if (rules.command !== undefined) return 'it has more than one option command';
+    rules.command = value;
+    return undefined;
+  }),
+  environment: valued((rules, value) => {
+    const assignment = /^([A-Za-z0-9_]+)=(.*)$/s.exec(value);
+    if (!assignment) return `its environment="${printable(value, 80)}" is not of the form NAME=value`;
+    // The first one counts, as in sshd.
+    if (!rules.environment.has(assignment[1])) rules.environment.set(assignment[1], assignment[2]);
+    return undefined;
+  }),
+  principals: valued((rules, value) => {
+    if (rules.principals !== undefined) return 'it has more than one option principals';
+    const principals = value.split(',').map(name => name.trim());
+    if (principals.includes('')) return 'its option principals has an empty name';
+    rules.principals = principals;
+    return undefined;
+  }),
+} satisfies Record<string, OptionReader>;
+
+/** What `restrict` turns off, and a later option of the feature's name turns on again. */
+const FEATURES = ['portForwarding', 'agentForwarding', 'x11Forwarding', 'pty', 'userRc'] as const;
+
+function feature(name: (typeof FEATURES)[number], on: boolean): OptionReader {
+  return flag(rules => {
+    rules[name] = on;
+  });
+}
+
+/** An option without a value. */
+function flag(apply: (rules: Draft) => void): OptionReader {
+  return (rules, value, name) => {
+    if (value !== undefined) return `its option ${name} has a value, and takes none`;
+    apply(rules);
+    return undefined;
+  };
+}
+
+/** An option that needs a value. */
+function valued(read: (rules: Draft, value: string, name: string) => string | undefined): OptionReader {
+  return (rules, value, name) => (value === undefined ? `its option ${name} has no value` : read(rules, value, name));
+}
+
+/** The permits in one value: none for "none", otherwise one. A string says why there is none. */
+function parsePermit(value: string, listen: boolean): Permit[] | string {
+  if (value === 'none') return [];
+  const text = listen && /^(\d+|\*)$/.test(value) ? `*:${value}` : value;
+  const parts = /^(?:\[([^[\]]+)\]|([^:[\]]*)):([^:]+)$/.exec(text);
+  if (!parts) return `is not of the form host:port or [address]:port`;
+  const host = parts[1] ?? parts[2];
+  // To listen on the empty address is to listen on all (RFC 4254 §7.1); to connect to it makes no sense.
+  if (host === '' && !listen) return 'has no host';
+  if (parts[3] === '*') return [{ host, port: '*', glob: listen }];
+  const port = /^\d{1,5}$/.test(parts[3]) ? Number(parts[3]) : 0;
+  return port >= 1 && port <= 65535 ? [{ host, port, glob: listen }] : 'has no port from 1 to 65535 and no *';
+}
+
+/** YYYYMMDD[HHMM[SS]], local time or (with Z or UTC after it) UTC, as milliseconds since 1970. */
+export function parseExpiry(text: string): number | undefined {
+  const parts = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z|UTC)?$/i.exec(text);
+  if (!parts) return undefined;
+  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(part => Number(part ?? 0));
+  if (hour > 23 || minute > 59 || second > 59) return undefined;
+  // Date would make March of the 30th of February.
+  const date = new Date(Date.UTC(year, month - 1, day));
+  if (year < 1970 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
+  if (parts[7]) return Date.UTC(year, month - 1, day, hour, minute, second);
+  return new Date(year, month - 1, day, hour, minute, second).getTime();
+}
