@@ -7,12 +7,12 @@ import {
   type KeyRules,
   keyRules,
   matchFrom,
+  parseAddress,
   parseAuthorizedKeys,
   parsePublicKeyBlob,
   permits,
 } from '../../crypto/keys/index.ts';
 import { printable } from '../../protocol/errors.ts';
-import { equalBytes } from '../../protocol/wire/reader.ts';
 import type { Logger } from '../../server/server.ts';
 import { readIfThere, reason, replaceFile, StateError } from './state.ts';
 
@@ -37,8 +37,6 @@ export interface Grant {
 }
 
 interface Rule {
-  readonly key: Uint8Array;
-  readonly line: number;
   readonly rules: KeyRules;
   readonly access: ReadonlySet<string>;
 }
@@ -56,9 +54,10 @@ export interface AccessOptions {
 export class Access {
   readonly #options: AccessOptions;
   readonly #now: () => number;
-  #rules: Rule[] = [];
-  /** Keys in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
-  #refused: Uint8Array[] = [];
+  /** By the key's fingerprint, in the order of the file. */
+  #rules = new Map<string, Rule[]>();
+  /** Fingerprints in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
+  #refused = new Set<string>();
   /** Modification time and size of the file as we know it. */
   #version = '';
   readonly #enrolments = new Map<string, number[]>();
@@ -72,7 +71,7 @@ export class Access {
 
   /** Keys that may sign in, from somewhere. */
   get size(): number {
-    return this.#rules.length;
+    return this.#rules.size;
   }
 
   /** Whether a signature by this key would be taken. Changes nothing: whoever asks need not own the key. */
@@ -93,15 +92,13 @@ export class Access {
   }
 
   #known(key: Uint8Array): boolean {
-    return (
-      this.#rules.some(rule => equalBytes(rule.key, key)) || this.#refused.some(refused => equalBytes(refused, key))
-    );
+    return this.#rules.has(fingerprint(key)) || this.#refused.has(fingerprint(key));
   }
 
   /** The first entry for the key that lets it in from this address now; an entry that denies it, or that cannot be used, wins over all. */
   #rule(key: Uint8Array, address: string): Rule | undefined {
-    const rules = this.#rules.filter(rule => equalBytes(rule.key, key));
-    if (this.#refused.some(refused => equalBytes(refused, key))) return undefined;
+    const rules = this.#rules.get(fingerprint(key));
+    if (rules === undefined || this.#refused.has(fingerprint(key))) return undefined;
     if (rules.some(({ access }) => access.has('denied'))) return undefined;
     return rules.find(
       ({ rules: { from, expiry } }) =>
@@ -125,36 +122,44 @@ export class Access {
     const { file, log } = this.#options;
     const before = version(file);
     const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
-    this.#rules = [];
-    this.#refused = [];
+    this.#rules = new Map();
+    this.#refused = new Set();
     for (const { line, message, key } of problems) {
-      if (key) this.#refused.push(key.blob);
+      if (key) this.#refused.add(fingerprint(key.blob));
       log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
     }
     for (const entry of entries) {
       const rule = readRule(entry);
-      if (typeof rule !== 'string') this.#rules.push(rule);
+      if (typeof rule !== 'string') this.#add(entry, rule);
       else {
-        this.#refused.push(entry.key.blob);
+        this.#refused.add(fingerprint(entry.key.blob));
         log.warn({ file, line: entry.line }, `the key in line ${entry.line} of ${file} is refused: ${rule}`);
       }
     }
     this.#version = before;
   }
 
+  #add({ key }: AuthorizedKey, rule: Rule): void {
+    const id = fingerprint(key.blob);
+    const rules = this.#rules.get(id);
+    if (rules) rules.push(rule);
+    else this.#rules.set(id, [rule]);
+  }
+
   #mayEnrol(address: string): boolean {
-    if (!this.#options.enrol || this.#rules.length >= MAX_ENROLLED) return false;
+    if (!this.#options.enrol || this.#rules.size >= MAX_ENROLLED) return false;
     return this.#recent(address).length < MAX_PER_ADDRESS;
   }
 
   #recent(address: string): number[] {
     const since = this.#now() - HOUR;
-    return (this.#enrolments.get(address) ?? []).filter(time => time > since);
+    return (this.#enrolments.get(source(address)) ?? []).filter(time => time > since);
   }
 
   /** Appends the key to the file, keeping what is there byte for byte. */
   #enrol(key: Uint8Array, user: string, address: string): void {
     const { file, log } = this.#options;
+    const asKnown = version(file) === this.#version;
     const text = readIfThere(file) ?? '';
     const line = formatAuthorizedKey({
       options: [
@@ -167,10 +172,22 @@ export class Access {
     const gap = text === '' || text.endsWith('\n') ? '' : '\n';
     replaceFile(file, `${text}${gap}${line}\n`);
     if (this.#enrolments.size >= MAX_ADDRESSES) this.#enrolments.clear();
-    this.#enrolments.set(address, [...this.#recent(address), this.#now()]);
+    this.#enrolments.set(source(address), [...this.#recent(address), this.#now()]);
     log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
-    this.#load();
+    // Reading thousands of lines again for one that we know is left to the case that someone else has written, too.
+    const entry = parseAuthorizedKeys(line).entries[0];
+    const rule = asKnown && entry !== undefined && readRule(entry);
+    if (rule && typeof rule !== 'string') {
+      this.#add(entry, rule);
+      this.#version = version(file);
+    } else this.#load();
   }
+}
+
+/** Who counts as one source: an IPv4 address, or an IPv6 /64, of which anyone may have all addresses. */
+function source(address: string): string {
+  const ip = parseAddress(address);
+  return ip === undefined ? address : ip.subarray(0, ip.length === 4 ? 4 : 8).join('.');
 }
 
 function version(file: string): string {
@@ -210,7 +227,7 @@ function readRule(entry: AuthorizedKey): Rule | string {
   const access = rules.extra.get('access') ?? [];
   const unknown = access.find(value => !RIGHTS.includes(value));
   if (unknown !== undefined) return `access="${printable(unknown, 40)}" is not one of ${RIGHTS.join(', ')}`;
-  return { key: entry.key.blob, line: entry.line, rules, access: new Set(access) };
+  return { rules, access: new Set(access) };
 }
 
 /** A line without `access=` is an ordinary authorized_keys line: it may plug in and call, like any ssh user may forward. */

@@ -1,0 +1,194 @@
+// Who the switchboard lets in: the authorized_keys file with its options, changes to it, and enrolment.
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Access, type AccessOptions } from '../../../src/apps/switchboard/access.ts';
+import { StateError } from '../../../src/apps/switchboard/state.ts';
+import { accelerated, formatPublicKey, type PrivateKey, publicOf } from '../../../src/crypto/index.ts';
+import { skip } from '../../kit/tools.ts';
+
+const ed25519 = accelerated.signatures.find(({ name }) => name === 'ssh-ed25519')!;
+const newKey = () => ed25519.generate(accelerated.random, 'test');
+const line = (key: PrivateKey) => formatPublicKey(publicOf(key));
+
+const directory = mkdtempSync(join(tmpdir(), 'cordboard-access-'));
+test.after(() => rmSync(directory, { recursive: true }));
+let files = 0;
+
+function open(text: string | undefined, options: Partial<AccessOptions> = {}) {
+  const file = join(directory, `keys${files++}`);
+  if (text !== undefined) writeFileSync(file, text);
+  const messages: string[] = [];
+  const note = (_fields: object, message: string) => messages.push(message);
+  const log = { debug: note, info: note, warn: note, error: note };
+  return { access: new Access({ file, enrol: false, log, ...options }), file, messages };
+}
+
+const A = '192.0.2.7';
+
+test('a plain line may listen and call, and not list', () => {
+  const key = newKey();
+  const { access } = open(`# a comment\n\n${line(key)}\n`);
+  assert.ok(access.acceptable(key.blob, A));
+  const grant = access.admit(key.blob, 'alice', A)!;
+  assert.is(grant.listen, true);
+  assert.is(grant.list, false);
+  assert.ok(grant.mayListen('localhost', 6379));
+  assert.ok(grant.mayOpen('bob-0123456789', 22));
+});
+
+test('rights are what access= says', () => {
+  const [listen, initiate, list, admin, none] = [newKey(), newKey(), newKey(), newKey(), newKey()];
+  const { access } = open(
+    [
+      `access="listen" ${line(listen)}`,
+      `access="initiate" ${line(initiate)}`,
+      `access="list" ${line(list)}`,
+      `access="admin" ${line(admin)}`,
+      `restrict ${line(none)}`,
+    ].join('\n'),
+  );
+  const rights = [listen, initiate, list, admin, none].map(key => {
+    const grant = access.admit(key.blob, 'alice', A)!;
+    return [grant.mayListen('localhost', 1), grant.mayOpen('x', 1), grant.list];
+  });
+  assert.equal(rights, [
+    [true, false, false],
+    [false, true, false],
+    [false, false, true],
+    [true, true, true],
+    [false, false, false],
+  ]);
+});
+
+test('denied wins over every other line of the key', () => {
+  const key = newKey();
+  const { access } = open(`${line(key)}\naccess="denied" ${line(key)}\n`, { enrol: true });
+  assert.not(access.acceptable(key.blob, A));
+  assert.is(access.admit(key.blob, 'alice', A), undefined);
+});
+
+test('a line with an option that is not enforced refuses its key, with the reason, and enrolment does not let it in', () => {
+  const [command, right, broken] = [newKey(), newKey(), newKey()];
+  const { access, messages, file } = open(
+    `command="/bin/date" ${line(command)}\naccess="lisen" ${line(right)}\nfrom="10.0.0.0/99" ${line(broken)}\n`,
+    { enrol: true },
+  );
+  const before = readFileSync(file, 'utf8');
+  for (const key of [command, right, broken]) {
+    assert.not(access.acceptable(key.blob, A));
+    assert.is(access.admit(key.blob, 'alice', A), undefined);
+  }
+  assert.is(readFileSync(file, 'utf8'), before);
+  assert.is(messages.length, 3);
+  assert.match(messages[0], /line 1 .*command/);
+  assert.match(messages[1], /line 2 .*lisen/);
+  assert.match(messages[2], /line 3 /);
+});
+
+test('from= and expiry-time= hold; of several lines the first that lets the key in counts', () => {
+  const key = newKey();
+  let now = Date.UTC(2030, 0, 1);
+  const { access } = open(
+    `from="10.0.0.0/8",access="listen" ${line(key)}\nexpiry-time="20300201Z",access="initiate" ${line(key)}\n`,
+    { now: () => now },
+  );
+  assert.is(access.admit(key.blob, 'alice', '10.1.2.3')!.listen, true);
+  assert.is(access.admit(key.blob, 'alice', A)!.listen, false);
+  now = Date.UTC(2030, 1, 2);
+  assert.is(access.admit(key.blob, 'alice', A), undefined);
+  assert.is(access.admit(key.blob, 'alice', '10.1.2.3')!.listen, true);
+});
+
+test('permitlisten= and permitopen= hold', () => {
+  const key = newKey();
+  const { access } = open(`permitlisten="localhost:8080",permitopen="db-0000000000:5432" ${line(key)}\n`);
+  const grant = access.admit(key.blob, 'alice', A)!;
+  assert.ok(grant.mayListen('localhost', 8080));
+  assert.not(grant.mayListen('localhost', 8081));
+  assert.ok(grant.mayOpen('db-0000000000', 5432));
+  assert.not(grant.mayOpen('db-0000000000', 5433));
+});
+
+test('a changed file counts at once, a removed one holds no keys', () => {
+  const [old, fresh] = [newKey(), newKey()];
+  const { access, file } = open(`${line(old)}\n`);
+  writeFileSync(file, `${line(fresh)}\n${line(newKey())}\n`);
+  assert.not(access.acceptable(old.blob, A));
+  assert.ok(access.acceptable(fresh.blob, A));
+  rmSync(file);
+  assert.not(access.acceptable(fresh.blob, A));
+});
+
+test('a file that cannot be read: an error at start, nobody gets in later', () => {
+  const key = newKey();
+  const { access, file, messages } = open(`${line(key)}\n`);
+  rmSync(file);
+  mkdirSync(file);
+  assert.not(access.acceptable(key.blob, A));
+  assert.match(messages.at(-1)!, /nobody can sign in: cannot read .*: it is a directory/);
+  assert.throws(
+    () => new Access({ file, enrol: false, log: { debug() {}, info() {}, warn() {}, error() {} } }),
+    (error: Error) => error instanceof StateError && /cannot read/.test(error.message),
+  );
+});
+
+if (process.getuid?.() === 0) skip(test, 'a file without permission', 'root may read everything');
+else {
+  test('a file without permission', () => {
+    const { access, file, messages } = open(`${line(newKey())}\n`);
+    writeFileSync(file, '');
+    chmodSync(file, 0);
+    assert.not(access.acceptable(newKey().blob, A));
+    assert.match(messages.at(-1)!, /permission denied/);
+  });
+}
+
+test('enrolment: a question has no effect, a proof appends one line and keeps the rest', () => {
+  const key = newKey();
+  const text = `# mine, without a line end at the end\n${line(newKey())}`;
+  const { access, file } = open(text, { enrol: true });
+  assert.ok(access.acceptable(key.blob, A));
+  assert.is(readFileSync(file, 'utf8'), text);
+  const grant = access.admit(key.blob, 'alice', A)!;
+  assert.ok(grant.listen && grant.mayOpen('x', 1) && !grant.list);
+  const { type } = key;
+  const expected = `${text}\naccess="listen",access="initiate" ${line({ ...key, comment: `alice@${A}` })}\n`;
+  assert.is(readFileSync(file, 'utf8'), expected);
+  assert.is(type, 'ssh-ed25519');
+  access.admit(key.blob, 'alice', A);
+  assert.is(readFileSync(file, 'utf8'), expected);
+});
+
+test('enrolment creates the file, and a user name cannot smuggle in a line', () => {
+  const key = newKey();
+  const { access, file } = open(undefined, { enrol: true });
+  access.admit(key.blob, 'a\nssh-ed25519 AAAA evil', A);
+  const text = readFileSync(file, 'utf8');
+  assert.is(text.split('\n').length, 2);
+  assert.ok(text.endsWith('\n'));
+});
+
+test('enrolment is limited for each source, an IPv6 /64 being one', () => {
+  let now = 0;
+  const { access } = open(undefined, { enrol: true, now: () => now });
+  const enrol = (address: string) => access.admit(newKey().blob, 'alice', address) !== undefined;
+  assert.equal(
+    Array.from({ length: 22 }, (_, i) => enrol(`2001:db8::${i.toString(16)}`)),
+    [...Array(20).fill(true), false, false],
+  );
+  assert.ok(enrol('2001:db8:0:1::1'));
+  assert.ok(enrol(A));
+  now += 3_600_001;
+  assert.ok(enrol('2001:db8::1'));
+});
+
+test('with enrolment off an unknown key is refused', () => {
+  const { access } = open(undefined);
+  assert.not(access.acceptable(newKey().blob, A));
+  assert.is(access.admit(newKey().blob, 'alice', A), undefined);
+});
+
+test.run();
