@@ -19,7 +19,6 @@ const failures: string[] = [];
 
 /** uvu's closing lines ("Total: 3", "Passed: 3", "Skipped: 0"), added up. */
 function count(text: string, word: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: uvu colours its summary on a terminal
   const plain = text.replace(/\x1b\[[0-9;]*m/g, '');
   return [...plain.matchAll(new RegExp(`^\\s*${word}:\\s+(\\d+)`, 'gm'))].reduce((n, match) => n + Number(match[1]), 0);
 }

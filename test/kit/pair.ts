@@ -27,7 +27,13 @@ export class Pair {
   constructor(options: PairOptions) {
     const { provider, hostKey, userKey } = options;
     this.server = new Connection(
-      { role: 'server', provider, hostKeys: [hostKey], methods: ['publickey'], ...options.server } as ServerConnectionOptions,
+      {
+        role: 'server',
+        provider,
+        hostKeys: [hostKey],
+        methods: ['publickey'],
+        ...options.server,
+      } as ServerConnectionOptions,
       { output() {}, auth: (_question, answer) => answer({ result: 'accept' }), ...options.serverEvents },
     );
     this.client = new Connection(

@@ -179,7 +179,7 @@ export async function provide(
   );
   await soon(
     'the lines to be plugged in',
-    child.says(new RegExp(`(?:remote forward success for[sS]*?){${forwards.length}}`), 'stderr'),
+    child.says(new RegExp(`(?:remote forward success for[\\s\\S]*?){${forwards.length}}`), 'stderr'),
     30,
   );
   return { child, alias };

@@ -222,8 +222,7 @@ export function parseExpiry(text: string): number | undefined {
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(part => Number(part ?? 0));
   if (hour > 23 || minute > 59 || second > 59) return undefined;
   // Date would make March of the 30th of February.
-  const date = new Date(Date.UTC(year, month - 1, day));
-  if (year < 1970 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
+  if (year < 1970 || new Date(Date.UTC(year, month - 1, day)).getUTCMonth() !== month - 1) return undefined;
   if (parts[7]) return Date.UTC(year, month - 1, day, hour, minute, second);
   return new Date(year, month - 1, day, hour, minute, second).getTime();
 }

@@ -12,7 +12,6 @@ export function trimBlanks(text: string, blanks = ' \t'): string {
 
 /** What in a line is neither text nor tab and could forge a second line in an editor, a log or another parser; undefined if nothing. */
 export function unprintable(line: string): string | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what we look for
   const found = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]/u.exec(line);
   if (!found) return undefined;
   const code = found[0].charCodeAt(0);

@@ -178,6 +178,18 @@ test('addresses: the same texts as node:net knows, and only those (seeded)', () 
   assert.ok(valid > 1000, `${valid}`);
 });
 
+test('"::" stands for one group at least', () => {
+  for (const text of [
+    '1:2:3:4:5:6:7:8::',
+    '::1:2:3:4:5:6:7:8',
+    '1:2:3:4::5:6:7:8',
+    '1:2:3:4:5:6::1.2.3.4',
+    '1:2:3:4:5:6:7',
+  ])
+    assert.is(parseAddress(text), undefined, text);
+  assert.ok(parseAddress('1:2:3::5:6:7:8'));
+});
+
 test('IPv6 is written in its canonical form', () => {
   for (const [text, canonical] of [
     ['2001:0DB8:0:0:0:0:0:1', '2001:db8::1'],

@@ -306,6 +306,21 @@ test('flips in the numbers of an RSA key are noticed', () => {
   }
 });
 
+test('RSA: the secret numbers must be those of this modulus, and d right for both primes', () => {
+  const key = parsePrivateKey(fixture('rsa3072'));
+  const other = parsePrivateKey(fixture('rsa3072-a24'), 'correct horse');
+  const [n, e, d, iqmp, p, q] = key.fields;
+  const foreign = { ...key, fields: [n, e, ...other.fields.slice(2)] };
+  refuses(() => formatPrivateKey(foreign, {}, random), /do not belong/);
+  const toBigInt = (bytes: Uint8Array) => BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+  for (const prime of [p, q]) {
+    const half = (toBigInt(d) % (toBigInt(prime) - 1n)).toString(16);
+    const short = Uint8Array.from(Buffer.from(half.padStart(half.length + (half.length % 2), '0'), 'hex'));
+    const lame = { ...key, fields: [n, e, short, iqmp, p, q] };
+    refuses(() => formatPrivateKey(lame, {}, random), /do not belong/);
+  }
+});
+
 test('random damage to bytes and text of any kind of file: a key or a KeyFormatError, nothing else', () => {
   const next = seeded(42);
   const pick = (below: number) => Math.floor(next() * below);
