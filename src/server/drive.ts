@@ -18,9 +18,17 @@ export interface Times {
   readonly keepaliveCount: number;
   /** Age of the keys at which new ones are exchanged (RFC 4253 §9). */
   readonly rekeyAfter: number;
+  /** How long a key re-exchange may take: everything waits for it, so a peer that leaves it unfinished is of no use. */
+  readonly exchange: number;
 }
 
-export const TIMES: Times = { loginGrace: 120, keepaliveInterval: 15, keepaliveCount: 3, rekeyAfter: 3600 };
+export const TIMES: Times = {
+  loginGrace: 120,
+  keepaliveInterval: 15,
+  keepaliveCount: 3,
+  rekeyAfter: 3600,
+  exchange: 60,
+};
 
 export class Driver {
   readonly socket: Socket;
@@ -34,6 +42,8 @@ export class Driver {
   #age = 0;
   #quiet = 0;
   #keyAge = 0;
+  /** Seconds that the key exchange under way has taken. */
+  #exchanging = 0;
   #exchanges = 0;
   #over = 0;
   #unanswered = 0;
@@ -103,7 +113,7 @@ export class Driver {
       if (++this.#over >= LINGER) this.socket.destroy();
       return this.#destroyed;
     }
-    const { loginGrace, keepaliveInterval, keepaliveCount, rekeyAfter } = this.#times;
+    const { loginGrace, keepaliveInterval, keepaliveCount, rekeyAfter, exchange } = this.#times;
     this.#age++;
     if (connection.stage !== 'connection') {
       if (loginGrace > 0 && this.#age >= loginGrace) {
@@ -117,6 +127,11 @@ export class Driver {
     } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter) {
       this.#keyAge = 0;
       connection.rekey();
+    }
+    this.#exchanging = connection.transport.exchanging ? this.#exchanging + 1 : 0;
+    if (exchange > 0 && this.#exchanging >= exchange) {
+      connection.disconnect(Disconnect.KEY_EXCHANGE_FAILED, `no new keys within ${exchange} seconds`);
+      return false;
     }
     if (this.#heard) {
       this.#heard = false;

@@ -1,7 +1,17 @@
 // The SSH transport (RFC 4253): identification, packets, key exchange and re-exchange. Bytes in, packets out, bytes out; the key exchange is invisible above.
 import { byName, type CryptoProvider, type Output, type PrivateKey, type Sealer } from '../../crypto/provider.ts';
 import { DisconnectError, ProtocolError, printable } from '../errors.ts';
-import { DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEXINIT, NEWKEYS, phaseOf, UNIMPLEMENTED } from '../messages.ts';
+import {
+  CHANNEL_DATA,
+  DEBUG,
+  DISCONNECT,
+  EXT_INFO,
+  IGNORE,
+  KEXINIT,
+  NEWKEYS,
+  phaseOf,
+  UNIMPLEMENTED,
+} from '../messages.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { encodeUtf8, Reader, Writer } from '../wire/reader.ts';
@@ -30,6 +40,14 @@ const REKEY_PACKETS = 2 ** 31;
 const MAX_PACKETS = 2 ** 32 - 1;
 /** Extensions we are ready to read in one EXT_INFO (RFC 8308); OpenSSH's limit is 1,024, real peers send under ten. */
 const MAX_EXTENSIONS = 64;
+/**
+ * Bytes of packets other than channel data that may wait for the end of a key exchange. What the peer sent before it saw
+ * our KEXINIT has to be answered, and that is little: a socket buffer's worth of requests. A peer that goes on asking and
+ * never exchanges keys must not make us remember answers for ever. Channel data is bounded by the peer's windows.
+ */
+const MAX_HELD = 4 * 1024 * 1024;
+/** What a held packet costs besides its payload. */
+const HELD_OVERHEAD = 128;
 /** The coroutine awaits one packet of a wrongly guessed method, whatever its number, and drops it. */
 const GUESS = -1;
 
@@ -91,6 +109,8 @@ export class Transport {
   outputBytes = 0;
   /** Packets sent while exchanging; at most what the peer's windows and our owner's own queues let through. */
   #held: Packet[] = [];
+  /** Cost in bytes of those of them that are no channel data. */
+  #heldBytes = 0;
   #exchange: Kex<void> | undefined;
   /** The message number that `#exchange` waits for. */
   #awaits: number = KEXINIT.number;
@@ -216,6 +236,8 @@ export class Transport {
   send(packet: Packet): void {
     const { number } = packet;
     if (this.exchanging && (number >= 50 || (number >= 5 && number <= 7))) {
+      if (number !== CHANNEL_DATA.number) this.#heldBytes += packet.length + HELD_OVERHEAD;
+      if (this.#heldBytes > MAX_HELD) throw new ProtocolError('too many messages before the key exchange is finished');
       this.#held.push(packet);
       return;
     }
@@ -348,6 +370,7 @@ export class Transport {
     if (first && this.role === 'server' && theirs.kex.includes(EXT_INFO_C)) this.#sendExtensions();
     const held = this.#held;
     this.#held = [];
+    this.#heldBytes = 0;
     for (const packet of held) this.#seal(packet);
     this.#events.exchanging(false);
 
