@@ -66,7 +66,7 @@ it(
       console.log('note: port 7000 is in use, the start-up commands were not tried');
       return;
     }
-    const env = { PATH: sshOnPath(scope, sshConfig(scope, board, 'the same key for both')) };
+    const env = { PATH: sshOnPath(scope, sshConfig(scope, board, 'both')) };
     const provider = scope.start('sh', ['-c', `exec ${plug}`], { env });
     await soon('the greeting', provider.says(/Virtual listener for ports \[6379\] created\./), 30);
     const caller = await scope.run('sh', ['-c', `exec ${call}`], { env, input: 'hello' });
