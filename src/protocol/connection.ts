@@ -151,6 +151,11 @@ export class Connection {
     return this.#auth instanceof ServerAuth ? this.#auth.user : undefined;
   }
 
+  /** Server: failed tries to sign in. */
+  get failures(): number {
+    return this.#auth instanceof ServerAuth ? this.#auth.failures : 0;
+  }
+
   get closed(): boolean {
     return this.error !== undefined;
   }

@@ -32,6 +32,8 @@ export const TIMES: Times = {
 
 export class Driver {
   readonly socket: Socket;
+  /** The peer took longer to sign in than it may. */
+  graceOver = false;
   readonly #times: Times;
   #connection!: Connection;
   #scheduled = false;
@@ -117,6 +119,7 @@ export class Driver {
     this.#age++;
     if (connection.stage !== 'connection') {
       if (loginGrace > 0 && this.#age >= loginGrace) {
+        this.graceOver = true;
         connection.disconnect(Disconnect.BY_APPLICATION, `not signed in within ${loginGrace} seconds`);
       }
       return false;

@@ -7,10 +7,18 @@ import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } f
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
 import type { Authenticator } from './authenticators.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
+import {
+  dropsEarly,
+  isLoopback,
+  type Offence,
+  PENALTIES,
+  Penalties,
+  type PenaltyTimes,
+  STARTUPS,
+  type StartupLimits,
+} from './penalties.ts';
 import { type Listener, listen, type Socket } from './runtime/net.ts';
 
-/** Connections that are not signed in yet, at once (OpenSSH's MaxStartups ends at 100). */
-const MAX_UNAUTHENTICATED = 100;
 /** Connections at once; some 30 KiB each when idle. */
 const MAX_CONNECTIONS = 10_000;
 
@@ -49,7 +57,10 @@ export interface ServerOptions {
   /** Text that clients show before sign-in. */
   readonly banner?: string;
   readonly maxTries?: number;
-  readonly maxUnauthenticated?: number;
+  /** Connections that are not signed in, at once (MaxStartups); by default STARTUPS. Loopback is exempt from early drop, not from `full`. */
+  readonly startups?: StartupLimits;
+  /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
+  readonly penalties?: PenaltyTimes | false;
   readonly maxConnections?: number;
   /** Channels of one connection at once. */
   readonly maxChannels?: number;
@@ -67,6 +78,7 @@ export class Server {
   readonly #times: Times;
   readonly #drivers = new Map<Client, Driver>();
   readonly #listeners: Listener[] = [];
+  readonly #penalties: Penalties | undefined;
   #unauthenticated = 0;
   #lastId = 0;
   #ticker: NodeJS.Timeout | undefined;
@@ -80,6 +92,7 @@ export class Server {
     }
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
+    if (options.penalties !== false) this.#penalties = new Penalties(options.penalties ?? PENALTIES);
   }
 
   /** The clients that are connected, signed in or not. */
@@ -97,14 +110,9 @@ export class Server {
   /** Serves one client on a socket that is already connected. */
   serve(socket: Socket): void {
     const options = this.#options;
-    const refusal = this.#closing
-      ? 'The server is shutting down.'
-      : this.#unauthenticated >= (options.maxUnauthenticated ?? MAX_UNAUTHENTICATED) ||
-          this.#drivers.size >= (options.maxConnections ?? MAX_CONNECTIONS)
-        ? 'Too many connections; try again later.'
-        : undefined;
+    const refusal = this.#refusal(socket.address);
     if (refusal !== undefined) {
-      options.log?.warn({ address: socket.address }, 'connection refused: too many');
+      options.log?.warn({ address: socket.address }, `connection refused: ${refusal}`);
       socket.start({ data() {}, end() {}, drain() {}, close() {} });
       // A line before the identification is shown by clients that could not connect.
       socket.write([new TextEncoder().encode(`${refusal}\r\n`)]);
@@ -146,6 +154,7 @@ export class Server {
         closed: error => {
           if (!signedIn) this.#unauthenticated--;
           this.#logEnd(client, error, signedIn);
+          this.#penalise(client, error, signedIn, driver.graceOver);
           driver.wake();
           if (signedIn) options.gone?.(client);
         },
@@ -165,6 +174,27 @@ export class Server {
     options.log?.debug(describe(client), 'connected');
     this.#ticker ??= setInterval(() => this.#tick(), 1000);
     driver.start(connection);
+  }
+
+  /** Why one more connection from the address is not served; undefined if it is. */
+  #refusal(address: string): string | undefined {
+    const { startups = STARTUPS, maxConnections = MAX_CONNECTIONS, provider } = this.#options;
+    if (this.#closing) return 'The server is shutting down.';
+    if (this.#drivers.size >= maxConnections) return 'Too many connections; try again later.';
+    const wait = this.#penalties?.remaining(address, seconds()) ?? 0;
+    if (wait > 0) return `Too many failures from your address; try again in ${Math.ceil(wait)} s.`;
+    const limits = isLoopback(address) ? { ...startups, begin: startups.full } : startups;
+    if (dropsEarly(this.#unauthenticated, limits, provider.random)) return 'Too many connections; try again later.';
+    return undefined;
+  }
+
+  #penalise({ address, connection }: Client, error: Error, signedIn: boolean, graceOver: boolean): void {
+    let offence: Offence | undefined;
+    if (!(error instanceof ProtocolError || error instanceof DisconnectError)) offence = 'crash';
+    else if (signedIn || this.#closing) return;
+    else if (graceOver) offence = 'grace';
+    else offence = connection.failures > 0 ? 'authfail' : 'noauth';
+    this.#penalties?.add(address, offence, seconds());
   }
 
   #authenticate(question: AuthQuestion, answer: (answer: AuthAnswer) => void, client: Client): void {
@@ -209,6 +239,9 @@ export class Server {
     await Promise.all(closed);
   }
 }
+
+/** A clock that never goes back. */
+const seconds = (): number => performance.now() / 1000;
 
 /** What logs say of a client. */
 export function describe(client: Client): object {

@@ -7,12 +7,12 @@ import {
   type KeyRules,
   keyRules,
   matchFrom,
-  parseAddress,
   parseAuthorizedKeys,
   parsePublicKeyBlob,
   permits,
 } from '../../crypto/keys/index.ts';
 import { printable } from '../../protocol/errors.ts';
+import { sourceOf } from '../../server/penalties.ts';
 import type { Logger } from '../../server/server.ts';
 import { readIfThere, reason, replaceFile, StateError } from './state.ts';
 
@@ -153,7 +153,7 @@ export class Access {
 
   #recent(address: string): number[] {
     const since = this.#now() - HOUR;
-    return (this.#enrolments.get(source(address)) ?? []).filter(time => time > since);
+    return (this.#enrolments.get(sourceOf(address)) ?? []).filter(time => time > since);
   }
 
   /** Appends the key to the file, keeping what is there byte for byte. */
@@ -172,7 +172,7 @@ export class Access {
     const gap = text === '' || text.endsWith('\n') ? '' : '\n';
     replaceFile(file, `${text}${gap}${line}\n`);
     if (this.#enrolments.size >= MAX_ADDRESSES) this.#enrolments.clear();
-    this.#enrolments.set(source(address), [...this.#recent(address), this.#now()]);
+    this.#enrolments.set(sourceOf(address), [...this.#recent(address), this.#now()]);
     log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
     // Reading thousands of lines again for one that we know is left to the case that someone else has written, too.
     const entry = parseAuthorizedKeys(line).entries[0];
@@ -182,12 +182,6 @@ export class Access {
       this.#version = version(file);
     } else this.#load();
   }
-}
-
-/** Who counts as one source: an IPv4 address, or an IPv6 /64, of which anyone may have all addresses. */
-function source(address: string): string {
-  const ip = parseAddress(address);
-  return ip === undefined ? address : ip.subarray(0, ip.length === 4 ? 4 : 8).join('.');
 }
 
 function version(file: string): string {

@@ -5,6 +5,7 @@ import pino from 'pino';
 import pretty from 'pino-pretty';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint } from '../../crypto/keys/index.ts';
+import { isLoopback } from '../../server/penalties.ts';
 import { Access } from './access.ts';
 import { Switchboard } from './app.ts';
 import { firstSteps, type Hints } from './greeting.ts';
@@ -95,7 +96,7 @@ async function run(flags: Flags): Promise<void> {
   openDirectory(flags.data);
   const keys = hostKeys(flags.data, accelerated);
   const file = flags.authorizedKeys ?? join(flags.data, 'authorized_keys');
-  const enrol = flags.enrol ?? isLoopback(flags.host);
+  const enrol = flags.enrol ?? (flags.host === 'localhost' || isLoopback(flags.host));
   if (flags.authorizedKeys !== undefined && !enrol && readIfThere(file) === undefined) {
     throw new StateError(`cannot read ${file}: there is no such file, and without --enrol nobody could ever sign in`);
   }
@@ -157,10 +158,6 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
   return port;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** 0.0.0.0 is no address to connect to. */
