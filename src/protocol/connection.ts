@@ -6,6 +6,7 @@ import { type ChannelOpen, type GlobalReply, type GlobalRequest, Mux } from './c
 import { Disconnect, DisconnectError, ProtocolError, UsageError } from './errors.ts';
 import { allowed, CHANNEL_DATA, type Stage } from './messages.ts';
 import type { HostKeyQuestion } from './transport/kex.ts';
+import { PING_EXTENSION } from './transport/negotiate.ts';
 import { Transport } from './transport/transport.ts';
 import { ClientAuth, type Credential } from './userauth/client.ts';
 import { type AuthAnswer, type AuthQuestion, ServerAuth } from './userauth/server.ts';
@@ -120,6 +121,9 @@ export class Connection {
       get sessionId() {
         return transport.sessionId;
       },
+      get hostKey() {
+        return transport.hostKey;
+      },
       extensions: transport.extensions,
       send: (packet: Packet) => this.send(packet),
     };
@@ -226,6 +230,12 @@ export class Connection {
     const reply = await this.mux.request(type, data);
     if (reply === false) return undefined;
     return reply === true ? new Uint8Array(0) : reply;
+  }
+
+  /** Resolves when the peer has answered (or the connection has ended): PING where it is announced, a keepalive request elsewhere. */
+  async ping(): Promise<void> {
+    if (this.transport.extensions.has(PING_EXTENSION)) return this.mux.ping();
+    await this.mux.request('keepalive@openssh.com', new Uint8Array(0));
   }
 
   /** New keys now, as after a time that the owner keeps (the protocol has no clock). */

@@ -121,6 +121,10 @@ export const CHANNEL_REQUEST = message('CHANNEL_REQUEST', 98, 'connection', {
 export const CHANNEL_SUCCESS = message('CHANNEL_SUCCESS', 99, 'connection', { recipient: 'uint32' });
 export const CHANNEL_FAILURE = message('CHANNEL_FAILURE', 100, 'connection', { recipient: 'uint32' });
 
+// OpenSSH PROTOCOL §1.9: a transport-level echo, which the server announces as the extension ping@openssh.com.
+export const PING = message('PING', 192, 'connection', { data: 'string' });
+export const PONG = message('PONG', 193, 'connection', { data: 'string' });
+
 /** All of the above; tests loop over it. */
 export const MESSAGES: readonly Message[] = [
   DISCONNECT,
@@ -156,6 +160,8 @@ export const MESSAGES: readonly Message[] = [
   CHANNEL_REQUEST,
   CHANNEL_SUCCESS,
   CHANNEL_FAILURE,
+  PING,
+  PONG,
 ];
 
 const PHASES: (Phase | undefined)[] = [];

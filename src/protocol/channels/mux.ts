@@ -13,6 +13,8 @@ import {
   CHANNEL_SUCCESS,
   CHANNEL_WINDOW_ADJUST,
   GLOBAL_REQUEST,
+  PING,
+  PONG,
   REQUEST_FAILURE,
   REQUEST_SUCCESS,
 } from '../messages.ts';
@@ -41,8 +43,8 @@ export interface ChannelOpen {
   readonly data: Uint8Array;
   /** The peer or its connection has gone; an answer has no effect any more. */
   readonly gone: boolean;
-  /** `window`: bytes that the peer may send before `consumed` credits it. */
-  accept(handler: ChannelHandler, window?: number): Channel;
+  /** `window`: bytes that the peer may send before `consumed` credits it; `maxPacket`: bytes in one message, 32 KiB at most. */
+  accept(handler: ChannelHandler, window?: number, maxPacket?: number): Channel;
   reject(reason: OpenFailureReason, message: string): void;
   /**
    * Opens a channel of `type` with `data` on another connection and, when it is confirmed, splices the two; a refusal
@@ -78,6 +80,8 @@ export class Mux {
   count = 0;
   #closed = false;
   readonly #asked: ((reply: GlobalReply) => void)[] = [];
+  /** Our PINGs that await their PONG; they come in order. */
+  readonly #pings: (() => void)[] = [];
   readonly #answers = new Answers<GlobalReply>(reply => {
     if (reply === false) this.#host.send(encode(REQUEST_FAILURE, {}));
     else this.#host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
@@ -139,6 +143,14 @@ export class Mux {
       case REQUEST_FAILURE.number:
         decode(REQUEST_FAILURE, packet);
         return this.#globalReply(false);
+      case PING.number:
+        return this.#host.send(encode(PONG, { data: decode(PING, packet).data.slice() }));
+      case PONG.number: {
+        decode(PONG, packet);
+        const resolve = this.#pings.shift();
+        if (resolve === undefined) throw new ProtocolError('a PONG to no PING');
+        return resolve();
+      }
     }
     throw new ProtocolError(`message ${packet.number} is not expected after sign-in`);
   }
@@ -262,7 +274,7 @@ export class Mux {
       get gone() {
         return answered || mux.#closed;
       },
-      accept: (handler, size = WINDOW) => confirm(handler, size, MAX_DATA),
+      accept: (handler, size = WINDOW, largest = MAX_DATA) => confirm(handler, size, largest),
       reject: (reason, message) => {
         if (answer()) refuse(reason, message);
       },
@@ -360,6 +372,13 @@ export class Mux {
     if (!this.#closed) this.#host.send(encode(GLOBAL_REQUEST, { type, wantReply: false, data }));
   }
 
+  /** Resolves when the peer's PONG has come, or the connection ends. Only for a server that announces ping@openssh.com. */
+  ping(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#host.send(encode(PING, { data: new Uint8Array(0) }));
+    return new Promise(resolve => this.#pings.push(resolve));
+  }
+
   /** The way to the peer is free again: those who were told of congestion go on. */
   relieved(): void {
     for (const entry of this.#channels) {
@@ -384,6 +403,7 @@ export class Mux {
     }
     this.#channels.length = 0;
     for (const resolve of this.#asked.splice(0)) resolve(false);
+    for (const resolve of this.#pings.splice(0)) resolve();
     return faults;
   }
 }

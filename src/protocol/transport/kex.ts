@@ -21,6 +21,8 @@ export type Kex<T> = Generator<Awaits, T, Packet | boolean>;
 
 export interface KexResult {
   algorithm: KexAlgorithm;
+  /** The server's key, as a blob. */
+  hostKey: Uint8Array;
   /** The exchange hash H. */
   hash: Uint8Array;
   /** K as encoded by the method. */
@@ -46,7 +48,7 @@ export function* serverExchange(context: KexContext, hostKeys: readonly PrivateK
   const hash = exchangeHash(algorithm, transcript, key.blob, init, reply, secret);
   const signature = signer.sign(key, hash, provider.random);
   send(encode(KEX_ECDH_REPLY, { hostKey: key.blob, reply, signature }));
-  return { algorithm, hash, secret };
+  return { algorithm, hostKey: key.blob, hash, secret };
 }
 
 /** The client's half: sends INIT, takes REPLY, verifies the signature, then asks whether it is the right host's key. */
@@ -71,5 +73,5 @@ export function* clientExchange(context: KexContext): Kex<KexResult> {
   if ((yield { algorithm: verifier.name, hostKey }) !== true) {
     throw new ProtocolError('the host key was not accepted', Disconnect.HOST_KEY_NOT_VERIFIABLE);
   }
-  return { algorithm, hash, secret };
+  return { algorithm, hostKey, hash, secret };
 }

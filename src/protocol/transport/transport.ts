@@ -24,9 +24,11 @@ import {
   type Direction,
   EXT_INFO_C,
   guessedWrong,
+  HOSTBOUND,
   kexInit,
   type Negotiated,
   negotiate,
+  PING_EXTENSION,
   type Role,
   STRICT_C,
   STRICT_S,
@@ -82,6 +84,8 @@ export class Transport {
   peerIdent = '';
   /** The first exchange hash; identifies the connection for ever (RFC 4253 §7.2). */
   sessionId: Uint8Array | undefined;
+  /** The host key blob of the first exchange (RFC 4253 §6.6). */
+  hostKey: Uint8Array | undefined;
   /** What the last key exchange agreed on. */
   negotiated: Negotiated | undefined;
   /** Strict key exchange is in force (OpenSSH PROTOCOL §1.10). */
@@ -360,6 +364,7 @@ export class Transport {
         ? yield* clientExchange(context)
         : yield* serverExchange(context, this.#options.hostKeys ?? []);
     this.sessionId ??= result.hash;
+    this.hostKey ??= result.hostKey;
 
     this.#seal(encode(NEWKEYS, {}));
     this.#sealer = this.#newSealer(result);
@@ -381,11 +386,16 @@ export class Transport {
     this.#frames.packets = 0;
   }
 
-  /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, sent right after our first NEWKEYS. */
+  /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak; sent right after our first NEWKEYS. */
   #sendExtensions(): void {
-    const names = this.provider.signatures.map(({ name }) => name).join(',');
-    const extensions = new Writer().string('server-sig-algs').string(names).finish();
-    this.#seal(encode(EXT_INFO, { count: 1, extensions }));
+    const extensions = [
+      ['server-sig-algs', this.provider.signatures.map(({ name }) => name).join(',')],
+      [HOSTBOUND, '0'],
+      [PING_EXTENSION, '0'],
+    ];
+    const writer = new Writer();
+    for (const [name, value] of extensions) writer.string(name).string(value);
+    this.#seal(encode(EXT_INFO, { count: extensions.length, extensions: writer.finish() }));
   }
 
   #newSealer(result: KexResult): Sealer {

@@ -11,11 +11,12 @@ import {
   USERAUTH_REQUEST,
   USERAUTH_SUCCESS,
 } from '../messages.ts';
+import { HOSTBOUND } from '../transport/negotiate.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { Reader, Writer } from '../wire/reader.ts';
 import type { Prompt } from './server.ts';
-import { signedData } from './server.ts';
+import { HOSTBOUND_METHOD, signedData } from './server.ts';
 
 /** Prompts we are ready to read in one INFO_REQUEST. */
 const MAX_PROMPTS = 16;
@@ -45,6 +46,7 @@ export interface ClientAuthOptions {
 
 export interface ClientAuthTransport {
   readonly sessionId: Uint8Array | undefined;
+  readonly hostKey: Uint8Array | undefined;
   readonly extensions: ReadonlyMap<string, Uint8Array>;
   send(packet: Packet): void;
 }
@@ -129,12 +131,12 @@ export class ClientAuth {
     );
     if (algorithm === undefined) return false;
     this.#tried.push(`publickey ${algorithm.name}`);
-    const data = signedData(this.#transport.sessionId!, { user, service: SERVICE }, algorithm.name, key.blob);
+    const hostKey = this.#transport.extensions.has(HOSTBOUND) ? this.#transport.hostKey : undefined;
+    const data = signedData(this.#transport.sessionId!, { user, service: SERVICE }, algorithm.name, key.blob, hostKey);
     const signature = byName(provider.signatures, algorithm.name)!.sign(key, data, provider.random);
-    this.#request(
-      'publickey',
-      new Writer().boolean(true).string(algorithm.name).string(key.blob).string(signature).finish(),
-    );
+    const request = new Writer().boolean(true).string(algorithm.name).string(key.blob);
+    if (hostKey) request.string(hostKey);
+    this.#request(hostKey ? HOSTBOUND_METHOD : 'publickey', request.string(signature).finish());
     return true;
   }
 

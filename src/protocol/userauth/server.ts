@@ -15,7 +15,7 @@ import {
 } from '../messages.ts';
 import { decode, encode, type Fields } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
-import { Reader, Writer } from '../wire/reader.ts';
+import { equalBytes, Reader, Writer } from '../wire/reader.ts';
 
 /** OpenSSH's MaxAuthTries. */
 const MAX_TRIES = 6;
@@ -25,6 +25,9 @@ const MAX_REQUESTS = 64;
 const MAX_USER = 255;
 /** Prompts in one INFO_REQUEST and their answers. */
 const MAX_PROMPTS = 16;
+
+/** OpenSSH PROTOCOL §3.1. */
+export const HOSTBOUND_METHOD = 'publickey-hostbound-v00@openssh.com';
 
 export interface Prompt {
   readonly text: string;
@@ -73,6 +76,7 @@ export interface ServerAuthOptions {
 
 export interface ServerAuthTransport {
   readonly sessionId: Uint8Array | undefined;
+  readonly hostKey: Uint8Array | undefined;
   send(packet: Packet): void;
 }
 
@@ -140,8 +144,10 @@ export class ServerAuth {
     if (this.#options.banner !== undefined && !this.#bannerSent) this.#banner(this.#options.banner);
     this.#bannerSent = true;
     const reader = new Reader(request.data);
-    if (request.method !== 'none' && !this.#methods.includes(request.method)) return this.#fail();
-    switch (request.method) {
+    // OpenSSH PROTOCOL §3.1: the same method, with the server's host key under the signature.
+    const method = request.method === HOSTBOUND_METHOD ? 'publickey' : request.method;
+    if (method !== 'none' && !this.#methods.includes(method)) return this.#fail();
+    switch (method) {
       case 'none':
         return this.#none(reader);
       case 'publickey':
@@ -168,8 +174,11 @@ export class ServerAuth {
     const signed = reader.boolean();
     const algorithm = reader.name();
     const key = reader.string().slice();
+    const hostKey = request.method === HOSTBOUND_METHOD ? reader.string() : undefined;
     const signature = signed ? reader.string() : undefined;
     reader.finish();
+    // Signed for another server: whoever shows it to us got it there.
+    if (hostKey !== undefined && !equalBytes(hostKey, this.#transport.hostKey!)) return this.#fail();
     const verifier = byName(this.#options.provider.signatures, algorithm);
     if (verifier === undefined || !isOfType(key, verifier.keyType)) return this.#fail();
     const user = this.user!;
@@ -180,7 +189,7 @@ export class ServerAuth {
       });
       return;
     }
-    const data = signedData(this.#transport.sessionId!, request, algorithm, key);
+    const data = signedData(this.#transport.sessionId!, request, algorithm, key, hostKey);
     if (!verifier.verify(key, data, signature)) return this.#fail();
     this.#ask({ user, method: 'publickey', algorithm, key }, answer => this.#conclude(answer));
   }
@@ -279,23 +288,25 @@ export class ServerAuth {
   }
 }
 
-/** What a public key signature covers (RFC 4252 §7). */
+/** What a public key signature covers (RFC 4252 §7); `hostKey` is the last part where the method is HOSTBOUND_METHOD. */
 export function signedData(
   sessionId: Uint8Array,
   request: { user: string; service: string },
   algorithm: string,
   key: Uint8Array,
+  hostKey?: Uint8Array,
 ): Uint8Array {
-  return new Writer(512)
+  const writer = new Writer(512)
     .string(sessionId)
     .byte(USERAUTH_REQUEST.number)
     .string(request.user)
     .string(request.service)
-    .string('publickey')
+    .string(hostKey ? HOSTBOUND_METHOD : 'publickey')
     .boolean(true)
     .string(algorithm)
-    .string(key)
-    .finish();
+    .string(key);
+  if (hostKey) writer.string(hostKey);
+  return writer.finish();
 }
 
 /** Whether a public key blob says that it is of `type`. */
