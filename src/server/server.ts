@@ -7,6 +7,7 @@ import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } f
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
 import type { Authenticator } from './authenticators.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
+import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from './host-keys.ts';
 import {
   dropsEarly,
   isLoopback,
@@ -21,6 +22,9 @@ import { type Listener, listen, type Socket } from './runtime/net.ts';
 
 /** Connections at once; some 30 KiB each when idle. */
 const MAX_CONNECTIONS = 10_000;
+
+/** A client that will open no further session says so, for the case that somebody takes it over later (OpenSSH PROTOCOL §2.2). */
+const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
 
 /** Where messages for the operator go. Fields are for machines; `message` never contains secrets. */
 export interface Logger {
@@ -124,6 +128,7 @@ export class Server {
     const driver = new Driver(socket, this.#times);
     this.#unauthenticated++;
     let signedIn = false;
+    let noMoreSessions = false;
     const connection = new Connection(
       {
         role: 'server',
@@ -142,15 +147,27 @@ export class Server {
           signedIn = true;
           this.#unauthenticated--;
           options.log?.info(describe(client), 'signed in');
+          connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys));
           options.signedIn?.(client);
         },
         channelOpen: open => {
           const handler = own(options.channels, open.type);
-          if (handler === undefined) {
+          if (open.type === 'session' && noMoreSessions) {
+            open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'you wanted no more sessions');
+          } else if (handler === undefined) {
             open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
           } else handler(open, client);
         },
-        globalRequest: request => own(options.requests, request.type)?.(request, client) ?? false,
+        globalRequest: request => {
+          switch (request.type) {
+            case HOSTKEYS_PROVE:
+              return proveHostKeys(request.data, options.hostKeys, options.provider, connection);
+            case NO_MORE_SESSIONS:
+              noMoreSessions = true;
+              return true;
+          }
+          return own(options.requests, request.type)?.(request, client) ?? false;
+        },
         closed: error => {
           if (!signedIn) this.#unauthenticated--;
           this.#logEnd(client, error, signedIn);
