@@ -11,7 +11,7 @@ import { nodeHash } from './node/encoding.ts';
 import { nodeHmac } from './node/hmac.ts';
 import { nodeCurve25519, nodeNistKex } from './node/kex.ts';
 import { nodeEcdsa, nodeEd25519, nodeRsaSignature } from './node/signatures.ts';
-import { portablePoly1305 } from './poly1305.ts';
+import { poly1305 } from './poly1305.ts';
 import {
   byName,
   type CipherAlgorithm,
@@ -107,7 +107,7 @@ export const accelerated: CryptoProvider = {
   name: 'accelerated',
   random: randomFillSync,
   ciphers: [
-    cipher('chacha20-poly1305@openssh.com', () => chacha20Poly1305({ poly1305: portablePoly1305, stream: nodeStream })),
+    cipher('chacha20-poly1305@openssh.com', () => chacha20Poly1305({ poly1305, stream: nodeStream })),
     cipher('aes128-gcm@openssh.com', () => nodeAesGcm('aes128-gcm@openssh.com', 16)),
     cipher('aes256-gcm@openssh.com', () => nodeAesGcm('aes256-gcm@openssh.com', 32)),
     cipher('aes128-ctr', () => nodeAesCtr('aes128-ctr', 16)),

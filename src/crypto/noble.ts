@@ -8,7 +8,7 @@ import { portableEcdsa } from './ecdsa.ts';
 import { portableEd25519 } from './ed25519.ts';
 import { portableHmac } from './hmac.ts';
 import { nistp256, portableNistKex } from './nistp.ts';
-import { portablePoly1305 } from './poly1305.ts';
+import { poly1305 } from './poly1305.ts';
 import type { CryptoProvider, Random } from './provider.ts';
 import { portableRsaSignature } from './rsa.ts';
 
@@ -24,7 +24,7 @@ export const noble: CryptoProvider = {
   name: 'noble',
   random,
   ciphers: [
-    chacha20Poly1305({ poly1305: portablePoly1305 }),
+    chacha20Poly1305({ poly1305 }),
     portableAesGcm('aes128-gcm@openssh.com', 16),
     portableAesGcm('aes256-gcm@openssh.com', 32),
     portableAesCtr('aes128-ctr', 16),

@@ -5,6 +5,7 @@ import { counterBlock, expandKey, xorKeystream } from '../../../src/crypto/aes.t
 import { chacha20, chachaKey } from '../../../src/crypto/chacha20.ts';
 import { ghash, ghashTable } from '../../../src/crypto/ghash.ts';
 import { poly1305, portablePoly1305 } from '../../../src/crypto/poly1305.ts';
+import { wasmPoly1305 } from '../../../src/crypto/poly1305-wasm.ts';
 import { byName, type CryptoProvider } from '../../../src/crypto/provider.ts';
 import { equalBytes } from '../../../src/protocol/wire/reader.ts';
 import { bytes, hex, opened, openerOf, providers, same, sealed, sealerOf, toHex } from './kit.ts';
@@ -102,7 +103,11 @@ const macs: [key: string, message: string, tag: string][] = [
   ],
 ];
 
-const implementations = { portable: portablePoly1305, chosen: poly1305 };
+const implementations = {
+  portable: portablePoly1305,
+  kernel: wasmPoly1305(() => assert.unreachable('too long for the kernel')),
+  chosen: poly1305,
+};
 
 test('Poly1305: RFC 8439 §2.5.2 and A.3', () => {
   for (const [name, mac] of Object.entries(implementations)) {
