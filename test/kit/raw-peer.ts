@@ -1,0 +1,433 @@
+// A scripted peer of one Connection: says any packet at any moment, in the clear and under keys, and takes apart what it hears.
+// It frames, hashes and derives by itself (RFC 4253 §6–8), so that a mistake in src/protocol/transport is not repeated here.
+import * as assert from 'uvu/assert';
+import { byName, type CryptoProvider, type KexInitiator, type PrivateKey } from '../../src/crypto/provider.ts';
+import {
+  type ClientConnectionOptions,
+  Connection,
+  type ConnectionEvents,
+  type ServerConnectionOptions,
+} from '../../src/protocol/connection.ts';
+import { ProtocolError } from '../../src/protocol/errors.ts';
+import {
+  DISCONNECT,
+  KEX_ECDH_INIT,
+  KEX_ECDH_REPLY,
+  KEXINIT,
+  NEWKEYS,
+  SERVICE_ACCEPT,
+  SERVICE_REQUEST,
+  USERAUTH_REQUEST,
+  USERAUTH_SUCCESS,
+} from '../../src/protocol/messages.ts';
+import { type Fields, type Layout, type Message, pack, unpack } from '../../src/protocol/wire/codec.ts';
+import { Packet } from '../../src/protocol/wire/packet.ts';
+import { concat, Writer } from '../../src/protocol/wire/reader.ts';
+import { insecure, insecureKey, seeded } from './insecure.ts';
+
+export type Init = Fields<typeof KEXINIT.layout>;
+type Role = 'client' | 'server';
+
+export interface Heard {
+  readonly number: number;
+  readonly payload: Uint8Array;
+  /** Its sequence number, as counted here. */
+  readonly sequence: number;
+}
+
+export interface RawPeerOptions {
+  /** What this peer is; the Connection is the other. */
+  role?: Role;
+  provider?: CryptoProvider;
+  /** The server's, whoever that is. */
+  hostKey?: PrivateKey;
+  core?: Partial<ServerConnectionOptions> & Partial<ClientConnectionOptions>;
+  events?: Partial<ConnectionEvents>;
+}
+
+/** Seals a payload into frames, opens one frame of `bytes` at `at`: what changes at NEWKEYS. */
+interface Way {
+  seal(payload: Uint8Array, sequence: number): Uint8Array;
+  open(bytes: Uint8Array, at: number, sequence: number): { payload: Uint8Array; length: number };
+}
+
+const nothing: Uint8Array = new Uint8Array(0);
+
+/** A packet in the clear (RFC 4253 §6), `padding` bytes of padding if that is given, else the least that is right. */
+export function clearFrame(payload: Uint8Array, padding = 4 + ((8 - ((payload.length + 9) % 8)) % 8)): Uint8Array {
+  return new Writer()
+    .uint32(1 + payload.length + padding)
+    .byte(padding)
+    .raw(payload)
+    .raw(new Uint8Array(padding))
+    .finish();
+}
+
+const clear: Way = {
+  seal: payload => clearFrame(payload),
+  open(bytes, at) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+    const packetLength = view.getUint32(0);
+    const padding = view.getUint8(4);
+    assert.is((packetLength + 4) % 8, 0, 'whole blocks of 8');
+    assert.ok(packetLength + 4 >= 16, 'at least 16 bytes');
+    assert.ok(padding >= 4, 'at least four bytes of padding');
+    return { payload: bytes.slice(at + 5, at + 4 + packetLength - padding), length: packetLength + 4 };
+  },
+};
+
+export class RawPeer {
+  readonly role: Role;
+  readonly provider: CryptoProvider;
+  readonly hostKey: PrivateKey;
+  readonly core: Connection;
+  /** The core's identification line without CR LF. */
+  coreIdent = '';
+  /** What the core said in text to a peer that it does not take for one of SSH-2. */
+  coreText = '';
+  ident = 'SSH-2.0-raw';
+  /** Packets heard and not yet taken. */
+  heard: Heard[] = [];
+  strict = false;
+  sessionId: Uint8Array | undefined;
+  /** Of the last exchange. */
+  hash: Uint8Array | undefined;
+  /** Sequence number of the next packet we send. */
+  sendSequence = 0;
+  receiveSequence = 0;
+  /** The other side's KEXINIT and the last of ours. */
+  theirs: Init | undefined;
+  ours: Init | undefined;
+  /** All key material of the last exchange, for tests that compare. */
+  keys: Uint8Array[] = [];
+  #sending: Way = clear;
+  #hearing: Way = clear;
+  #next: { sending: Way; hearing: Way } | undefined;
+  #theirInit: Uint8Array = nothing;
+  #ourInit: Uint8Array = nothing;
+  #initiator: KexInitiator | undefined;
+  #point: Uint8Array = nothing;
+
+  constructor(options: RawPeerOptions = {}) {
+    this.role = options.role ?? 'client';
+    this.provider = options.provider ?? insecure(seeded(1).bytes);
+    this.hostKey = options.hostKey ?? insecureKey(new Uint8Array(8));
+    const common = { provider: this.provider, ...options.core };
+    this.core =
+      this.role === 'client'
+        ? new Connection(
+            { role: 'server', hostKeys: [this.hostKey], methods: ['publickey'], ...common },
+            { output() {}, auth: (_question, answer) => answer({ result: 'accept' }), ...options.events },
+          )
+        : new Connection(
+            { role: 'client', user: 'alice', credentials: [], ...common },
+            { output() {}, hostKey: (_question, answer) => answer(true), ...options.events },
+          );
+  }
+
+  // Ways to begin.
+
+  /** Nothing has been said but what the core begins with. */
+  static fresh(options: RawPeerOptions = {}): RawPeer {
+    const peer = new RawPeer(options);
+    peer.core.start();
+    peer.pull();
+    return peer;
+  }
+
+  /** Identification lines have passed, and the other side's KEXINIT has been heard. */
+  static started(options: RawPeerOptions = {}): RawPeer {
+    const peer = RawPeer.fresh(options);
+    peer.text(`${peer.ident}\r\n`);
+    return peer;
+  }
+
+  /** Keys are in use. */
+  static keyed(options: RawPeerOptions = {}, init: Partial<Init> = {}): RawPeer {
+    const peer = RawPeer.started(options);
+    peer.exchange(init);
+    return peer;
+  }
+
+  /** Signed in. */
+  static ready(options: RawPeerOptions = {}, init: Partial<Init> = {}): RawPeer {
+    const peer = RawPeer.keyed(options, init);
+    if (peer.role === 'client') {
+      peer.askService();
+      peer.send(USERAUTH_REQUEST, { user: 'alice', service: 'ssh-connection', method: 'none', data: nothing });
+      peer.take(USERAUTH_SUCCESS);
+    } else {
+      peer.take(SERVICE_REQUEST);
+      peer.send(SERVICE_ACCEPT, { service: 'ssh-userauth' });
+      peer.take(USERAUTH_REQUEST);
+      peer.send(USERAUTH_SUCCESS, {});
+    }
+    assert.is(peer.core.stage, 'connection');
+    return peer;
+  }
+
+  askService(): void {
+    this.send(SERVICE_REQUEST, { service: 'ssh-userauth' });
+    this.take(SERVICE_ACCEPT);
+  }
+
+  // Saying.
+
+  text(text: string): void {
+    this.bytes(new Uint8Array(Buffer.from(text, 'latin1')));
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.core.receive(bytes.slice());
+    this.pull();
+  }
+
+  /** The frame of a payload, counted as sent; for tests that put several into one chunk. */
+  frame(payload: Uint8Array): Uint8Array {
+    const frame = this.#sending.seal(payload, this.sendSequence);
+    this.sendSequence = (this.sendSequence + 1) >>> 0;
+    return frame;
+  }
+
+  payload(payload: Uint8Array): void {
+    this.bytes(this.frame(payload));
+  }
+
+  send<L extends Layout>(message: Message<L>, fields: Fields<L>): void {
+    this.payload(payloadOf(message, fields));
+  }
+
+  /** Several payloads in one chunk. */
+  burst(...payloads: Uint8Array[]): void {
+    this.bytes(concat(...payloads.map(payload => this.frame(payload))));
+  }
+
+  // Hearing.
+
+  /** Takes apart what the core has to say. */
+  pull(): void {
+    let bytes: Uint8Array = concat(...this.core.takeOutput());
+    if (this.coreIdent === '') {
+      const end = bytes.indexOf(10);
+      if (end < 0) return;
+      this.coreIdent = Buffer.from(bytes.subarray(0, end - 1)).toString('latin1');
+      bytes = bytes.slice(end + 1);
+    }
+    if (this.core.closed && this.core.transport.peerIdent === '') {
+      this.coreText += Buffer.from(bytes).toString('latin1');
+      return;
+    }
+    for (let at = 0; at < bytes.length; ) {
+      const { payload, length } = this.#hearing.open(bytes, at, this.receiveSequence);
+      const sequence = this.receiveSequence;
+      this.receiveSequence = (sequence + 1) >>> 0;
+      at += length;
+      this.heard.push({ number: payload[0], payload, sequence });
+      this.#note(payload);
+    }
+  }
+
+  /** The next packet, which has to be `message`. */
+  take<L extends Layout>(message: Message<L>): Fields<L> {
+    const heard = this.heard.shift();
+    assert.ok(heard, `${message.name} was expected, nothing came${this.core.error ? `: ${this.core.error}` : ''}`);
+    assert.is(
+      heard.number,
+      message.number,
+      `${message.name} was expected${this.core.error ? `: ${this.core.error}` : ''}`,
+    );
+    return unpack(message.layout, heard.payload, 1);
+  }
+
+  /** Nothing (more) has been said, and the connection lives. */
+  quiet(): void {
+    assert.equal(
+      this.heard.map(({ number }) => number),
+      [],
+      'nothing more was to be said',
+    );
+    assert.is(this.core.error, undefined);
+  }
+
+  /** The last thing heard is DISCONNECT with `reason`, and the connection is over by a ProtocolError. */
+  disconnected(reason: number, text = /./): void {
+    const last = this.heard.at(-1);
+    assert.ok(last, 'a DISCONNECT was expected');
+    assert.is(last.number, DISCONNECT.number, 'a DISCONNECT was expected');
+    const fields = unpack(DISCONNECT.layout, last.payload, 1);
+    assert.is(fields.reason, reason, fields.description);
+    assert.match(fields.description, text);
+    assert.instance(this.core.error, ProtocolError);
+    assert.ok(this.core.closed);
+    this.heard = [];
+  }
+
+  // Key exchange, step by step and whole.
+
+  /** Our KEXINIT, with what is given in place of the provider's lists; the strict marker is among the defaults. */
+  sendKexInit(fields: Partial<Init> = {}): void {
+    this.payload(this.kexInit(fields));
+  }
+
+  /** Its payload; noted as said. */
+  kexInit(fields: Partial<Init> = {}): Uint8Array {
+    const { ciphers, macs, kex, signatures } = this.provider;
+    const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
+    const marker = this.role === 'client' ? 'kex-strict-c-v00@openssh.com' : 'kex-strict-s-v00@openssh.com';
+    const init: Init = {
+      cookie: new Uint8Array(16).fill(7),
+      kex: [...names(kex), marker],
+      hostKey: names(signatures),
+      cipherClientToServer: names(ciphers),
+      cipherServerToClient: names(ciphers),
+      macClientToServer: names(macs),
+      macServerToClient: names(macs),
+      compressionClientToServer: ['none'],
+      compressionServerToClient: ['none'],
+      languageClientToServer: [],
+      languageServerToClient: [],
+      firstKexPacketFollows: false,
+      reserved: 0,
+      ...fields,
+    };
+    if (this.sessionId === undefined) this.strict = init.kex.includes(marker);
+    this.ours = init;
+    this.#ourInit = payloadOf(KEXINIT, init);
+    return this.#ourInit;
+  }
+
+  /** Client: KEX_ECDH_INIT, with `point` in place of a right one if that is given. */
+  sendInit(point?: Uint8Array): void {
+    this.#initiator = this.#kex.initiate(this.provider.random);
+    this.send(KEX_ECDH_INIT, { init: point ?? this.#initiator.init });
+  }
+
+  /** Server: KEX_ECDH_REPLY, with what is given in place of the right fields. */
+  sendReply(fields: Partial<Fields<typeof KEX_ECDH_REPLY.layout>> = {}): void {
+    this.payload(this.reply(fields));
+  }
+
+  reply(fields: Partial<Fields<typeof KEX_ECDH_REPLY.layout>> = {}): Uint8Array {
+    const { reply, secret } = this.#kex.respond(this.#point, this.provider.random);
+    this.#agree(this.hostKey.blob, this.#point, reply, secret);
+    const signer = byName(this.provider.signatures, this.#agreed('hostKey'))!;
+    const signature = signer.sign(this.hostKey, this.hash!, this.provider.random);
+    return payloadOf(KEX_ECDH_REPLY, { hostKey: this.hostKey.blob, reply, signature, ...fields });
+  }
+
+  /** NEWKEYS, and what follows is under the new keys. */
+  sendNewKeys(): void {
+    const frame = this.frame(payloadOf(NEWKEYS, {}));
+    this.newKeys();
+    this.bytes(frame);
+  }
+
+  /** Switches what we send to the new keys, as after NEWKEYS. */
+  newKeys(): void {
+    this.#sending = this.#next!.sending;
+    if (this.strict) this.sendSequence = 0;
+  }
+
+  /** The whole exchange, ours to begin or the core's; takes the packets that belong to it. */
+  exchange(fields: Partial<Init> = {}): void {
+    this.sendKexInit(fields);
+    this.take(KEXINIT);
+    this.finishExchange();
+  }
+
+  /** All that comes after the two KEXINITs. */
+  finishExchange(): void {
+    if (this.role === 'client') {
+      this.sendInit();
+      this.take(KEX_ECDH_REPLY);
+    } else {
+      this.take(KEX_ECDH_INIT);
+      this.sendReply();
+    }
+    this.take(NEWKEYS);
+    this.sendNewKeys();
+  }
+
+  get #kex() {
+    return byName(this.provider.kex, this.#agreed('kex'))!;
+  }
+
+  /** RFC 4253 §7.1: the client's first name that the server has, too. */
+  #agreed(list: 'kex' | 'hostKey' | `${'cipher' | 'mac'}${'ClientToServer' | 'ServerToClient'}`): string {
+    const [client, server] = this.role === 'client' ? [this.ours!, this.theirs!] : [this.theirs!, this.ours!];
+    return client[list].find(name => server[list].includes(name))!;
+  }
+
+  #note(payload: Uint8Array): void {
+    switch (payload[0]) {
+      case KEXINIT.number:
+        this.#theirInit = payload;
+        this.theirs = unpack(KEXINIT.layout, payload, 1);
+        break;
+      case KEX_ECDH_INIT.number:
+        this.#point = unpack(KEX_ECDH_INIT.layout, payload, 1).init;
+        break;
+      case KEX_ECDH_REPLY.number: {
+        const { hostKey, reply, signature } = unpack(KEX_ECDH_REPLY.layout, payload, 1);
+        this.#agree(hostKey, this.#initiator!.init, reply, this.#initiator!.finish(reply));
+        const verifier = byName(this.provider.signatures, this.#agreed('hostKey'))!;
+        assert.ok(verifier.verify(hostKey, this.hash!, signature), 'the signature over the exchange hash');
+        break;
+      }
+      case NEWKEYS.number:
+        assert.ok(this.#next, 'NEWKEYS comes after an exchange');
+        this.#hearing = this.#next.hearing;
+        if (this.strict) this.receiveSequence = 0;
+        break;
+    }
+  }
+
+  /** H and the keys (RFC 4253 §7.2, §8). */
+  #agree(hostKey: Uint8Array, init: Uint8Array, reply: Uint8Array, secret: Uint8Array): void {
+    const idents = this.role === 'client' ? [this.ident, this.coreIdent] : [this.coreIdent, this.ident];
+    const inits = this.role === 'client' ? [this.#ourInit, this.#theirInit] : [this.#theirInit, this.#ourInit];
+    const transcript = new Writer();
+    for (const part of [...idents, ...inits, hostKey, init, reply]) transcript.string(part);
+    const { hash } = this.#kex;
+    this.hash = hash(transcript.raw(secret).finish());
+    this.sessionId ??= this.hash;
+    const derive = (letter: string, length: number): Uint8Array => {
+      let key: Uint8Array = hash(concat(secret, this.hash!, Buffer.from(letter), this.sessionId!));
+      while (key.length < length) key = concat(key, hash(concat(secret, this.hash!, key)));
+      return key.slice(0, length);
+    };
+    this.keys = [...'ABCDEF'].map(letter => derive(letter, 64));
+    const toServer = this.#way('ClientToServer', derive, 'ACE');
+    const toClient = this.#way('ServerToClient', derive, 'BDF');
+    this.#next =
+      this.role === 'client' ? { sending: toServer, hearing: toClient } : { sending: toClient, hearing: toServer };
+  }
+
+  #way(
+    direction: 'ClientToServer' | 'ServerToClient',
+    derive: (letter: string, length: number) => Uint8Array,
+    [iv, key, macKey]: string,
+  ): Way {
+    const cipher = byName(this.provider.ciphers, this.#agreed(`cipher${direction}`))!;
+    const mac = cipher.aead ? undefined : byName(this.provider.macs, this.#agreed(`mac${direction}`))!;
+    const secrets = [derive(key, cipher.keyLength), derive(iv, cipher.ivLength)] as const;
+    const sealer = cipher.sealer(...secrets, this.provider.random, mac, mac && derive(macKey, mac.keyLength));
+    const opener = cipher.opener(...secrets, mac, mac && derive(macKey, mac.keyLength));
+    return {
+      seal(payload, sequence) {
+        const chunks: Uint8Array[] = [];
+        sealer.seal(Packet.from(payload), sequence, chunks);
+        return concat(...chunks);
+      },
+      open(bytes, at, sequence) {
+        const length = opener.frameLength(bytes, at, sequence);
+        return { payload: opener.open(bytes, at, at + length, sequence).payload.slice(), length };
+      },
+    };
+  }
+}
+
+/** A message as bytes. */
+export function payloadOf<L extends Layout>(message: Message<L>, fields: Fields<L>): Uint8Array {
+  return pack(message.layout, fields, new Writer(64).byte(message.number));
+}
