@@ -195,7 +195,8 @@ export class Channel {
   receiveEof(): void {
     this.eofReceived = true;
     if (this.partner !== undefined) this.partner.eof();
-    else this.handler.eof?.();
+    // After our CLOSE the data before it was dropped: whoever heard EOF then would take what it has for the whole.
+    else if (!this.closeSent) this.handler.eof?.();
   }
 
   receiveClose(): void {

@@ -1,0 +1,94 @@
+// What must hold in a relay at any time: credit never exceeds what the next hop granted, and what waits in the relay has a bound.
+import { MAX_PACKET } from '../../src/crypto/framing.ts';
+import { type Channel, WINDOW } from '../../src/protocol/channels/channel.ts';
+import type { Connection } from '../../src/protocol/connection.ts';
+import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
+import type { Circuit, Member } from './world.ts';
+
+/** ANSWERS_MARK of connection.ts, and what one delivered chunk of 64 KiB may cause before reading stops: a refusal is at most some four times the open it answers. */
+const ANSWERS = 256 * 1024 + 4 * 64 * 1024;
+
+/** Counts what a connection is given to send. */
+export interface Meter {
+  /** Payload bytes of channel data, ever, and of other messages since the output was last empty. */
+  data: number;
+  others: number;
+}
+
+export function meter(connection: Connection): Meter {
+  const counts: Meter = { data: 0, others: 0 };
+  const { transport } = connection;
+  const send = transport.send.bind(transport);
+  transport.send = packet => {
+    if (packet.number === CHANNEL_DATA.number) counts.data += packet.length - 9;
+    else counts.others += packet.length;
+    send(packet);
+  };
+  return counts;
+}
+
+const fail = (circuit: Circuit, what: string): never => {
+  throw new Error(`c${circuit.id}: ${what}`);
+};
+
+/** `sender` has a channel to `receiver` on one connection: it may never believe that it may send more than the other will take. */
+function checkHop(circuit: Circuit, sender: Channel, receiver: Channel): void {
+  if (sender.outbound.size < 0 || receiver.inbound.size < 0) fail(circuit, 'a window is negative');
+  if (receiver.closeReceived || sender.closeSent) return;
+  if (sender.outbound.size > receiver.inbound.size) {
+    fail(circuit, `credit for ${sender.outbound.size} bytes where ${receiver.inbound.size} were granted`);
+  }
+}
+
+export function checkCircuit(circuit: Circuit): void {
+  const { near, far, caller, callee } = circuit;
+  if (near === undefined || far === undefined) return;
+  if (caller.channel) {
+    checkHop(circuit, caller.channel, near);
+    checkHop(circuit, near, caller.channel);
+  }
+  if (callee.channel) {
+    checkHop(circuit, callee.channel, far);
+    checkHop(circuit, far, callee.channel);
+  }
+  for (const channel of [near, far]) {
+    const { partner } = channel;
+    if (channel.inbound.size > WINDOW) fail(circuit, `${channel.inbound.size} bytes granted by the relay`);
+    if (partner === undefined || partner.closeSent) continue;
+    if (channel.inbound.size > partner.outbound.size) {
+      fail(circuit, `the relay granted ${channel.inbound.size} bytes for a window of ${partner.outbound.size}`);
+    }
+  }
+}
+
+/** What waits in the relay for one member, and from it. */
+export function checkMemory(member: Member, circuits: readonly Circuit[]): void {
+  const { relay, link, meter } = member;
+  if (relay.closed) return;
+  // A frame that is not complete, behind at most one chunk that was delivered before reading stopped.
+  if (relay.transport.inputBytes > MAX_PACKET + 64 * 1024) {
+    throw new Error(`${member.name}: ${relay.transport.inputBytes} bytes wait to be read`);
+  }
+  let arrived = 0;
+  let granted = 0;
+  for (const { from, to, caller, callee } of circuits) {
+    if (from === member) {
+      arrived += caller.read;
+      granted += caller.plan.window;
+    }
+    if (to === member) {
+      arrived += callee.read;
+      granted += callee.plan.window;
+    }
+  }
+  // Data that the member's ends have refused to hear after their CLOSE never counts as arrived, hence only while all live.
+  const closed = circuits.some(
+    ({ from, to, caller, callee }) => (from === member && caller.over) || (to === member && callee.over),
+  );
+  if (!closed && meter.data - arrived > granted) {
+    throw new Error(`${member.name}: ${meter.data - arrived} bytes of data under way, ${granted} were granted`);
+  }
+  const waiting = relay.transport.outputBytes + link.toB.pending;
+  if (waiting === 0 && !relay.transport.exchanging) meter.others = 0;
+  if (meter.others > ANSWERS + 1024 * 1024) throw new Error(`${member.name}: ${meter.others} bytes of answers wait`);
+}
