@@ -66,6 +66,15 @@ export interface CipherAlgorithm {
   sealer(key: Uint8Array, iv: Uint8Array, random: Random, mac?: MacAlgorithm, macKey?: Uint8Array): Sealer;
 }
 
+/** A compression method that begins after sign-in (RFC 4253 §6.2). Streams keep state from packet to packet, and are made anew with each exchange of keys. */
+export interface CompressionAlgorithm {
+  readonly name: string;
+  /** A function from a packet to one with the compressed payload. */
+  compressor(): (packet: Packet) => Packet;
+  /** The way back; `limit` is the most that one payload may have, in bytes. @throws ProtocolError with COMPRESSION_ERROR if it has more, or is damaged */
+  decompressor(): (packet: Packet, limit: number) => Packet;
+}
+
 /** The client's half of one key exchange. */
 export interface KexInitiator {
   /** What goes into SSH_MSG_KEX_ECDH_INIT: content of the string (or mpint). */
@@ -86,7 +95,9 @@ export interface KexAlgorithm {
 /**
  * A private key as plain data. `blob` is its public half (RFC 4253 §6.6 encoding); `fields` are the private fields of
  * openssh-key-v1 for its type, in that order, each the content of the string or mpint:
- * ssh-ed25519: [public(32), private(64)]; ecdsa-sha2-*: [curve name, point, scalar]; ssh-rsa: [n, e, d, iqmp, p, q].
+ * ssh-ed25519: [public(32), private(64)]; ecdsa-sha2-*: [curve name, point, scalar]; ssh-rsa: [n, e, d, iqmp, p, q];
+ * sk-ssh-ed25519: [public(32), application, flags(1), key handle, reserved]; sk-ecdsa-sha2-nistp256: the same behind the curve name.
+ * With a certificate (`certifiedKey`) `type` is that of the certificate, `blob` the certificate, and the fields stay.
  */
 export interface PrivateKey {
   readonly type: string;
@@ -95,17 +106,31 @@ export interface PrivateKey {
   readonly comment: string;
 }
 
+/** What a security token says of the person in front of it (OpenSSH PROTOCOL.u2f). */
+export interface Presence {
+  /** Somebody touched the token for this signature. */
+  readonly touched: boolean;
+  /** And proved to be its owner, by PIN or fingerprint. */
+  readonly verified: boolean;
+  /** Signatures that the token has made, uint32; one that goes back means that there are two of it. */
+  readonly counter: number;
+}
+
 /** A signature algorithm, by the name under which it is negotiated (RFC 4253 §6.6, RFC 8332). */
 export interface SignatureAlgorithm {
   readonly name: string;
   /** The key type it signs with: rsa-sha2-256 works with ssh-rsa keys. */
   readonly keyType: string;
+  /** Of an algorithm for certificates: the name of the one that it verifies with, and that stands in its signatures. */
+  readonly plain?: string;
   /** Whether `signature` (the whole blob: string name ‖ string value) is by the key `blob` over `data`. A malformed key or signature is false, never an exception. */
   verify(blob: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
-  /** The whole signature blob. @throws UsageError if `key` is not of `keyType`. */
+  /** The whole signature blob. @throws UsageError if `key` is not of `keyType`, or lies in a security token. */
   sign(key: PrivateKey, data: Uint8Array, random: Random): Uint8Array;
-  /** A new key of `keyType`. */
+  /** A new key of `keyType`. @throws UsageError for what we cannot make: keys in security tokens, certificates */
   generate(random: Random, comment?: string): PrivateKey;
+  /** Of an algorithm for security tokens: what a signature says that `verify` has accepted. Whoever verifies must heed it. */
+  presence?(signature: Uint8Array): Presence;
 }
 
 export interface CryptoProvider {

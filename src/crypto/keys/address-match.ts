@@ -26,6 +26,19 @@ export function parseFrom(list: string): AddressPattern[] | string {
   return patterns;
 }
 
+/** A list of addresses and networks in CIDR form and nothing else, as in a certificate's `source-address`; or one sentence that says why it is none. */
+export function parseNetworks(list: string): AddressPattern[] | string {
+  const networks: AddressPattern[] = [];
+  for (const text of list.split(',')) {
+    if (!/^[\da-fA-F.:/]+$/.test(text)) return `"${printable(text, 80)}" is not an address or network`;
+    const pattern = parsePattern(text.toLowerCase(), false);
+    if (typeof pattern === 'string') return pattern;
+    if (pattern.network === undefined) return `"${printable(text, 80)}" is not an address or network`;
+    networks.push(pattern);
+  }
+  return networks;
+}
+
 /**
  * Whether a client at `address` (IPv4, IPv6, IPv4-mapped IPv6; a zone "%eth0" is allowed) may use the key: some
  * pattern matches and no negated one does, in whatever order. `hostName` is the client's verified name, if the caller
@@ -69,11 +82,11 @@ export function matchGlob(glob: string, text: string): boolean {
 }
 
 function parsePattern(text: string, negated: boolean): AddressPattern | string {
-  if (text === '') return 'a pattern in from= is empty';
+  if (text === '') return 'a pattern is empty';
   const slash = text.indexOf('/');
   const wild = /[*?]/.test(text);
   const ip = wild ? undefined : parseAddress(slash < 0 ? text : text.slice(0, slash));
-  const shown = `"${printable(text, 80)}" in from=`;
+  const shown = `"${printable(text, 80)}"`;
   if (slash >= 0) {
     if (ip === undefined) return `${shown} is not a network`;
     const written = text.slice(slash + 1);

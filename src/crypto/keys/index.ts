@@ -1,5 +1,5 @@
 // Keys and the files that hold them: what the rest of the program uses of this folder.
-export { type AddressPattern, matchFrom, matchGlob, parseFrom } from './address-match.ts';
+export { type AddressPattern, matchFrom, matchGlob, parseFrom, parseNetworks } from './address-match.ts';
 export {
   type AuthorizedKey,
   formatAuthorizedKey,
@@ -11,10 +11,39 @@ export {
   parseAuthorizedKeys,
 } from './authorized-keys.ts';
 export { decodeBase64, encodeBase64 } from './base64.ts';
+export {
+  type Certificate,
+  certificateName,
+  certificateTypeNames,
+  describeCertificate,
+  FOREVER,
+  formatCertificate,
+  isCertificate,
+  MAX_PRINCIPALS,
+  optionText,
+  parseCertificate,
+  parseCertificateLine,
+} from './certificate.ts';
+export { type CertificateUse, checkCertificate } from './certificate-check.ts';
+export {
+  type CertificateOptions,
+  type CertificateRequest,
+  certifiedKey,
+  issueCertificate,
+  STANDARD_EXTENSIONS,
+} from './certificate-issue.ts';
 export { formatAddress, parseAddress } from './ip-address.ts';
 export { type KeyRules, type KnownOption, keyRules, type Permit, parseExpiry, permits } from './key-options.ts';
 export { keyTypeNames } from './key-types.ts';
-export { DEFAULT_ROUNDS, formatPrivateKey, isEncrypted, MAX_ROUNDS, parsePrivateKey, publicOf } from './private-key.ts';
+export {
+  DEFAULT_ROUNDS,
+  formatPkcs8,
+  formatPrivateKey,
+  isEncrypted,
+  MAX_ROUNDS,
+  parsePrivateKey,
+  publicOf,
+} from './private-key.ts';
 export {
   describePublicKey,
   fingerprint,
@@ -24,3 +53,4 @@ export {
   parsePublicKey,
   parsePublicKeyBlob,
 } from './public-key.ts';
+export { formatPkcs8PublicKey, formatSsh2PublicKey, parsePublicKeyFile } from './public-key-formats.ts';

@@ -19,6 +19,8 @@ export interface KeyRules {
   readonly userRc: boolean;
   /** `command`: runs in place of whatever the client asks for. */
   readonly command?: string;
+  /** `tunnel`: the number of the tun device to use, whatever the client asks for. */
+  readonly tunnel?: number | 'any';
   /** `environment`: name to value. */
   readonly environment: ReadonlyMap<string, string>;
   /** `cert-authority`: the key does not sign in, it signs certificates, for these `principals` if they are given. */
@@ -135,7 +137,7 @@ const readers = {
   }),
   from: valued((rules, value) => {
     const patterns = parseFrom(value);
-    if (typeof patterns === 'string') return patterns;
+    if (typeof patterns === 'string') return `in its option from, ${patterns}`;
     rules.from.push(patterns);
     return undefined;
   }),
@@ -162,6 +164,14 @@ const readers = {
     rules.command = value;
     return undefined;
   }),
+  tunnel: valued((rules, value) => {
+    const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+    if (value.toLowerCase() !== 'any' && !(number <= MAX_TUNNEL))
+      return `its tunnel="${printable(value, 40)}" is not the number of a device`;
+    // The last one counts, as in sshd.
+    rules.tunnel = value.toLowerCase() === 'any' ? 'any' : number;
+    return undefined;
+  }),
   environment: valued((rules, value) => {
     const assignment = /^([A-Za-z0-9_]+)=(.*)$/s.exec(value);
     if (!assignment) return `its environment="${printable(value, 80)}" is not of the form NAME=value`;
@@ -177,6 +187,9 @@ const readers = {
     return undefined;
   }),
 } satisfies Record<string, OptionReader>;
+
+/** Highest number of a tun device (SSH_TUNID_MAX in OpenSSH). */
+const MAX_TUNNEL = 0x7ffffffe;
 
 /** What `restrict` turns off, and a later option of the feature's name turns on again. */
 const FEATURES = ['portForwarding', 'agentForwarding', 'x11Forwarding', 'pty', 'userRc'] as const;

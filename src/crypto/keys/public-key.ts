@@ -8,7 +8,7 @@ import { cleanComment, trimBlanks, unprintable } from './text.ts';
 
 /** A public key as plain data. */
 export interface PublicKey {
-  /** "ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa". */
+  /** "ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa", "sk-ssh-ed25519@openssh.com" …; never that of a certificate. */
   readonly type: string;
   /** RFC 4253 §6.6; it begins with `type`. */
   readonly blob: Uint8Array;
@@ -36,6 +36,8 @@ export function parsePublicKey(line: string): PublicKey {
     );
   const problem = unprintable(text);
   if (problem) throw new KeyFormatError(`the public key's line contains ${problem}`);
+  if (/^[^ \t]+-cert-v0\d@openssh\.com[ \t]/.test(text))
+    throw new KeyFormatError('this is a certificate where a plain public key is needed');
   const [, type, base64, comment] = /^([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*))?$/s.exec(text) as RegExpExecArray;
   keyType(type);
   if (base64 === undefined) throw new KeyFormatError(`the public key's line ends after its type ${type}`);
