@@ -14,7 +14,14 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { formatPublicKey, parsePrivateKey, publicOf } from '../../src/crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../src/crypto/provider.ts';
-import { Server, type ServerOptions, sessions } from '../../src/server/index.ts';
+import {
+  type Authenticator,
+  type OfferedKey,
+  publicKeys,
+  Server,
+  type ServerOptions,
+  sessions,
+} from '../../src/server/index.ts';
 import { type Child, freePort, type Scope, type SpawnOptions, soon } from './processes.ts';
 import { which } from './tools.ts';
 
@@ -224,7 +231,18 @@ export const commands = sessions({
   },
 });
 
-/** Starts a Server on a free port; by default everyone may sign in with a key and run `commands`. */
+/** Sign-in for everyone who has a key; `proven` hears of those who proved that they own theirs. */
+export function anyKey(proven: (offer: OfferedKey) => void = () => {}): Authenticator {
+  return publicKeys({
+    acceptable: () => true,
+    proven(offer) {
+      proven(offer);
+      return true;
+    },
+  });
+}
+
+/** Starts a Server on a free port; by default those who have signed in may run `commands`. */
 export async function serve(
   scope: Scope,
   options: Partial<ServerOptions> & Pick<ServerOptions, 'provider' | 'authenticators'>,
