@@ -1,4 +1,4 @@
-// What a file is that was given as a private key and is not openssh-key-v1, and how its owner makes one of it.
+// What a file is that was given as a private key and is in no form that we read, and how its owner makes one of it.
 
 /** One sentence about the file that begins with `text`. */
 export function foreignFormat(text: string): string {
@@ -7,16 +7,16 @@ export function foreignFormat(text: string): string {
   return 'this is not a private key: the file does not begin with "-----BEGIN OPENSSH PRIVATE KEY-----"';
 }
 
-const CONVERT = 'convert it with ssh-keygen -p -f FILE';
-
 /** Most specific first. */
 const FORMATS: readonly (readonly [RegExp, string])[] = [
-  [/^-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/, `the private key is in PKCS#8 form: ${CONVERT}`],
   [
     /^-----BEGIN DSA PRIVATE KEY-----/,
     'the private key is a DSA key, which is too weak: make a new one with ssh-keygen -t ed25519',
   ],
-  [/^-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/, `the private key is in PEM form: ${CONVERT}`],
+  [
+    /^-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/,
+    'the private key is in a form that is not supported: convert it with ssh-keygen -p -f FILE',
+  ],
   [
     /^PuTTY-User-Key-File-/,
     'the private key is in PuTTY form: convert it with puttygen FILE -O private-openssh-new -o NEWFILE',

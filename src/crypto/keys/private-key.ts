@@ -1,12 +1,13 @@
-// Private keys in the file format of OpenSSH: openssh-key-v1 (PROTOCOL.key), in the clear or under a passphrase.
-import { ctr } from '@noble/ciphers/aes.js';
+// Private key files: openssh-key-v1 (PROTOCOL.key), in the clear or under a passphrase, and by way of pkcs8.ts the forms of OpenSSL.
 import { KeyFormatError, printable, UsageError } from '../../protocol/errors.ts';
-import { encodeUtf8, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
+import { concat, encodeUtf8, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
 import type { PrivateKey, Random } from '../provider.ts';
-import { decodeBase64, encodeBase64 } from './base64.ts';
 import { bcryptPbkdf } from './bcrypt-pbkdf.ts';
 import { foreignFormat } from './foreign-formats.ts';
-import { inFormat, keyType } from './key-types.ts';
+import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
+import { inFormat, keyType, readPrivateFields, writePrivateFields } from './key-types.ts';
+import { formatPem, MAX_PEM, type Pem, pemLabel, readPem } from './pem.ts';
+import { isPemEncrypted, pemKeyLabels, readPemKey, writePkcs8 } from './pkcs8.ts';
 import type { PublicKey } from './public-key.ts';
 import { trimBlanks } from './text.ts';
 
@@ -19,57 +20,97 @@ export const DEFAULT_ROUNDS = 24;
 export const MAX_ROUNDS = 4096;
 
 /**
- * The key in the text of an openssh-key-v1 file. Its mpint fields are magnitudes without leading zeros. A passphrase
- * that is not needed is ignored, as ssh does.
+ * The key in the text of a private key file: openssh-key-v1, PKCS#8 ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY") or PEM
+ * ("RSA PRIVATE KEY", "EC PRIVATE KEY"). Its mpint fields are magnitudes without leading zeros; only openssh-key-v1
+ * knows comments. A passphrase that is not needed is ignored, as ssh does.
  * @throws KeyFormatError: one sentence that says what is wrong with the file or the passphrase, and what to do
  */
 export function parsePrivateKey(text: string, passphrase: string | Uint8Array = ''): PrivateKey {
-  const envelope = readEnvelope(text);
-  const secret = typeof passphrase === 'string' ? encodeUtf8(passphrase) : passphrase;
-  if (envelope.encrypted && secret.length === 0)
+  const pem = unarmour(text);
+  const secret = bytesOf(passphrase);
+  if (pem.label !== LABEL) {
+    const key = readPemKey(pem, secret);
+    inFormat('the private key', () => checkAgreement(key));
+    return key;
+  }
+  const envelope = readEnvelope(pem.bytes);
+  if (envelope.cipher && secret.length === 0)
     throw new KeyFormatError('the private key is encrypted: a passphrase is needed');
-  const section = envelope.encrypted ? decrypt(envelope, secret) : envelope.section;
+  const section = envelope.cipher ? decrypt(envelope, envelope.cipher, secret) : envelope.section;
   return inFormat('the private key', () => readSection(section, envelope));
 }
 
-/** Whether the file in `text` can only be read with a passphrase. @throws KeyFormatError if it is no openssh-key-v1 file */
+/** Whether the file in `text` can only be read with a passphrase. @throws KeyFormatError if it is no private key file that we read */
 export function isEncrypted(text: string): boolean {
-  return readEnvelope(text).encrypted;
+  const pem = unarmour(text);
+  return pem.label === LABEL ? readEnvelope(pem.bytes).cipher !== undefined : isPemEncrypted(pem);
 }
 
 /**
- * The text of an openssh-key-v1 file that holds the key, encrypted if there is a passphrase
- * (aes256-ctr, bcrypt_pbkdf with `rounds`, DEFAULT_ROUNDS if not given). The file must be readable by its owner only.
- * @throws UsageError if the passphrase is empty or the rounds are out of bounds, KeyFormatError if the key is not sound
+ * The text of an openssh-key-v1 file that holds the key, encrypted if there is a passphrase: with `cipher` (of those
+ * that `ssh-keygen -Z` takes, "aes256-ctr" if not given) under a key from bcrypt_pbkdf with `rounds` (DEFAULT_ROUNDS if
+ * not given). The file must be readable by its owner only.
+ * @throws UsageError if the passphrase is empty, the rounds are out of bounds or we do not encrypt with the cipher,
+ *   KeyFormatError if the key is not sound
  */
 export function formatPrivateKey(
   key: PrivateKey,
-  options: { readonly passphrase?: string | Uint8Array; readonly rounds?: number },
+  options: { readonly passphrase?: string | Uint8Array; readonly rounds?: number; readonly cipher?: string },
   random: Random,
 ): string {
-  const { passphrase, rounds = DEFAULT_ROUNDS } = options;
-  const encrypted = passphrase !== undefined;
-  if (encrypted && passphrase.length === 0) throw new UsageError('an empty passphrase protects nothing: leave it out');
+  const { passphrase, rounds = DEFAULT_ROUNDS, cipher: name = CIPHER } = options;
+  checkPassphrase(passphrase);
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > MAX_ROUNDS)
     throw new UsageError(`the number of bcrypt rounds must be from 1 to ${MAX_ROUNDS}`);
-  let section = writeSection(key, random(new Uint8Array(4)), encrypted ? CIPHER_BLOCK : CLEAR_BLOCK);
+  const cipher = keyCiphers.get(name);
+  if (cipher?.encrypt === undefined)
+    throw new UsageError(`no private key is encrypted with "${printable(name, 80)}" here`);
+  let section = writeSection(
+    key,
+    random(new Uint8Array(4)),
+    passphrase === undefined ? CLEAR_BLOCK : cipher.blockLength,
+  );
+  let tag = new Uint8Array(0);
   const kdfOptions = new Writer();
-  if (encrypted) {
+  if (passphrase !== undefined) {
     const salt = random(new Uint8Array(SALT));
     kdfOptions.string(salt).uint32(rounds);
-    const secret = typeof passphrase === 'string' ? encodeUtf8(passphrase) : passphrase;
-    section = aes256ctr(secret, salt, rounds).encrypt(section);
+    const sealed = cipher.encrypt(...derive(cipher, bytesOf(passphrase), salt, rounds), section);
+    // The tag stands behind the string, not in it.
+    section = sealed.subarray(0, section.length);
+    tag = sealed.slice(section.length);
   }
   const envelope = new Writer(1024)
     .raw(encodeUtf8(MAGIC))
-    .string(encrypted ? CIPHER : 'none')
-    .string(encrypted ? KDF : 'none')
+    .string(passphrase === undefined ? 'none' : name)
+    .string(passphrase === undefined ? 'none' : KDF)
     .string(kdfOptions.finish())
     .uint32(1)
     .string(key.blob)
     .string(section)
+    .raw(tag)
     .finish();
-  return `${BEGIN}\n${encodeBase64(envelope).replace(/.{1,70}/g, '$&\n')}${END}\n`;
+  return formatPem(LABEL, envelope, 70);
+}
+
+/**
+ * The text of a PKCS#8 file (RFC 5958) that holds the key, for programs that do not know OpenSSH's format; encrypted if
+ * there is a passphrase (PBES2: PBKDF2 with HMAC-SHA-256 and `iterations`, AES-256-CBC). The comment is lost. It reads
+ * in OpenSSL; OpenSSH reads Ed25519 keys in this form since 9.6 only.
+ * @throws UsageError if the passphrase is empty or the iterations are out of bounds, KeyFormatError if the key is not
+ *   sound or of a type that PKCS#8 has no form for
+ */
+export function formatPkcs8(
+  key: PrivateKey,
+  options: { readonly passphrase?: string | Uint8Array; readonly iterations?: number },
+  random: Random,
+): string {
+  const { passphrase, iterations } = options;
+  checkPassphrase(passphrase);
+  checkAgreement(key);
+  const secret = passphrase === undefined ? undefined : bytesOf(passphrase);
+  const label = secret ? 'ENCRYPTED PRIVATE KEY' : 'PRIVATE KEY';
+  return formatPem(label, writePkcs8(key, { passphrase: secret, iterations }, random));
 }
 
 /** The public half. */
@@ -77,49 +118,54 @@ export function publicOf(key: PrivateKey): PublicKey {
   return { type: key.type, blob: key.blob, comment: key.comment };
 }
 
-const BEGIN = '-----BEGIN OPENSSH PRIVATE KEY-----';
-const END = '-----END OPENSSH PRIVATE KEY-----';
+const LABEL = 'OPENSSH PRIVATE KEY';
 const MAGIC = 'openssh-key-v1\0';
 const CIPHER = 'aes256-ctr';
 const KDF = 'bcrypt';
 const SALT = 16;
-/** The private section is padded to whole blocks: of AES, or of 8 bytes when not encrypted. */
-const CIPHER_BLOCK = 16;
+/** The private section is padded to whole blocks: of the cipher, or of 8 bytes when not encrypted. */
 const CLEAR_BLOCK = 8;
-/** Longest file we look at, in characters: the limit of OpenSSH (MAX_KEY_FILE_SIZE). */
-const MAX_FILE = 1024 * 1024;
 
+const bytesOf = (passphrase: string | Uint8Array): Uint8Array =>
+  typeof passphrase === 'string' ? encodeUtf8(passphrase) : passphrase;
+
+function checkPassphrase(passphrase: string | Uint8Array | undefined): void {
+  if (passphrase?.length === 0) throw new UsageError('an empty passphrase protects nothing: leave it out');
+}
+
+/** What stands in the clear in an openssh-key-v1 file. */
 interface Envelope {
-  readonly encrypted: boolean;
+  /** Undefined if the section is not encrypted. */
+  readonly cipher: KeyCipher | undefined;
   readonly salt: Uint8Array;
   readonly rounds: number;
   readonly blob: Uint8Array;
+  /** With the tag behind it, if the cipher has one. */
   readonly section: Uint8Array;
 }
 
-function readEnvelope(text: string): Envelope {
-  const bytes = unarmour(text);
+function readEnvelope(bytes: Uint8Array): Envelope {
   return inFormat('the private key file', () => {
     const magic = encodeUtf8(MAGIC);
     if (!equalBytes(bytes.subarray(0, magic.length), magic))
       throw new KeyFormatError('the private key file is damaged: it does not begin with "openssh-key-v1"');
     const reader = new Reader(bytes, magic.length);
-    const cipher = reader.name();
+    const name = reader.name();
     const kdf = reader.name();
     const options = new Reader(reader.string());
-    const encrypted = cipher !== 'none';
-    if (encrypted && cipher !== CIPHER)
+    const cipher = name === 'none' ? undefined : keyCiphers.get(name);
+    if (name !== 'none' && cipher === undefined)
       throw new KeyFormatError(
-        `the private key is encrypted with "${printable(cipher, 80)}", which is not supported: change that with ssh-keygen -p -Z ${CIPHER} -f FILE`,
+        `the private key is encrypted with "${printable(name, 80)}", which is not supported: change that with ssh-keygen -p -Z ${CIPHER} -f FILE`,
       );
-    if (kdf !== (encrypted ? KDF : 'none'))
+    if (kdf !== (cipher ? KDF : 'none'))
       throw new KeyFormatError(
-        `the private key file is damaged: cipher ${cipher} cannot be with key derivation "${printable(kdf, 80)}"`,
+        `the private key file is damaged: cipher ${name} cannot be with key derivation "${printable(kdf, 80)}"`,
       );
-    const salt = encrypted ? options.string() : new Uint8Array(0);
-    const rounds = encrypted ? options.uint32() : 0;
+    const salt = cipher ? options.string() : new Uint8Array(0);
+    const rounds = cipher ? options.uint32() : 0;
     options.finish();
-    if (encrypted && (salt.length === 0 || rounds === 0))
+    if (cipher && (salt.length === 0 || rounds === 0))
       throw new KeyFormatError('the private key file is damaged: its key derivation has no salt or no rounds');
     if (rounds > MAX_ROUNDS)
       throw new KeyFormatError(
@@ -129,41 +175,37 @@ function readEnvelope(text: string): Envelope {
     if (keys !== 1) throw new KeyFormatError(`the private key file holds ${keys} keys, and exactly one is supported`);
     const blob = reader.string().slice();
     const section = reader.string();
+    const tag = reader.raw(cipher?.tagLength ?? 0);
     reader.finish();
-    const block = encrypted ? CIPHER_BLOCK : CLEAR_BLOCK;
-    if (section.length === 0 || section.length % block !== 0)
+    if (section.length === 0 || section.length % (cipher?.blockLength ?? CLEAR_BLOCK) !== 0)
       throw new KeyFormatError('the private key file is damaged: its private part is not of whole cipher blocks');
-    return { encrypted, salt, rounds, blob, section };
+    return { cipher, salt, rounds, blob, section: tag.length > 0 ? concat(section, tag) : section };
   });
 }
 
-/** The bytes between BEGIN and END. */
-function unarmour(text: string): Uint8Array {
-  if (text.length > MAX_FILE) throw new KeyFormatError('the file is too large to be a private key');
-  const trimmed = trimBlanks(text, ' \t\r\n');
-  if (!trimmed.startsWith(BEGIN)) throw new KeyFormatError(foreignFormat(trimmed));
-  const end = trimmed.indexOf(END);
-  if (end < 0) throw new KeyFormatError('the private key file is cut off: its END line is missing');
-  if (end + END.length !== trimmed.length)
-    throw new KeyFormatError('the private key file goes on after its END line: it must hold one key and nothing else');
-  const body = trimmed.slice(BEGIN.length, end);
-  try {
-    return decodeBase64(body.replace(/[\r\n]/g, ''));
-  } catch (error) {
-    throw new KeyFormatError(`the private key file is damaged: ${(error as Error).message}`);
-  }
+/** What is between BEGIN and END, if it is of a kind that we read. */
+function unarmour(text: string): Pem {
+  if (text.length > MAX_PEM) throw new KeyFormatError('the file is too large to be a private key');
+  // `openssl ecparam -genkey` puts the curve in an armour of its own in front; the key names it again.
+  const trimmed = trimBlanks(text.replace(EC_PARAMETERS, ''), ' \t\r\n');
+  const label = pemLabel(trimmed);
+  if (label !== LABEL && !pemKeyLabels.includes(label ?? '')) throw new KeyFormatError(foreignFormat(trimmed));
+  return readPem(trimmed, 'the private key file');
 }
 
-function decrypt({ salt, rounds, section }: Envelope, passphrase: Uint8Array): Uint8Array {
-  const plain = aes256ctr(passphrase, salt, rounds).decrypt(section);
-  if (equalBytes(plain.subarray(0, 4), plain.subarray(4, 8))) return plain;
+const EC_PARAMETERS = /^\s*-----BEGIN EC PARAMETERS-----[A-Za-z0-9+/=\s]*-----END EC PARAMETERS-----/;
+
+function decrypt({ salt, rounds, section }: Envelope, cipher: KeyCipher, passphrase: Uint8Array): Uint8Array {
+  const plain = cipher.decrypt(...derive(cipher, passphrase, salt, rounds), section);
+  if (plain && equalBytes(plain.subarray(0, 4), plain.subarray(4, 8))) return plain;
   throw new KeyFormatError('the passphrase of the private key is wrong');
 }
 
-/** The cipher under the key and counter that bcrypt_pbkdf derives. */
-function aes256ctr(passphrase: Uint8Array, salt: Uint8Array, rounds: number): ReturnType<typeof ctr> {
-  const derived = bcryptPbkdf(passphrase, salt, rounds, 32 + 16);
-  return ctr(derived.subarray(0, 32), derived.subarray(32));
+/** Key and vector that bcrypt_pbkdf derives for a cipher. */
+function derive(cipher: KeyCipher, passphrase: Uint8Array, salt: Uint8Array, rounds: number): [Uint8Array, Uint8Array] {
+  const { keyLength, ivLength } = cipher;
+  const derived = bcryptPbkdf(passphrase, salt, rounds, keyLength + ivLength);
+  return [derived.subarray(0, keyLength), derived.subarray(keyLength)];
 }
 
 /** Two equal check numbers, the key with its comment, padding 1, 2, 3…; copied, so that the key does not hold the file's memory. */
@@ -175,7 +217,7 @@ function readSection(section: Uint8Array, { blob }: Envelope): PrivateKey {
   const name = new Reader(blob).name();
   const type = keyType(name);
   if (!equalBytes(reader.string(), encodeUtf8(name))) throw new KeyFormatError(OF_ANOTHER);
-  const fields = type.privateLayout.map(kind => (kind === 'mpint' ? reader.mpint() : reader.string()).slice());
+  const fields = readPrivateFields(reader, type).map(field => field.slice());
   const comment = readComment(reader.string());
   reader.rest().forEach((byte, i) => {
     if (byte !== ((i + 1) & 0xff)) throw new KeyFormatError('the private key is damaged: its padding is wrong');
@@ -191,10 +233,7 @@ function writeSection(key: PrivateKey, check: Uint8Array, block: number): Uint8A
     throw new KeyFormatError(`a private key of type ${key.type} has ${type.privateLayout.length} fields`);
   checkAgreement(key);
   const writer = new Writer(4096).raw(check).raw(check).string(key.type);
-  type.privateLayout.forEach((kind, i) => {
-    if (kind === 'mpint') writer.mpint(key.fields[i]);
-    else writer.string(key.fields[i]);
-  });
+  writePrivateFields(writer, type, key.fields);
   writer.string(key.comment);
   for (let i = 1; writer.length % block !== 0; i++) writer.byte(i);
   return writer.finish();
