@@ -1,6 +1,6 @@
-// The table of key types: what the public blob (RFC 4253 §6.6, RFC 5656 §3.1, RFC 8709 §4) and the private fields (PROTOCOL.key) of each hold.
+// The table of key types: what the public blob (RFC 4253 §6.6, RFC 5656 §3.1, RFC 8709 §4, PROTOCOL.u2f) and the private fields (PROTOCOL.key) of each hold.
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { p256 } from '@noble/curves/nist.js';
+import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { KeyFormatError, ProtocolError, printable } from '../../protocol/errors.ts';
 import { equalBytes, type Reader, Writer } from '../../protocol/wire/reader.ts';
 
@@ -12,13 +12,18 @@ export interface KeyType {
   readonly label: string;
   /** Reads and checks what follows the name in a public blob; the key's size in bits. @throws KeyFormatError, ProtocolError */
   readPublic(reader: Reader): number;
+  /** The secret lies in a security token (FIDO, U2F): we verify with such keys, and cannot sign. */
+  readonly token?: boolean;
   /** How openssh-key-v1 encodes each of `PrivateKey.fields`, in order. */
-  readonly privateLayout: readonly ('string' | 'mpint')[];
+  readonly privateLayout: readonly FieldKind[];
   /** The public blob that belongs to these private fields. */
   publicBlob(fields: readonly Uint8Array[]): Uint8Array;
   /** Whether the secret fields are the other half of the public ones (whose form `readPublic` has checked). */
   agree(fields: readonly Uint8Array[]): boolean;
 }
+
+/** An encoding of a private field; a byte is a field of length 1. */
+export type FieldKind = 'string' | 'mpint' | 'byte';
 
 /** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
 const RSA_MIN_BITS = 2048;
@@ -106,8 +111,45 @@ const RSA: KeyType = {
   },
 };
 
+/**
+ * The form of `plain` whose secret lies in a security token: the application ("ssh:", or a web origin) stands behind the
+ * public fields, and in place of the secret there are flags, the handle by which the token finds it, and a reserved string.
+ */
+function inToken(plain: KeyType, name: string, label: string, publicFields: number): KeyType {
+  return {
+    name,
+    label,
+    token: true,
+    readPublic(reader) {
+      const bits = plain.readPublic(reader);
+      const application = reader.text();
+      if (application.includes('\0'))
+        throw new KeyFormatError(`the application of an ${name} key contains a NUL character`);
+      return bits;
+    },
+    privateLayout: [...plain.privateLayout.slice(0, publicFields), 'string', 'byte', 'string', 'string'],
+    publicBlob(fields) {
+      const writer = new Writer().string(name);
+      for (const field of fields.slice(0, publicFields + 1)) writer.string(field);
+      return writer.finish();
+    },
+    // Only the token knows.
+    agree: () => true,
+  };
+}
+
+const NISTP256 = ecdsa('nistp256', 256, p256);
+
 const TYPES: ReadonlyMap<string, KeyType> = new Map(
-  [ED25519, ecdsa('nistp256', 256, p256), RSA].map(type => [type.name, type]),
+  [
+    ED25519,
+    NISTP256,
+    ecdsa('nistp384', 384, p384),
+    ecdsa('nistp521', 521, p521),
+    inToken(ED25519, 'sk-ssh-ed25519@openssh.com', 'ED25519-SK', 1),
+    inToken(NISTP256, 'sk-ecdsa-sha2-nistp256@openssh.com', 'ECDSA-SK', 2),
+    RSA,
+  ].map(type => [type.name, type]),
 );
 
 /** Names of the types we read, best first. */
@@ -118,6 +160,22 @@ export function keyType(name: string): KeyType {
   const type = TYPES.get(name);
   if (type) return type;
   throw new KeyFormatError(`keys of type "${printable(name, 80)}" are not supported (${keyTypeNames.join(', ')} are)`);
+}
+
+/** The private fields of a key of `type`, as openssh-key-v1 (and the agent protocol) have them; views. */
+export function readPrivateFields(reader: Reader, type: KeyType): Uint8Array[] {
+  return type.privateLayout.map(kind =>
+    kind === 'mpint' ? reader.mpint() : kind === 'byte' ? reader.raw(1) : reader.string(),
+  );
+}
+
+/** The other way round. The number of fields must be that of the type. */
+export function writePrivateFields(writer: Writer, type: KeyType, fields: readonly Uint8Array[]): void {
+  type.privateLayout.forEach((kind, i) => {
+    if (kind === 'mpint') writer.mpint(fields[i]);
+    else if (kind === 'byte') writer.raw(fields[i]);
+    else writer.string(fields[i]);
+  });
 }
 
 /** Runs `read`; what the Reader finds wrong is the fault of `what`, a key or file, not of a peer. @throws KeyFormatError */

@@ -34,6 +34,7 @@ const ALL = [
   'command',
   'environment',
   'principals',
+  'tunnel',
 ];
 
 function read(options: string, enforced: readonly string[] = ALL, extra: readonly string[] = []): KeyRules | string {
@@ -72,13 +73,29 @@ test('without options everything is allowed', () => {
   });
 });
 
+test('tunnel: the number of a device, or any', () => {
+  assert.is(rules('tunnel="0"').tunnel, 0);
+  assert.is(rules('tunnel="2147483646"').tunnel, 2147483646);
+  assert.is(rules('tunnel="ANY"').tunnel, 'any');
+  assert.is(rules('tunnel="1",tunnel="2"').tunnel, 2);
+  for (const bad of ['', '-1', '1:2', 'tun0', '2147483647', '1 ', '0x1', '99999999999'])
+    refused(`tunnel="${bad}"`, /its tunnel=".*" is not the number of a device/);
+  refused('tunnel', /option tunnel has no value/);
+});
+
 test('an option that the caller does not enforce refuses the key, and the sentence names it', () => {
   refused('no-such-option', /option no-such-option is not supported/);
-  refused('tunnel="1"', /option tunnel is not supported/);
   for (const name of ALL) {
-    const line = ['from', 'expiry-time', 'permitopen', 'permitlisten', 'command', 'environment', 'principals'].includes(
-      name,
-    )
+    const line = [
+      'from',
+      'expiry-time',
+      'permitopen',
+      'permitlisten',
+      'command',
+      'environment',
+      'principals',
+      'tunnel',
+    ].includes(name)
       ? `${name}="x"`
       : name;
     const others = ALL.filter(other => other !== name);

@@ -62,14 +62,18 @@ test('the blob is a copy, and leaves what it was read from alone', () => {
 });
 
 test('a type we do not know is named', () => {
-  refuses(() => parsePublicKey(fixture('ecdsa384.pub')), /"ecdsa-sha2-nistp384" are not supported/);
   refuses(() => parsePublicKey('ssh-dss AAAA'), /"ssh-dss" are not supported/);
-  refuses(
-    () => parsePublicKeyBlob(new Writer().string('sk-ssh-ed25519@openssh.com').finish()),
-    /"sk-ssh-ed25519@openssh.com"/,
-  );
+  refuses(() => parsePublicKeyBlob(new Writer().string('ssh-xmss@openssh.com').finish()), /"ssh-xmss@openssh.com"/);
   refuses(() => parsePublicKey('constructor AAAA'), /"constructor"/);
-  assert.equal(keyTypeNames, ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ssh-rsa']);
+  assert.equal(keyTypeNames, [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'sk-ssh-ed25519@openssh.com',
+    'sk-ecdsa-sha2-nistp256@openssh.com',
+    'ssh-rsa',
+  ]);
 });
 
 test('the name before the key must be the name in the key', () => {
