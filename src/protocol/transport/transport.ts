@@ -140,6 +140,8 @@ export class Transport {
         ? (options.hostKeyAlgorithms ?? options.provider.signatures.map(({ name }) => name))
         : options.provider.signatures
             .filter(({ keyType }) => options.hostKeys?.some(key => key.type === keyType))
+            // A key with a certificate before the plain ones, as OpenSSH does.
+            .sort((a, b) => Number(b.plain !== undefined) - Number(a.plain !== undefined))
             .map(({ name }) => name);
   }
 
@@ -389,13 +391,21 @@ export class Transport {
   /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak; sent right after our first NEWKEYS. */
   #sendExtensions(): void {
     const extensions = [
-      ['server-sig-algs', this.provider.signatures.map(({ name }) => name).join(',')],
+      ['server-sig-algs', this.#signatureNames()],
       [HOSTBOUND, '0'],
       [PING_EXTENSION, '0'],
     ];
     const writer = new Writer();
     for (const [name, value] of extensions) writer.string(name).string(value);
     this.#seal(encode(EXT_INFO, { count: extensions.length, extensions: writer.finish() }));
+  }
+
+  /** Without the names for certificates: whoever has one signs under the plain name's hash, and OpenSSH lists no others. */
+  #signatureNames(): string {
+    return this.provider.signatures
+      .filter(({ plain }) => plain === undefined)
+      .map(({ name }) => name)
+      .join(',');
   }
 
   #newSealer(result: KexResult): Sealer {

@@ -127,7 +127,8 @@ export class ClientAuth {
     const accepted = this.#transport.extensions.get('server-sig-algs');
     const names = accepted && new Reader(new Writer().string(accepted).finish()).nameList();
     const algorithm = provider.signatures.find(
-      ({ name, keyType }) => keyType === key.type && (names === undefined || names.includes(name)),
+      // Servers list the plain names only.
+      ({ name, plain, keyType }) => keyType === key.type && (names === undefined || names.includes(plain ?? name)),
     );
     if (algorithm === undefined) return false;
     this.#tried.push(`publickey ${algorithm.name}`);

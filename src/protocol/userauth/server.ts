@@ -1,5 +1,5 @@
 // User authentication, the server's side (RFC 4252; keyboard-interactive RFC 4256). It decides nothing: each request becomes one question, and nothing more is read until that is answered.
-import { byName, type CryptoProvider } from '../../crypto/provider.ts';
+import { byName, type CryptoProvider, type Presence } from '../../crypto/provider.ts';
 import { Disconnect, ProtocolError, printable } from '../errors.ts';
 import {
   SERVICE_ACCEPT,
@@ -41,7 +41,14 @@ export interface Prompt {
  */
 export type AuthQuestion = { readonly user: string } & (
   | { readonly method: 'none' }
-  | { readonly method: 'publickey-query' | 'publickey'; readonly algorithm: string; readonly key: Uint8Array }
+  | {
+      readonly method: 'publickey-query' | 'publickey';
+      readonly algorithm: string;
+      /** The key's blob; with an algorithm for certificates that is the certificate, of which nothing has been checked. */
+      readonly key: Uint8Array;
+      /** Of a signature by a security token: whether somebody was there. */
+      readonly presence?: Presence;
+    }
   | { readonly method: 'password'; readonly password: string; readonly newPassword?: string }
   | { readonly method: 'keyboard-interactive'; readonly submethods: string; readonly responses?: readonly string[] }
 );
@@ -49,9 +56,12 @@ export type AuthQuestion = { readonly user: string } & (
 export type AuthAnswer =
   | { readonly result: 'reject' }
   /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */
-  | { readonly result: 'accept'; readonly banner?: string }
-  /** This step succeeded, and one of `methods` must follow (RFC 4252 §5.1). */
-  | { readonly result: 'partial'; readonly methods: readonly string[] }
+  | { readonly result: 'accept'; readonly banner?: string; readonly untouched?: boolean }
+  /**
+   * This step succeeded, and one of `methods` must follow (RFC 4252 §5.1). Here and in `accept`, a signature by a security
+   * token that nobody touched counts as none, unless `untouched` is true.
+   */
+  | { readonly result: 'partial'; readonly methods: readonly string[]; readonly untouched?: boolean }
   /** keyboard-interactive: ask the user this; its question comes again with `responses`. */
   | {
       readonly result: 'prompt';
@@ -191,7 +201,12 @@ export class ServerAuth {
     }
     const data = signedData(this.#transport.sessionId!, request, algorithm, key, hostKey);
     if (!verifier.verify(key, data, signature)) return this.#fail();
-    this.#ask({ user, method: 'publickey', algorithm, key }, answer => this.#conclude(answer));
+    const presence = verifier.presence?.(signature);
+    this.#ask({ user, method: 'publickey', algorithm, key, ...(presence && { presence }) }, answer => {
+      // Malware can have a token sign as long as it is plugged in; the touch says that its owner wanted it to.
+      const wanted = presence === undefined || presence.touched || ('untouched' in answer && answer.untouched === true);
+      this.#conclude(wanted ? answer : { result: 'reject' });
+    });
   }
 
   #password(reader: Reader): void {
