@@ -1,0 +1,229 @@
+// Keys as OpenSSL writes them (PEM, PKCS#8, RFC 4716): every kind of damage gives one sentence, and nothing wrong is read as a key.
+import { createCipheriv, randomBytes } from 'node:crypto';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DerReader, der } from '../../../src/crypto/keys/der.ts';
+import { writePrivateKeyInfo } from '../../../src/crypto/keys/der-keys.ts';
+import { tripleDesCbcDecrypt } from '../../../src/crypto/keys/des.ts';
+import {
+  decodeBase64,
+  formatPkcs8,
+  formatPkcs8PublicKey,
+  formatSsh2PublicKey,
+  isEncrypted,
+  parsePrivateKey,
+  parsePublicKey,
+  parsePublicKeyFile,
+} from '../../../src/crypto/keys/index.ts';
+import { formatPem } from '../../../src/crypto/keys/pem.ts';
+import { KeyFormatError, UsageError } from '../../../src/protocol/errors.ts';
+import { fixture, refuses, seeded, seededRandom } from './files.ts';
+
+const random = seededRandom(3);
+const kinds = ['ed25519', 'ecdsa256', 'rsa3072'];
+const keyOf = (name: string) => parsePrivateKey(fixture(name));
+const pkcs8 = (bytes: Uint8Array) => formatPem('PRIVATE KEY', bytes);
+
+test('what we write we read, in the clear and encrypted', () => {
+  for (const name of kinds) {
+    const key = { ...keyOf(name), comment: '' };
+    assert.equal(parsePrivateKey(formatPkcs8(key, {}, random)), key);
+    const sealed = formatPkcs8(key, { passphrase: 'horse', iterations: 3 }, random);
+    assert.equal(parsePrivateKey(sealed, 'horse'), key);
+    assert.ok(isEncrypted(sealed));
+    refuses(() => parsePrivateKey(sealed), /a passphrase is needed/);
+    for (const wrong of ['hors', 'horse ', '\0'])
+      refuses(() => parsePrivateKey(sealed, wrong), /passphrase .* is wrong/);
+  }
+});
+
+test('options that make no sense are the caller’s fault, and an unsound key is not written', () => {
+  const key = keyOf('ed25519');
+  for (const options of [
+    { passphrase: '' },
+    ...[0, 1.5, 10_000_001].map(iterations => ({ passphrase: 'x', iterations })),
+  ])
+    assert.throws(
+      () => formatPkcs8(key, options, random),
+      (error: Error) => error instanceof UsageError,
+    );
+  refuses(() => formatPkcs8({ ...key, fields: keyOf('ed25519-nocomment').fields }, {}, random), /another key/);
+});
+
+test('PKCS#8 cut at every length, and with any byte changed: a KeyFormatError, or the change is in nobody’s part', () => {
+  for (const name of ['ed25519', 'ecdsa256']) {
+    const bytes = writePrivateKeyInfo(keyOf(name));
+    for (let length = 0; length < bytes.length; length++)
+      refuses(() => parsePrivateKey(pkcs8(bytes.subarray(0, length))), /./);
+    refuses(() => parsePrivateKey(pkcs8(Uint8Array.from([...bytes, 0]))), /trailing/);
+    for (let i = 0; i < bytes.length; i++)
+      for (const flip of [1, 0x80, 0xff]) {
+        const damaged = bytes.slice();
+        damaged[i] ^= flip;
+        // A PKCS#8 Ed25519 key is its seed alone: there is nothing to hold a changed one against.
+        const isSeed = name === 'ed25519' && i >= bytes.length - 32;
+        // Version 1 allows what version 0 does not have.
+        const isVersion = i === (bytes[1] < 0x80 ? 4 : 5) && damaged[i] === 1;
+        if (isSeed || isVersion) parsePrivateKey(pkcs8(damaged));
+        else refuses(() => parsePrivateKey(pkcs8(damaged)), /./);
+      }
+  }
+});
+
+test('every number of a PKCS#1 key is checked, the exponents of the primes too', () => {
+  const bytes = decodeBase64(fixture('rsa2048-pem').split('\n').slice(1, -2).join(''));
+  assert.is(parsePrivateKey(formatPem('RSA PRIVATE KEY', bytes)).type, 'ssh-rsa');
+  for (let i = 4; i < bytes.length; i += 3) {
+    const damaged = bytes.slice();
+    damaged[i] ^= 2;
+    refuses(() => parsePrivateKey(formatPem('RSA PRIVATE KEY', damaged)), /./);
+  }
+  const reader = new DerReader(bytes, 'it').sequence();
+  const numbers = Array.from({ length: 9 }, () => reader.integer());
+  const make = (parts: Uint8Array[]) => formatPem('RSA PRIVATE KEY', der.sequence(...parts.map(der.integer)));
+  assert.ok(parsePrivateKey(make(numbers)));
+  refuses(() => parsePrivateKey(make([Uint8Array.of(1), ...numbers.slice(1)])), /more than two primes/);
+  refuses(() => parsePrivateKey(make(numbers.map((n, i) => (i === 4 ? Uint8Array.of(1) : n)))), /do not belong/);
+  refuses(
+    () => parsePrivateKey(make(numbers.map((n, i) => (i === 6 ? new Uint8Array(4000).fill(1) : n)))),
+    /do not belong/,
+  );
+});
+
+test('an RFC 5958 key with its public half in it: that must be right', () => {
+  const { fields } = keyOf('ed25519');
+  const seed = der.octets(der.octets(fields[1].subarray(0, 32)));
+  const made = (point: Uint8Array) => {
+    const bits = der.bits(point);
+    bits[0] = 0x81; // [1] IMPLICIT
+    return pkcs8(der.sequence(der.small(1), der.sequence(der.oid('1.3.101.112')), seed, bits));
+  };
+  assert.equal(parsePrivateKey(made(fields[0])).fields, fields);
+  refuses(() => parsePrivateKey(made(fields[0].map(byte => byte ^ 1))), /do not belong together/);
+  const future = pkcs8(der.sequence(der.small(2), der.sequence(der.oid('1.3.101.112')), seed));
+  refuses(() => parsePrivateKey(future), /version 2 of PKCS#8/);
+});
+
+test('EC keys: two curves, no curve, a number out of range, a public half that is another’s', () => {
+  const [, point, scalar] = keyOf('ecdsa256').fields;
+  const P256 = der.oid('1.2.840.10045.3.1.7');
+  const ec = (...parts: Uint8Array[]) => formatPem('EC PRIVATE KEY', der.sequence(...parts));
+  const padded = new Uint8Array(32);
+  padded.set(scalar, 32 - scalar.length);
+  const curve = der.explicit(0, P256);
+  assert.equal(parsePrivateKey(ec(der.small(1), der.octets(padded), curve)).fields[1], point);
+  refuses(() => parsePrivateKey(ec(der.small(1), der.octets(padded))), /its curve is missing/);
+  refuses(() => parsePrivateKey(ec(der.small(2), der.octets(padded), curve)), /version 1, this one 2/);
+  for (const number of [new Uint8Array(32), new Uint8Array(32).fill(255), new Uint8Array(33).fill(1)])
+    refuses(() => parsePrivateKey(ec(der.small(1), der.octets(number), curve)), /out of range/);
+  const other = der.explicit(1, der.bits(point.map((byte, i) => (i === 64 ? byte ^ 1 : byte))));
+  refuses(() => parsePrivateKey(ec(der.small(1), der.octets(padded), curve, other)), /do not belong together/);
+  const inner = der.sequence(der.small(1), der.octets(padded), der.explicit(0, der.oid('1.3.132.0.34')));
+  const outer = der.sequence(der.oid('1.2.840.10045.2.1'), P256);
+  refuses(() => parsePrivateKey(pkcs8(der.sequence(der.small(0), outer, der.octets(inner)))), /names two curves/);
+});
+
+test('absurd PBKDF2 iterations are refused before any of them is run; other parameters out of place are named', () => {
+  const made = (
+    iterations: Uint8Array,
+    options: { salt?: number; length?: number; iv?: number; body?: number } = {},
+  ) => {
+    const { salt = 8, length = 32, iv = 16, body = 32 } = options;
+    const kdf = der.sequence(
+      der.oid('1.2.840.113549.1.5.12'),
+      der.sequence(der.octets(new Uint8Array(salt)), iterations, der.small(length)),
+    );
+    const scheme = der.sequence(der.oid('2.16.840.1.101.3.4.1.42'), der.octets(new Uint8Array(iv)));
+    const pbes2 = der.sequence(der.oid('1.2.840.113549.1.5.13'), der.sequence(kdf, scheme));
+    return formatPem('ENCRYPTED PRIVATE KEY', der.sequence(pbes2, der.octets(new Uint8Array(body))));
+  };
+  refuses(() => parsePrivateKey(made(der.small(1)), 'x'), /passphrase .* is wrong/);
+  refuses(() => parsePrivateKey(made(der.small(10_000_001)), 'x'), /asks for 10000001 PBKDF2 iterations/);
+  refuses(() => parsePrivateKey(made(der.integer(new Uint8Array(9).fill(1))), 'x'), /larger than makes sense/);
+  refuses(() => parsePrivateKey(made(der.small(0)), 'x'), /no iterations/);
+  refuses(() => parsePrivateKey(made(der.small(1), { salt: 0 }), 'x'), /no salt/);
+  refuses(() => parsePrivateKey(made(der.small(1), { length: 16 }), 'x'), /keys of 32 bytes, and 16 are derived/);
+  refuses(() => parsePrivateKey(made(der.small(1), { iv: 12 }), 'x'), /vector has 12 bytes/);
+  for (const body of [0, 31]) refuses(() => parsePrivateKey(made(der.small(1), { body }), 'x'), /whole cipher blocks/);
+});
+
+test('headers of PEM: damaged, missing, of a cipher that is broken', () => {
+  const body = Buffer.alloc(32).toString('base64');
+  const made = (headers: string) =>
+    `-----BEGIN RSA PRIVATE KEY-----\n${headers}${body}\n-----END RSA PRIVATE KEY-----\n`;
+  const type = 'Proc-Type: 4,ENCRYPTED\n';
+  const iv = '00'.repeat(16);
+  refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}\n\n`), 'x'), /passphrase .* is wrong/);
+  refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}\n`), 'x'), /no empty line ends its headers/);
+  refuses(() => parsePrivateKey(made(`${type}\n`), 'x'), /Proc-Type and DEK-Info one is missing/);
+  refuses(() => parsePrivateKey(made(`DEK-Info: AES-128-CBC,${iv}\n\n`), 'x'), /one is missing/);
+  refuses(() => parsePrivateKey(made(`${type}DEK-Info: DES-CBC,${iv}\n\n`), 'x'), /"DES-CBC,.*not supported/);
+  refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}00\n\n`), 'x'), /vector has the wrong length/);
+  refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC\n\n`), 'x'), /not supported/);
+  refuses(() => parsePrivateKey(made(`${type}nonsense\n\n`), 'x'), /"nonsense" is not a header/);
+});
+
+test('random damage to text and bytes: a key or a KeyFormatError, nothing else', () => {
+  const next = seeded(7);
+  const pick = (below: number) => Math.floor(next() * below);
+  const files = [
+    fixture('rsa2048-pem'),
+    ...kinds.map(name => formatPkcs8(keyOf(name), {}, random)),
+    formatPkcs8(keyOf('ed25519'), { passphrase: 'x', iterations: 1 }, random),
+    ...kinds.map(name => formatPkcs8PublicKey(parsePublicKey(fixture(`${name}.pub`)))),
+    ...kinds.map(name => formatSsh2PublicKey(parsePublicKey(fixture(`${name}.pub`)))),
+  ];
+  for (let round = 0; round < 1500; round++) {
+    let text = files[pick(files.length)];
+    for (let n = 1 + pick(3); n > 0; n--) {
+      const at = pick(text.length);
+      text =
+        text.slice(0, at) + String.fromCharCode(next() < 0.7 ? 43 + pick(80) : pick(0x3000)) + text.slice(at + pick(3));
+    }
+    for (const parse of [() => parsePrivateKey(text, 'x'), () => parsePublicKeyFile(text)])
+      try {
+        parse();
+      } catch (error) {
+        assert.instance(error, KeyFormatError, `round ${round}: ${(error as Error).stack}\n${text}`);
+      }
+  }
+});
+
+test('public keys in other forms: read back, and each damage named', () => {
+  for (const name of kinds) {
+    const key = parsePublicKey(fixture(`${name}.pub`));
+    assert.equal(parsePublicKeyFile(formatPkcs8PublicKey(key)).blob, key.blob);
+    assert.equal(parsePublicKeyFile(formatSsh2PublicKey(key)), key);
+    assert.equal(parsePublicKeyFile(formatSsh2PublicKey(key).replaceAll('\n', '\r\n')), key);
+    assert.equal(parsePublicKeyFile(fixture(`${name}.pub`)), key);
+  }
+  const text = formatSsh2PublicKey(parsePublicKey(fixture('ed25519.pub')));
+  refuses(() => parsePublicKeyFile(text.replace('---- END SSH2 PUBLIC KEY ----', '')), /cut off/);
+  refuses(() => parsePublicKeyFile(`${text}more`), /goes on after its END line/);
+  refuses(() => parsePublicKeyFile(text.replace('AAAA', 'AA!A')), /not base64/);
+  refuses(() => parsePublicKeyFile(text.replace('----\n', '---- \u001b\n')), /first line goes on/);
+  refuses(() => parsePublicKeyFile('-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n'), /damaged/);
+  refuses(() => parsePublicKeyFile(fixture('ed25519')), /private key where a public one is needed/);
+  refuses(() => parsePublicKeyFile(''), /empty/);
+});
+
+test('RFC 4716: private headers are skipped, a continued comment is joined, the newest needs no quotes', () => {
+  const [, , ...body] = formatSsh2PublicKey(parsePublicKey(fixture('ed25519.pub')))
+    .trim()
+    .split('\n');
+  const text = ['---- BEGIN SSH2 PUBLIC KEY ----', 'x-made-by: me\\', ' and you', 'COMMENT: a \\', 'b', ...body].join(
+    '\n',
+  );
+  assert.is(parsePublicKeyFile(text).comment, 'a b');
+});
+
+test('triple DES against the runtime’s', () => {
+  for (let blocks = 0; blocks < 20; blocks++) {
+    const [key, iv, text] = [randomBytes(24), randomBytes(8), randomBytes(8 * blocks)];
+    const cipher = createCipheriv('des-ede3-cbc', key, iv).setAutoPadding(false);
+    const data = Buffer.concat([cipher.update(text), cipher.final()]);
+    assert.is(Buffer.from(tripleDesCbcDecrypt(key, iv, data)).toString('hex'), text.toString('hex'));
+  }
+});
+
+test.run();
