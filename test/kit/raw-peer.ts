@@ -352,10 +352,10 @@ export class RawPeer {
     return byName(this.provider.kex, this.#agreed('kex'))!;
   }
 
-  /** RFC 4253 §7.1: the client's first name that the server has, too. */
+  /** RFC 4253 §7.1: the client's first name that the server has, too; markers are no methods (RFC 8308 §2.2). */
   #agreed(list: 'kex' | 'hostKey' | `${'cipher' | 'mac'}${'ClientToServer' | 'ServerToClient'}`): string {
     const [client, server] = this.role === 'client' ? [this.ours!, this.theirs!] : [this.theirs!, this.ours!];
-    return client[list].find(name => server[list].includes(name))!;
+    return client[list].find(name => server[list].includes(name) && !/^(kex-strict|ext-info)-/.test(name))!;
   }
 
   #note(payload: Uint8Array): void {
