@@ -1,6 +1,7 @@
 // The provider for servers: the runtime's own cryptography (node:crypto), taken algorithm by algorithm where it passes a
 // known-answer test at its first use, and the portable implementation where it does not.
 import { randomFillSync } from 'node:crypto';
+import { everySignature } from './certificates.ts';
 import { chacha20Poly1305 } from './chacha20poly1305.ts';
 import { nistp256 } from './nistp.ts';
 import { noble } from './noble.ts';
@@ -125,11 +126,11 @@ export const accelerated: CryptoProvider = {
     kex('curve25519-sha256@libssh.org', () => nodeCurve25519('curve25519-sha256@libssh.org')),
     kex('ecdh-sha2-nistp256', () => nodeNistKex(nistp256)),
   ],
-  signatures: [
+  signatures: everySignature([
     signature('ssh-ed25519', () => nodeEd25519),
     signature('ecdsa-sha2-nistp256', () => nodeEcdsa(nistp256)),
     signature('rsa-sha2-512', () => nodeRsaSignature('rsa-sha2-512')),
     signature('rsa-sha2-256', () => nodeRsaSignature('rsa-sha2-256')),
-  ],
+  ]),
   sha256: data => sha256()(data),
 };

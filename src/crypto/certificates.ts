@@ -1,7 +1,20 @@
 // Signature algorithms for certificates (PROTOCOL.certkeys): the plain algorithm, applied to the key that is in the certificate.
 import { UsageError } from '../protocol/errors.ts';
 import { certificateName, parseCertificate } from './keys/certificate.ts';
-import type { PrivateKey, SignatureAlgorithm } from './provider.ts';
+import { byName, type PrivateKey, type SignatureAlgorithm } from './provider.ts';
+import { tokenSignatures } from './sk.ts';
+
+/**
+ * A provider's whole list, from the algorithms that it implements (Ed25519, ECDSA and RSA, in this order): those of security
+ * tokens before RSA, as in OpenSSH, and then all of them with certificates. A client thus asks for plain host keys first,
+ * unless it is told that it can judge certificates.
+ */
+export function everySignature(implemented: readonly SignatureAlgorithm[]): SignatureAlgorithm[] {
+  const isRsa = ({ keyType }: SignatureAlgorithm) => keyType === 'ssh-rsa';
+  const tokens = tokenSignatures(byName(implemented, 'ssh-ed25519')!, byName(implemented, 'ecdsa-sha2-nistp256')!);
+  const plain = [...implemented.filter(one => !isRsa(one)), ...tokens, ...implemented.filter(isRsa)];
+  return [...plain, ...plain.map(certified)];
+}
 
 /**
  * `signature` for keys with certificates. It says who made the signature, and nothing of whether the certificate is

@@ -2,6 +2,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { portableAesCtr } from './aes-ctr.ts';
 import { portableAesGcm } from './aes-gcm.ts';
+import { everySignature } from './certificates.ts';
 import { chacha20Poly1305 } from './chacha20poly1305.ts';
 import { curve25519Names, portableCurve25519 } from './curve25519.ts';
 import { portableEcdsa } from './ecdsa.ts';
@@ -38,11 +39,11 @@ export const noble: CryptoProvider = {
     portableHmac('hmac-sha2-512', 'sha512'),
   ],
   kex: [...curve25519Names.map(name => portableCurve25519(name, sha256)), portableNistKex(nistp256)],
-  signatures: [
+  signatures: everySignature([
     portableEd25519,
     portableEcdsa(nistp256),
     portableRsaSignature('rsa-sha2-512'),
     portableRsaSignature('rsa-sha2-256'),
-  ],
+  ]),
   sha256,
 };

@@ -12,12 +12,17 @@ import {
   type Opener,
   type Random,
   type Sealer,
+  type SignatureAlgorithm,
 } from '../../../src/crypto/provider.ts';
 import { type DisconnectReason, ProtocolError } from '../../../src/protocol/errors.ts';
 import { Packet } from '../../../src/protocol/wire/packet.ts';
 import { concat } from '../../../src/protocol/wire/reader.ts';
 
 export const providers: readonly CryptoProvider[] = [noble, accelerated];
+
+/** The signature algorithms that a provider implements by itself; the others are made of them. */
+export const implemented = ({ signatures }: CryptoProvider): SignatureAlgorithm[] =>
+  signatures.filter(({ plain, presence }) => plain === undefined && presence === undefined);
 
 export const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replace(/\s+/g, ''), 'hex'));
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
