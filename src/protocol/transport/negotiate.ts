@@ -34,9 +34,8 @@ export interface Negotiated {
 /** Our offer. `hostKeys` are the host key algorithms that we can use, best first. */
 export function kexInit(provider: CryptoProvider, role: Role, hostKeys: readonly string[], first: boolean): KexInit {
   const kex = provider.kex.map(algorithm => algorithm.name);
-  // The markers go last, so that no peer takes one for our preferred method.
-  if (role === 'client') kex.push(EXT_INFO_C);
-  if (first) kex.push(role === 'client' ? STRICT_C : STRICT_S);
+  // The markers go last, so that no peer takes one for our preferred method, and into the first KEXINIT only: OpenSSH 7 sends EXT_INFO again for each EXT_INFO_C.
+  if (first) kex.push(...(role === 'client' ? [EXT_INFO_C, STRICT_C] : [STRICT_S]));
   const ciphers = provider.ciphers.map(algorithm => algorithm.name);
   const macs = provider.macs.map(algorithm => algorithm.name);
   return {
@@ -67,8 +66,10 @@ export function negotiate(provider: CryptoProvider, client: KexInit, server: Kex
       compression: pick('compression', client[`compression${way}`], server[`compression${way}`]),
     };
   };
+  // One side's marker in the other's list is no method in common (RFC 8308 §2.2).
+  const methods = client.kex.filter(name => provider.kex.some(algorithm => algorithm.name === name));
   return {
-    kex: pick('key exchange method', client.kex, server.kex),
+    kex: pick('key exchange method', methods, server.kex),
     hostKey: pick('host key algorithm', client.hostKey, server.hostKey),
     clientToServer: direction('ClientToServer'),
     serverToClient: direction('ServerToClient'),

@@ -42,6 +42,8 @@ const REKEY_PACKETS = 2 ** 31;
 const MAX_PACKETS = 2 ** 32 - 1;
 /** Extensions we are ready to read in one EXT_INFO (RFC 8308); OpenSSH's limit is 1,024, real peers send under ten. */
 const MAX_EXTENSIONS = 64;
+/** Bytes of all extensions that we remember of a peer; the list of signatures, the longest that is in use, has some 500. */
+const MAX_EXTENSION_BYTES = 32 * 1024;
 /**
  * Bytes of packets other than channel data that may wait for the end of a key exchange. What the peer sent before it saw
  * our KEXINIT has to be answered, and that is little: a socket buffer's worth of requests. A peer that goes on asking and
@@ -235,7 +237,11 @@ export class Transport {
     const reader = new Reader(extensions);
     for (let i = 0; i < count; i++) this.extensions.set(reader.name(), reader.string().slice());
     reader.finish();
-    if (this.extensions.size > MAX_EXTENSIONS) throw new ProtocolError('too many extensions');
+    let bytes = 0;
+    for (const [name, value] of this.extensions) bytes += name.length + value.length;
+    if (this.extensions.size > MAX_EXTENSIONS || bytes > MAX_EXTENSION_BYTES) {
+      throw new ProtocolError('too many extensions');
+    }
   }
 
   /** // hot — Takes ownership of `packet`. Numbers from 50 up (and 5 to 7) wait while keys are exchanged. */
@@ -381,7 +387,7 @@ export class Transport {
     for (const packet of held) this.#seal(packet);
     this.#events.exchanging(false);
 
-    yield NEWKEYS.number;
+    decode(NEWKEYS, (yield NEWKEYS.number) as Packet);
     this.#frames.opener = this.#newOpener(result);
     if (this.strict) this.#frames.sequence = 0;
     this.#frames.bytes = 0;
