@@ -1,6 +1,6 @@
 // Connects to an SSH server, checks its host key, signs in, and gives back a connection that is ready to use.
 import { accelerated } from '../crypto/accelerated.ts';
-import type { CryptoProvider } from '../crypto/provider.ts';
+import type { CompressionAlgorithm, CryptoProvider } from '../crypto/provider.ts';
 import { DIRECT_TCPIP, FORWARDED_PORT, TCPIP_FORWARD } from '../protocol/channels/forwarding.ts';
 import type { ChannelOpen, GlobalRequest } from '../protocol/channels/mux.ts';
 import { EXEC, EXIT_STATUS } from '../protocol/channels/session-requests.ts';
@@ -26,6 +26,8 @@ export interface DialOptions {
   readonly provider?: CryptoProvider;
   readonly times?: Partial<Times>;
   readonly rekeyBytes?: number;
+  /** Such as [zlib]; used if the server has it. */
+  readonly compression?: readonly CompressionAlgorithm[];
   /** Text that the server wants shown before sign-in; untrusted. */
   banner?(message: string): void;
 }
@@ -152,6 +154,7 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
         user: options.user,
         credentials: options.credentials,
         rekeyBytes: options.rekeyBytes,
+        compression: options.compression,
       },
       {
         output: () => driver.wake(),

@@ -5,6 +5,7 @@ export { noble } from './noble.ts';
 export {
   byName,
   type CipherAlgorithm,
+  type CompressionAlgorithm,
   type CryptoProvider,
   type KexAlgorithm,
   type KexInitiator,
@@ -17,3 +18,4 @@ export {
   type Sealer,
   type SignatureAlgorithm,
 } from './provider.ts';
+export { zlib } from './zlib.ts';

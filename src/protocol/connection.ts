@@ -1,5 +1,5 @@
 // One SSH connection, whole and without I/O: Transport + user authentication + Mux. Bytes in, bytes out, events; the only try/catch of the protocol.
-import type { CryptoProvider, PrivateKey } from '../crypto/provider.ts';
+import type { CompressionAlgorithm, CryptoProvider, PrivateKey } from '../crypto/provider.ts';
 import type { Eventually } from './channels/answers.ts';
 import type { Channel, ChannelHandler } from './channels/channel.ts';
 import { type ChannelOpen, type GlobalReply, type GlobalRequest, Mux } from './channels/mux.ts';
@@ -28,6 +28,8 @@ interface CommonOptions {
   readonly ident?: string;
   readonly rekeyBytes?: number;
   readonly rekeyPackets?: number;
+  /** See TransportOptions. */
+  readonly compression?: readonly CompressionAlgorithm[];
   /** Channels at once, both directions. */
   readonly maxChannels?: number;
 }

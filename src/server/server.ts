@@ -1,5 +1,5 @@
 // An SSH server: listens, drives connections, and hands channels and requests to two maps. What is in no map is refused.
-import type { CryptoProvider, PrivateKey } from '../crypto/provider.ts';
+import type { CompressionAlgorithm, CryptoProvider, PrivateKey } from '../crypto/provider.ts';
 import type { Eventually } from '../protocol/channels/answers.ts';
 import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channels/mux.ts';
 import { Connection } from '../protocol/connection.ts';
@@ -70,6 +70,8 @@ export interface ServerOptions {
   readonly maxChannels?: number;
   readonly times?: Partial<Times>;
   readonly rekeyBytes?: number;
+  /** For clients that wish it, such as [zlib]; by default none: it costs memory and time, and lets a client spend ours. */
+  readonly compression?: readonly CompressionAlgorithm[];
   readonly log?: Logger;
   /** A client has signed in. */
   signedIn?(client: Client): void;
@@ -139,6 +141,7 @@ export class Server {
         maxTries: options.maxTries,
         maxChannels: options.maxChannels,
         rekeyBytes: options.rekeyBytes,
+        compression: options.compression,
       },
       {
         output: () => driver.wake(),

@@ -31,8 +31,14 @@ export interface Negotiated {
   serverToClient: Direction;
 }
 
-/** Our offer. `hostKeys` are the host key algorithms that we can use, best first. */
-export function kexInit(provider: CryptoProvider, role: Role, hostKeys: readonly string[], first: boolean): KexInit {
+/** Our offer. `hostKeys` are the host key algorithms that we can use, `compression` the methods, best first. */
+export function kexInit(
+  provider: CryptoProvider,
+  role: Role,
+  hostKeys: readonly string[],
+  compression: readonly string[],
+  first: boolean,
+): KexInit {
   const kex = provider.kex.map(algorithm => algorithm.name);
   // The markers go last, so that no peer takes one for our preferred method, and into the first KEXINIT only: OpenSSH 7 sends EXT_INFO again for each EXT_INFO_C.
   if (first) kex.push(...(role === 'client' ? [EXT_INFO_C, STRICT_C] : [STRICT_S]));
@@ -46,8 +52,8 @@ export function kexInit(provider: CryptoProvider, role: Role, hostKeys: readonly
     cipherServerToClient: ciphers,
     macClientToServer: macs,
     macServerToClient: macs,
-    compressionClientToServer: ['none'],
-    compressionServerToClient: ['none'],
+    compressionClientToServer: [...compression],
+    compressionServerToClient: [...compression],
     languageClientToServer: [],
     languageServerToClient: [],
     firstKexPacketFollows: false,

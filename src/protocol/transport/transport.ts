@@ -1,5 +1,13 @@
 // The SSH transport (RFC 4253): identification, packets, key exchange and re-exchange. Bytes in, packets out, bytes out; the key exchange is invisible above.
-import { byName, type CryptoProvider, type Output, type PrivateKey, type Sealer } from '../../crypto/provider.ts';
+import { MAX_PACKET } from '../../crypto/framing.ts';
+import {
+  byName,
+  type CompressionAlgorithm,
+  type CryptoProvider,
+  type Output,
+  type PrivateKey,
+  type Sealer,
+} from '../../crypto/provider.ts';
 import { DisconnectError, ProtocolError, printable } from '../errors.ts';
 import {
   CHANNEL_DATA,
@@ -11,6 +19,7 @@ import {
   NEWKEYS,
   phaseOf,
   UNIMPLEMENTED,
+  USERAUTH_SUCCESS,
 } from '../messages.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
@@ -62,6 +71,8 @@ export interface TransportOptions {
   readonly hostKeys?: readonly PrivateKey[];
   /** Client: host key algorithms it can judge, best first; by default all of the provider's. */
   readonly hostKeyAlgorithms?: readonly string[];
+  /** What we compress with if the peer wishes (a server) or can (a client); by default nothing. */
+  readonly compression?: readonly CompressionAlgorithm[];
   /** Our identification line without CR LF (RFC 4253 §4.2). */
   readonly ident?: string;
   /** Key re-exchange after so many bytes or packets in either direction. */
@@ -107,6 +118,10 @@ export class Transport {
   #identReader: IdentReader | undefined;
   readonly #frames = new FrameReader(clearOpener);
   #sealer: Sealer;
+  /** From sign-in on, where it was agreed. */
+  #compress: ((packet: Packet) => Packet) | undefined;
+  #decompress: ((packet: Packet, limit: number) => Packet) | undefined;
+  #signedIn = false;
   #sendSequence = 0;
   #sentBytes = 0;
   #sentPackets = 0;
@@ -183,12 +198,18 @@ export class Transport {
    */
   next(): Packet | undefined {
     while (this.#question === undefined && this.#identReader === undefined) {
-      const packet = this.#frames.next();
+      let packet = this.#frames.next();
       if (packet === undefined) return undefined;
+      if (this.#decompress !== undefined) packet = this.#decompress(packet, MAX_PACKET);
       if (this.mayRekey) this.#rekeyIfDue();
       const number = packet.number;
-      if (number >= 50 && this.#exchange === undefined && phaseOf(number) !== undefined) return packet;
-      if (this.#control(packet, number)) return packet;
+      if (
+        (number >= 50 && this.#exchange === undefined && phaseOf(number) !== undefined) ||
+        this.#control(packet, number)
+      ) {
+        if (number === USERAUTH_SUCCESS.number && this.role === 'client') this.#compressBothWays();
+        return packet;
+      }
     }
     return undefined;
   }
@@ -260,10 +281,25 @@ export class Transport {
   #seal(packet: Packet): void {
     if (this.#sentPackets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
     const empty = this.#chunks.length === 0;
-    this.#sealer.seal(packet, this.#sendSequence, this.#output);
+    const { number } = packet;
+    this.#sealer.seal(this.#compress === undefined ? packet : this.#compress(packet), this.#sendSequence, this.#output);
     this.#sendSequence = (this.#sendSequence + 1) >>> 0;
     this.#sentPackets++;
+    if (number === USERAUTH_SUCCESS.number) this.#compressBothWays();
     if (empty) this.#events.output();
+  }
+
+  /** The message that ends sign-in has gone by, and is the last that is not compressed (if that was agreed on at all). */
+  #compressBothWays(): void {
+    if (this.#signedIn) return;
+    this.#signedIn = true;
+    this.#compress = this.#compression(this.role === 'client')?.compressor();
+    this.#decompress = this.#compression(this.role === 'server')?.decompressor();
+  }
+
+  #compression(toServer: boolean): CompressionAlgorithm | undefined {
+    const direction = toServer ? this.negotiated!.clientToServer : this.negotiated!.serverToClient;
+    return byName(this.#options.compression ?? [], direction.compression);
   }
 
   /** Raw bytes, for the lines before the first packet. */
@@ -338,7 +374,7 @@ export class Transport {
   /** One whole key exchange (RFC 4253 §7). */
   *#run(): Kex<void> {
     const first = this.sessionId === undefined;
-    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, first);
+    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, this.#compressionNames(), first);
     const ourInit = encode(KEXINIT, ours);
     const ourPayload = ourInit.payload.slice();
     this.exchanging = true;
@@ -376,6 +412,7 @@ export class Transport {
 
     this.#seal(encode(NEWKEYS, {}));
     this.#sealer = this.#newSealer(result);
+    if (this.#signedIn) this.#compress = this.#compression(this.role === 'client')?.compressor();
     if (this.strict) this.#sendSequence = 0;
     this.#sentBytes = 0;
     this.#sentPackets = 0;
@@ -389,9 +426,15 @@ export class Transport {
 
     decode(NEWKEYS, (yield NEWKEYS.number) as Packet);
     this.#frames.opener = this.#newOpener(result);
+    if (this.#signedIn) this.#decompress = this.#compression(this.role === 'server')?.decompressor();
     if (this.strict) this.#frames.sequence = 0;
     this.#frames.bytes = 0;
     this.#frames.packets = 0;
+  }
+
+  /** A client that can compress wishes to; a server leaves it to the client. */
+  #compressionNames(): string[] {
+    return [...(this.#options.compression ?? []).map(({ name }) => name), 'none'];
   }
 
   /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak; sent right after our first NEWKEYS. */
