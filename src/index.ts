@@ -13,6 +13,7 @@ export {
   passwords,
   publicKeys,
 } from './server/authenticators.ts';
+export { type Admission, authorizedKeys } from './server/authorized-keys.ts';
 export { type Client, type Logger, Server, type ServerOptions } from './server/server.ts';
 export { type Session, sessions } from './server/session.ts';
 export { ChannelStream } from './server/streams.ts';

@@ -1,5 +1,14 @@
 // The server half: what `cordboard/server` exports.
 export { type Authenticator, keyboardInteractive, type OfferedKey, passwords, publicKeys } from './authenticators.ts';
+export {
+  type Admission,
+  type AuthorizedKeysOptions,
+  authorizedKeys,
+  judgeKey,
+  type KeyPolicy,
+  type KeyUse,
+  type Refusal,
+} from './authorized-keys.ts';
 export { Driver, TIMES, type Times } from './drive.ts';
 export { PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
 export { connect, type Listener, listen, type Socket, type SocketEvents, wrap } from './runtime/net.ts';

@@ -34,7 +34,7 @@ export {
 } from './certificate-issue.ts';
 export { formatAddress, parseAddress } from './ip-address.ts';
 export { type KeyRules, type KnownOption, keyRules, type Permit, parseExpiry, permits } from './key-options.ts';
-export { keyTypeNames } from './key-types.ts';
+export { isTokenType, keyTypeNames } from './key-types.ts';
 export {
   DEFAULT_ROUNDS,
   formatPkcs8,

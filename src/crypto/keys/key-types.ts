@@ -178,6 +178,9 @@ export function writePrivateFields(writer: Writer, type: KeyType, fields: readon
   });
 }
 
+/** Whether the secret of such a key lies in a security token. */
+export const isTokenType = (name: string): boolean => TYPES.get(name)?.token === true;
+
 /** Runs `read`; what the Reader finds wrong is the fault of `what`, a key or file, not of a peer. @throws KeyFormatError */
 export function inFormat<T>(what: string, read: () => T): T {
   try {
