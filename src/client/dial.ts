@@ -12,6 +12,7 @@ import { encodeUtf8 } from '../protocol/wire/reader.ts';
 import { Driver, TIMES, type Times } from '../server/drive.ts';
 import { connect, type Socket } from '../server/runtime/net.ts';
 import { ChannelStream } from '../server/streams.ts';
+import type { HostKeyCheck } from './known-hosts.ts';
 
 export interface DialOptions {
   readonly host?: string;
@@ -21,8 +22,12 @@ export interface DialOptions {
   readonly user: string;
   /** Tried in this order. */
   readonly credentials: readonly Credential[];
-  /** Whether this is the server's key; there is no default, because there is no safe one. `algorithm` is the name it signed under. */
-  hostKey(key: Uint8Array, algorithm: string): boolean | Promise<boolean>;
+  /**
+   * Whether this is the server's key (a blob, perhaps a certificate), as a function of the key, the name of the algorithm
+   * it signed under, and host and port; what it throws, `dial` throws. There is no default, because there is no safe one:
+   * see `knownHosts`.
+   */
+  readonly hostKey: HostKeyCheck;
   readonly provider?: CryptoProvider;
   readonly times?: Partial<Times>;
   readonly rekeyBytes?: number;
@@ -140,32 +145,44 @@ export class ClientConnection {
  * @throws the system's error if the host cannot be reached; ProtocolError if it breaks the protocol or its host key is not accepted; DisconnectError if it does not let us in or closes
  */
 export async function dial(options: DialOptions): Promise<ClientConnection> {
-  const socket = options.socket ?? (await connect(options.host ?? '127.0.0.1', options.port ?? 22));
+  const provider = options.provider ?? accelerated;
+  const target = { host: options.host ?? '127.0.0.1', port: options.port ?? 22 };
+  const hostKeyAlgorithms = await options.hostKey.prefer?.(provider.signatures, target);
+  const socket = options.socket ?? (await connect(target.host, target.port));
   const times = { ...TIMES, ...options.times };
   const driver = new Driver(socket, times);
   let over!: (error: Error) => void;
   const closed = new Promise<Error>(resolve => (over = resolve));
 
   return new Promise((resolve, reject) => {
+    /** Why the host key was refused, in more words than the peer is told. */
+    let refusal: Error | undefined;
     const connection = new Connection(
       {
         role: 'client',
-        provider: options.provider ?? accelerated,
+        provider,
         user: options.user,
         credentials: options.credentials,
         rekeyBytes: options.rekeyBytes,
+        hostKeyAlgorithms,
         compression: options.compression,
       },
       {
         output: () => driver.wake(),
         hostKey: ({ hostKey, algorithm }, answer) => {
-          Promise.resolve(options.hostKey(hostKey, algorithm)).then(answer, () => answer(false));
+          Promise.resolve()
+            .then(() => options.hostKey(hostKey, algorithm, target))
+            .then(answer, (error: Error) => {
+              refusal = error;
+              answer(false);
+            });
         },
         banner: message => options.banner?.(message),
         ready: () => resolve(client),
         channelOpen: open => client.called(open),
         globalRequest: (_request: GlobalRequest) => false,
-        closed: error => {
+        closed: cause => {
+          const error = refusal ?? cause;
           driver.wake();
           over(error);
           reject(error);

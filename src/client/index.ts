@@ -1,3 +1,11 @@
 // The client half: what `cordboard/client` exports.
 export type { Credential } from '../protocol/userauth/client.ts';
 export { ClientConnection, type DialOptions, dial, type Finished } from './dial.ts';
+export {
+  addKnownHost,
+  type HostKeyCheck,
+  type KnownHostsOptions,
+  knownHosts,
+  type NewHost,
+  readKnownHosts,
+} from './known-hosts.ts';

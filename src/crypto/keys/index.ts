@@ -36,6 +36,17 @@ export { formatAddress, parseAddress } from './ip-address.ts';
 export { type KeyRules, type KnownOption, keyRules, type Permit, parseExpiry, permits } from './key-options.ts';
 export { isTokenType, keyTypeNames } from './key-types.ts';
 export {
+  formatKnownHost,
+  type HostKeyVerdict,
+  type HostName,
+  hostText,
+  type KnownHost,
+  lookupHost,
+  matchesHost,
+  orderHostKeyAlgorithms,
+  parseKnownHosts,
+} from './known-hosts.ts';
+export {
   DEFAULT_ROUNDS,
   formatPkcs8,
   formatPrivateKey,

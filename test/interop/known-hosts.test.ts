@@ -1,0 +1,146 @@
+// known_hosts between ssh-keygen, ssh-keyscan, ssh, sshd and us.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { dial, type KnownHostsOptions, knownHosts } from '../../src/client/index.ts';
+import {
+  formatKnownHost,
+  hostText,
+  lookupHost,
+  parseKnownHosts,
+  parsePublicKey,
+  publicOf,
+} from '../../src/crypto/keys/index.ts';
+import { noble } from '../../src/crypto/noble.ts';
+import { bounded, type Scope } from '../kit/processes.ts';
+import { keyFile, readKey, type Sshd, ssh, sshd } from '../kit/ssh.ts';
+import { needs } from '../kit/tools.ts';
+
+const keygen = needs(test, 'ssh-keygen');
+const real = needs(test, 'ssh', 'sshd', 'ssh-keygen');
+const scan = needs(test, 'sshd', 'ssh-keygen', 'ssh-keyscan');
+
+const policy = { now: Date.now(), provider: noble };
+const keyOf = (owner: string, type?: 'ed25519' | 'ecdsa' | 'rsa') =>
+  parsePublicKey(readFileSync(`${keyFile(owner, type)}.pub`, 'utf8'));
+
+keygen(
+  'ssh-keygen -F finds our lines, and ours finds what ssh-keygen -H has hashed',
+  bounded(60, async scope => {
+    const file = join(scope.directory(), 'known_hosts');
+    const key = keyOf('host');
+    const names = [
+      { host: 'plain.example.org' },
+      { host: 'Mixed.Example.org', port: 2222 },
+      { host: '::1', port: 22 },
+      { host: 'fe80::1', port: 2200 },
+    ];
+    const lines = names.map((name, i) => formatKnownHost(hostText(name), key, i % 2 ? { hash: noble.random } : {}));
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    for (const [i, name] of names.entries()) {
+      const { stdout, code } = await scope.run('ssh-keygen', ['-F', hostText(name), '-f', file]);
+      assert.is(code, 0, hostText(name));
+      assert.match(stdout.toString(), new RegExp(`found: line ${i + 1}`));
+    }
+    assert.is((await scope.run('ssh-keygen', ['-F', 'other', '-f', file])).code, 1);
+    await scope.run('ssh-keygen', ['-H', '-f', file]);
+    const { entries, problems } = parseKnownHosts(readFileSync(file, 'utf8'));
+    assert.equal(problems, []);
+    assert.ok(entries.every(({ hosts }) => hosts.startsWith('|1|')));
+    for (const [i, name] of names.entries())
+      assert.equal(lookupHost(entries, name, key.blob, policy), { result: 'match', entry: entries[i] });
+    assert.is(lookupHost(entries, { host: 'other' }, key.blob, policy).result, 'unknown');
+  }),
+);
+
+/** Signs in with `dial` under these known_hosts files; the reason if it fails. */
+async function attempt(target: Sshd, options: KnownHostsOptions): Promise<string> {
+  try {
+    const client = await dial({
+      ...{ host: target.host, port: target.port, user: target.user },
+      credentials: [{ method: 'publickey', key: readKey('alice') }],
+      hostKey: knownHosts(options),
+    });
+    const { stdout } = await client.exec('echo in');
+    await client.close();
+    return new TextDecoder().decode(stdout).trim();
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** A known_hosts file with these lines. */
+function known(scope: Scope, ...lines: string[]): string {
+  const file = join(scope.directory(), 'known_hosts');
+  writeFileSync(file, lines.map(line => `${line}\n`).join(''));
+  return file;
+}
+
+real(
+  'dial against sshd: each type of key that is known is asked for; changed, unknown and revoked ones are refused with the line',
+  bounded(120, async scope => {
+    const target = await sshd(scope, [{ owner: 'alice' }]);
+    const name = hostText(target);
+    for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) {
+      const file = known(scope, formatKnownHost(name, keyOf('sshd', type)));
+      assert.is(await attempt(target, { files: [file] }), 'in', type);
+    }
+    const wrong = known(scope, formatKnownHost(name, keyOf('mallory')));
+    assert.match(await attempt(target, { files: [wrong] }), new RegExp(`is not the one in ${wrong}:1`));
+    const revoked = known(scope, formatKnownHost('*', keyOf('sshd'), { marker: 'revoked' }), ...target.known);
+    assert.match(await attempt(target, { files: [revoked] }), new RegExp(`is marked as revoked in ${revoked}:1`));
+    const empty = known(scope);
+    assert.match(await attempt(target, { files: [empty] }), /is not known: no line of/);
+    assert.is(await attempt(target, { files: [empty], strict: 'accept-new', hash: true }), 'in');
+    assert.is(await attempt(target, { files: [empty] }), 'in');
+    // What we have written is good enough for ssh, which checks strictly here.
+    const lines = readFileSync(empty, 'utf8').trim().split('\n');
+    const { code, stderr } = await ssh(scope, { ...target, known: lines }, target.user, ['--', 'true'], {
+      key: 'alice',
+    }).ended;
+    assert.is(code, 0, stderr);
+  }),
+);
+
+real(
+  'a host certificate of sshd’s is accepted by @cert-authority, and refused for another name, without one, or revoked',
+  bounded(120, async scope => {
+    const certify = async (principals: string) => {
+      const directory = scope.directory();
+      const file = join(directory, 'host.pub');
+      writeFileSync(file, readFileSync(`${keyFile('sshd')}.pub`));
+      const made = await scope.run('ssh-keygen', ['-q', '-s', keyFile('ca'), '-I', 'id', '-h', '-n', principals, file]);
+      assert.is(made.code, 0, made.stderr);
+      return sshd(scope, [{ owner: 'alice' }], [`HostCertificate ${join(directory, 'host-cert.pub')}`]);
+    };
+    const authority = formatKnownHost('127.0.0.*', keyOf('ca'), { marker: 'cert-authority' });
+    const target = await certify('127.0.0.1');
+    assert.is(await attempt(target, { files: [known(scope, authority)] }), 'in');
+    assert.match(await attempt(target, { files: [known(scope)] }), /is not known/);
+    const revoked = known(scope, authority, formatKnownHost('*', keyOf('ca'), { marker: 'revoked' }));
+    assert.match(await attempt(target, { files: [revoked] }), /marked as revoked in \S+:2$/);
+    const elsewhere = await certify('other.example.org');
+    assert.match(
+      await attempt(elsewhere, { files: [known(scope, authority)] }),
+      /is not known: .*its certificate is not for "127\.0\.0\.1"/,
+    );
+    // Its plain key still counts.
+    const plain = formatKnownHost(hostText(elsewhere), keyOf('sshd'));
+    assert.is(await attempt(elsewhere, { files: [known(scope, authority, plain)] }), 'in');
+  }),
+);
+
+scan(
+  'what ssh-keyscan prints is a known_hosts file',
+  bounded(60, async scope => {
+    const target = await sshd(scope, [{ owner: 'alice' }]);
+    const { stdout } = await scope.run('ssh-keyscan', ['-p', String(target.port), target.host]);
+    const { entries, problems } = parseKnownHosts(stdout.toString());
+    assert.equal(problems, []);
+    assert.equal(entries.map(({ key }) => key.type).sort(), ['ecdsa-sha2-nistp256', 'ssh-ed25519', 'ssh-rsa']);
+    assert.is(lookupHost(entries, target, publicOf(readKey('sshd', 'rsa')).blob, policy).result, 'match');
+  }),
+);
+
+test.run();
