@@ -89,6 +89,8 @@ export class Connection {
   #socketFull = false;
   /** Bytes of answers queued since the socket became full. */
   #answersWaiting = 0;
+  /** The host key is being judged. */
+  #judging = false;
   /** Somebody was told that we are congested and waits for `Mux.relieved`. */
   #askedToWait = false;
 
@@ -182,7 +184,7 @@ export class Connection {
 
   /** Whether reading from the socket should wait: a decision is open, or the peer asks and does not read the answers. */
   get paused(): boolean {
-    return this.#auth.waiting || this.#answersWaiting > ANSWERS_MARK;
+    return this.#auth.waiting || this.#judging || this.#answersWaiting > ANSWERS_MARK;
   }
 
   /** What is to be sent; the caller owns it. Goes on giving after the end, so that the DISCONNECT gets out. */
@@ -300,8 +302,12 @@ export class Connection {
 
   #judgeHostKey(question: HostKeyQuestion): void {
     if (this.#events.hostKey === undefined) return this.transport.answerHostKey(false);
+    this.#judging = true;
     this.#later(
-      (accepted: boolean) => this.transport.answerHostKey(accepted),
+      (accepted: boolean) => {
+        this.#judging = false;
+        this.transport.answerHostKey(accepted);
+      },
       decide => this.#events.hostKey!(question, decide),
     );
   }

@@ -99,6 +99,8 @@ export class End {
   /** A flush is due. */
   scheduled = false;
   reading = true;
+  /** What the connection was told last of its socket. */
+  full = false;
   /** The peer's end of stream has been delivered. */
   heardEnd = false;
   readonly #mark: number;
@@ -126,7 +128,8 @@ export class End {
       return;
     }
     this.#wantsDrain = this.outgoing.pending > 0;
-    connection.setSocketFull(this.outgoing.pending > this.#mark);
+    this.full = this.outgoing.pending > this.#mark;
+    connection.setSocketFull(this.full);
     this.reading = !connection.paused;
   }
 

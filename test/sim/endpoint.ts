@@ -73,7 +73,7 @@ export class Endpoint {
 
   #data(bytes: Uint8Array, type: number): void {
     if (type !== 0) throw new Error(`${this.name}: extended data out of a relay`);
-    if (this.eofHeard || this.over) throw new Error(`${this.name}: data after the end`);
+    if (this.eofHeard || this.over || this.closedByUs) throw new Error(`${this.name}: data after the end`);
     if (bytes.length > this.plan.maxPacket) throw new Error(`${this.name}: ${bytes.length} bytes in one message`);
     const from = (this.partner.salt + this.read) % PERIOD;
     for (let i = 0; i < bytes.length; i++) {

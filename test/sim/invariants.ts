@@ -51,8 +51,17 @@ export function checkCircuit(circuit: Circuit): void {
     checkHop(circuit, callee.channel, far);
     checkHop(circuit, far, callee.channel);
   }
-  for (const channel of [near, far]) {
+  for (const [channel, onward] of [
+    [near, circuit.to],
+    [far, circuit.from],
+  ] as const) {
     const { partner } = channel;
+    const before = circuit.credit.get(channel);
+    circuit.credit.set(channel, channel.inbound.size);
+    // Within the step that fills the socket, credit may have come first.
+    if (before !== undefined && channel.inbound.size > before && onward.wasFull && onward.link.a.full) {
+      fail(circuit, 'the relay gave credit though the socket of the other end was full');
+    }
     if (channel.inbound.size > WINDOW) fail(circuit, `${channel.inbound.size} bytes granted by the relay`);
     if (partner === undefined || partner.closeSent) continue;
     if (channel.inbound.size > partner.outbound.size) {
@@ -64,6 +73,7 @@ export function checkCircuit(circuit: Circuit): void {
 /** What waits in the relay for one member, and from it. */
 export function checkMemory(member: Member, circuits: readonly Circuit[]): void {
   const { relay, link, meter } = member;
+  member.wasFull = link.a.full;
   if (relay.closed) return;
   // A frame that is not complete, behind at most one chunk that was delivered before reading stopped.
   if (relay.transport.inputBytes > MAX_PACKET + 64 * 1024) {

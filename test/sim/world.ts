@@ -26,6 +26,8 @@ export interface Member {
   /** What the world has done to it. */
   doom: string | undefined;
   meter: Meter;
+  /** The relay's socket to it was full after the last step. */
+  wasFull: boolean;
   /** Global requests it has made and the replies that came. */
   asked: number;
   replies: number;
@@ -43,6 +45,8 @@ export interface Circuit {
   state: 'planned' | 'opening' | 'open' | 'refused';
   near: Channel | undefined;
   far: Channel | undefined;
+  /** Credit that the relay had given to each of the two after the last step. */
+  credit: Map<Channel, number>;
 }
 
 export class World {
@@ -126,7 +130,7 @@ export class World {
       rekeyPackets: !this.#small || dice.below(3) > 0 ? undefined : 20 + dice.below(200),
     });
     const provider = this.#provider;
-    const member = { name, link, ready: false, asked: 0, replies: 0 } as unknown as Member;
+    const member = { name, link, ready: false, wasFull: false, asked: 0, replies: 0 } as unknown as Member;
     member.relay = new Connection(
       { role: 'server', provider, hostKeys: [this.#hostKey], methods: ['publickey'], ...rekey() },
       {
@@ -212,6 +216,7 @@ export class World {
       state: 'planned',
       near: undefined,
       far: undefined,
+      credit: new Map(),
     });
   }
 
@@ -389,8 +394,8 @@ export class World {
           `${member.name} was cut though nothing happened to it: ${(member.relayEnd ?? member.ownEnd)?.stack}`,
         );
       }
-      checkMemory(member, this.circuits);
     }
     for (const circuit of this.circuits) checkCircuit(circuit);
+    for (const member of this.members) checkMemory(member, this.circuits);
   }
 }

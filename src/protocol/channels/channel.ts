@@ -15,6 +15,7 @@ import { encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { Packet as PacketClass, writeUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
+import type { Backlog } from './backlog.ts';
 import { Window } from './window.ts';
 
 /** The window we offer on channels that we read ourselves, and the most that a spliced channel may have under way; OpenSSH's figure. */
@@ -81,6 +82,8 @@ export class Channel {
   partner: Channel | undefined;
   /** Bytes relayed to the partner. */
   relayed = 0;
+  /** Relayed bytes for our peer that wait until the way is free; EOF and the end of the circuit wait behind them. */
+  backlog: Backlog | undefined;
 
   handler: ChannelHandler;
   readonly #windowSize: number;
@@ -121,18 +124,23 @@ export class Channel {
       const count = Math.min(bytes.length - sent, this.outbound.size, this.maxOutbound);
       if (count === 0) break;
       this.outbound.spend(count);
-      const head = type === 0 ? 9 : 13;
-      const packet = PacketClass.alloc(head + count);
-      const { bytes: memory, start } = packet;
-      memory[start] = type === 0 ? CHANNEL_DATA.number : CHANNEL_EXTENDED_DATA.number;
-      writeUint32(memory, start + 1, this.remoteId);
-      if (type !== 0) writeUint32(memory, start + 5, type);
-      writeUint32(memory, start + head - 4, count);
-      memory.set(bytes.subarray(sent, sent + count), start + head);
-      this.host.send(packet);
+      this.sendData(bytes.subarray(sent, sent + count), type);
       sent += count;
     }
     return sent;
+  }
+
+  /** // hot — One message of data whose credit has been spent; copies `bytes`. For `write` and the relay. */
+  sendData(bytes: Uint8Array, type = 0): void {
+    const head = type === 0 ? 9 : 13;
+    const packet = PacketClass.alloc(head + bytes.length);
+    const { bytes: memory, start } = packet;
+    memory[start] = type === 0 ? CHANNEL_DATA.number : CHANNEL_EXTENDED_DATA.number;
+    writeUint32(memory, start + 1, this.remoteId);
+    if (type !== 0) writeUint32(memory, start + 5, type);
+    writeUint32(memory, start + head - 4, bytes.length);
+    memory.set(bytes, start + head);
+    this.host.send(packet);
   }
 
   /** `bytes` of received data have been used: gives the peer credit for them, in steps of half a window. */
@@ -152,6 +160,10 @@ export class Channel {
   /** We send no more; the other direction goes on. */
   eof(): void {
     if (this.eofSent || this.closeSent) return;
+    if (this.backlog !== undefined) {
+      this.backlog.eof = true;
+      return;
+    }
     this.eofSent = true;
     this.host.send(encode(CHANNEL_EOF, { recipient: this.remoteId }));
   }
@@ -160,6 +172,7 @@ export class Channel {
   close(): void {
     if (this.closeSent) return;
     this.closeSent = true;
+    this.backlog = undefined;
     this.host.send(encode(CHANNEL_CLOSE, { recipient: this.remoteId }));
     if (this.closeReceived) this.end();
   }
@@ -210,12 +223,14 @@ export class Channel {
     if (this.#over) return;
     this.#over = true;
     this.closeSent = true;
+    this.backlog = undefined;
     this.host.forget(this);
     for (const resolve of this.#asked.splice(0)) resolve(false);
     const { partner } = this;
     if (partner !== undefined) {
       this.partner = undefined;
-      partner.close();
+      if (partner.backlog !== undefined) partner.backlog.close = true;
+      else partner.close();
     }
     this.handler.closed?.();
   }

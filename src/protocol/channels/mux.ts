@@ -22,7 +22,7 @@ import { decode, encode } from '../wire/codec.ts';
 import { type Packet, readUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
 import { Channel, type ChannelHandler, type ChannelHost, MAX_DATA, WINDOW } from './channel.ts';
-import { relay, splice, topUp } from './splice.ts';
+import { flush, relay, splice, topUp } from './splice.ts';
 
 /** Channels of one connection, both directions, opens under consideration included. A browser behind -D seldom holds more than a few hundred. */
 const MAX_CHANNELS = 1024;
@@ -383,6 +383,7 @@ export class Mux {
   relieved(): void {
     for (const entry of this.#channels) {
       if (!(entry instanceof Channel)) continue;
+      if (entry.backlog !== undefined) flush(entry);
       if (entry.partner !== undefined) topUp(entry.partner);
       else if (!entry.closeSent) entry.handler.writable?.();
     }
