@@ -52,6 +52,8 @@ export class ClientConnection {
   readonly closed: Promise<Error>;
   /** Listeners on the server's side, "host port" as asked for. */
   readonly #forwards = new Map<string, (open: ChannelOpen) => void>();
+  /** `listen`s that await their answer. */
+  readonly #asking = new Set<Promise<unknown>>();
 
   /** For `dial`. */
   constructor(connection: Connection, closed: Promise<Error>) {
@@ -86,6 +88,16 @@ export class ClientConnection {
    * @returns the port, which the server chooses if `port` is 0; undefined if it refuses
    */
   async listen(host: string, port: number, called: (open: ChannelOpen) => void): Promise<number | undefined> {
+    const asking = this.#listen(host, port, called);
+    this.#asking.add(asking);
+    try {
+      return await asking;
+    } finally {
+      this.#asking.delete(asking);
+    }
+  }
+
+  async #listen(host: string, port: number, called: (open: ChannelOpen) => void): Promise<number | undefined> {
     const reply = await this.connection.request('tcpip-forward', pack(TCPIP_FORWARD, { host, port }));
     if (reply === undefined) return undefined;
     const actual = port === 0 ? unpack(FORWARDED_PORT, reply).port : port;
@@ -99,7 +111,7 @@ export class ClientConnection {
     return (await this.connection.request('cancel-tcpip-forward', pack(TCPIP_FORWARD, { host, port }))) !== undefined;
   }
 
-  /** Runs a command and collects what it writes. @throws OpenError, or DisconnectError if the server does not run commands */
+  /** Runs a command and collects what it writes. @throws OpenError; DisconnectError if the server does not run commands; what ended the connection, if that came first */
   async exec(command: string, stdin: Uint8Array = new Uint8Array(0)): Promise<Finished> {
     const stream = await this.open('session');
     let status: number | undefined;
@@ -110,6 +122,7 @@ export class ClientConnection {
     };
     const granted = await stream.channel.request('exec', pack(EXEC, { command: encodeUtf8(command) }));
     if (!granted) {
+      if (this.connection.error !== undefined) throw this.connection.error;
       stream.channel.close();
       throw new DisconnectError('the server refused to run the command');
     }
@@ -120,6 +133,8 @@ export class ClientConnection {
     ]);
     stream.channel.close();
     await stream.closed;
+    // Half an output must not pass for a whole one.
+    if (status === undefined && this.connection.error !== undefined) throw this.connection.error;
     return { stdout, stderr, status };
   }
 
@@ -131,12 +146,14 @@ export class ClientConnection {
 
   /** For `dial`: a channel that the server opens. */
   called(open: ChannelOpen): void {
-    if (open.type === 'forwarded-tcpip') {
-      const { host, port } = unpack(DIRECT_TCPIP, open.data);
-      const called = this.#forwards.get(`${host} ${port}`);
-      if (called !== undefined) return called(open);
-    }
-    open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not asked for');
+    const refuse = () => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not asked for');
+    if (open.type !== 'forwarded-tcpip') return refuse();
+    const { host, port } = unpack(DIRECT_TCPIP, open.data);
+    const called = this.#forwards.get(`${host} ${port}`);
+    if (called !== undefined) return called(open);
+    if (this.#asking.size === 0) return refuse();
+    // A caller may come right behind the server's "yes", before `listen` has heard of that.
+    void Promise.allSettled(this.#asking).then(() => (this.#forwards.get(`${host} ${port}`) ?? refuse)(open));
   }
 }
 

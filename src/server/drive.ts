@@ -34,6 +34,8 @@ export class Driver {
   readonly socket: Socket;
   /** The peer took longer to sign in than it may. */
   graceOver = false;
+  /** Resolves when the socket is closed, and the connection has heard of it. */
+  readonly closed: Promise<void>;
   readonly #times: Times;
   #connection!: Connection;
   #scheduled = false;
@@ -47,14 +49,16 @@ export class Driver {
   /** Seconds that the key exchange under way has taken. */
   #exchanging = 0;
   #exchanges = 0;
-  #over = 0;
+  #lingered = 0;
   #unanswered = 0;
   #destroyed = false;
   readonly #flush = () => this.flush();
+  #over!: () => void;
 
   constructor(socket: Socket, times: Times = TIMES) {
     this.socket = socket;
     this.#times = times;
+    this.closed = new Promise(resolve => (this.#over = resolve));
   }
 
   /** Connects the two; from now on the socket's life is the connection's. */
@@ -65,13 +69,15 @@ export class Driver {
       data: chunk => {
         this.#heard = true;
         connection.receive(chunk);
-        if (connection.paused) this.#read(false);
+        // Once it is over everything is read, and dropped: see `flush`.
+        if (connection.paused && !connection.closed) this.#read(false);
       },
       end: () => connection.receiveEnd(),
       drain: this.#flush,
       close: error => {
         this.#destroyed = true;
         connection.receiveEnd(error);
+        this.#over();
       },
     });
     connection.start();
@@ -112,7 +118,7 @@ export class Driver {
     if (this.#destroyed) return true;
     const connection = this.#connection;
     if (connection.closed) {
-      if (++this.#over >= LINGER) this.socket.destroy();
+      if (++this.#lingered >= LINGER) this.socket.destroy();
       return this.#destroyed;
     }
     const { loginGrace, keepaliveInterval, keepaliveCount, rekeyAfter, exchange } = this.#times;

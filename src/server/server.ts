@@ -46,7 +46,8 @@ export interface Client {
   readonly user: string;
 }
 
-export type ChannelOpenHandler = (open: ChannelOpen, client: Client) => void;
+/** One that throws at once ends its connection; one whose promise is rejected, only the channel that is not open yet. */
+export type ChannelOpenHandler = (open: ChannelOpen, client: Client) => void | Promise<void>;
 export type GlobalRequestHandler = (request: GlobalRequest, client: Client) => Eventually<GlobalReply>;
 
 export interface ServerOptions {
@@ -106,9 +107,13 @@ export class Server {
     return [...this.#drivers.keys()];
   }
 
-  /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error */
+  /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error, UsageError after `close` */
   async listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
     const listener = await listen(host, port, socket => this.serve(socket));
+    if (this.#closing) {
+      await listener.close();
+      throw new UsageError('the server has been closed');
+    }
     this.#listeners.push(listener);
     return listener;
   }
@@ -159,7 +164,7 @@ export class Server {
             open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'you wanted no more sessions');
           } else if (handler === undefined) {
             open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
-          } else handler(open, client);
+          } else this.#heed(handler(open, client), open, client);
         },
         globalRequest: request => {
           switch (request.type) {
@@ -192,8 +197,17 @@ export class Server {
     };
     this.#drivers.set(client, driver);
     options.log?.debug(describe(client), 'connected');
-    this.#ticker ??= setInterval(() => this.#tick(), 1000);
+    this.#ticker ??= setInterval(() => this.tick(), 1000);
+    void driver.closed.then(() => this.#forget(client));
     driver.start(connection);
+  }
+
+  /** A handler that works on must not take the process down when it fails. */
+  #heed(working: void | Promise<void>, open: ChannelOpen, client: Client): void {
+    working?.catch((error: unknown) => {
+      this.#options.log?.error({ ...describe(client), error: String(error) }, 'a handler failed');
+      open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
+    });
   }
 
   /** Why one more connection from the address is not served; undefined if it is. */
@@ -225,12 +239,15 @@ export class Server {
       this.#options.log?.error({ ...describe(client), error: String(error) }, 'an authenticator failed');
       answer({ result: 'reject' });
     };
-    Promise.resolve(authenticator.answer(question, client)).then(given => {
+    // Whichever way it fails, and be it by an answer that is none, the user is refused and the connection lives on.
+    const asked = async () => {
+      const given = await authenticator.answer(question, client);
       if (question.method !== 'publickey-query') {
         this.#options.log?.debug({ ...describe(client), method, result: given.result }, 'sign-in step');
       }
-      answer(given);
-    }, failed);
+      return given;
+    };
+    asked().then(answer, failed);
   }
 
   #logEnd(client: Client, error: Error, signedIn: boolean): void {
@@ -241,22 +258,24 @@ export class Server {
     else log?.error({ ...fields, stack: error.stack }, 'disconnected: fault in this program');
   }
 
-  #tick(): void {
-    for (const [client, driver] of this.#drivers) {
-      if (driver.tick()) this.#drivers.delete(client);
-    }
-    if (this.#drivers.size === 0) {
-      clearInterval(this.#ticker);
-      this.#ticker = undefined;
-    }
+  /** One second has passed; called by the server itself while it has clients. */
+  tick(): void {
+    for (const driver of this.#drivers.values()) driver.tick();
   }
 
-  /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed (within some seconds). */
+  #forget(client: Client): void {
+    this.#drivers.delete(client);
+    if (this.#drivers.size > 0) return;
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
+  }
+
+  /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed: a peer that does not close gets five seconds. */
   async close(reason = 'the server is shutting down'): Promise<void> {
     this.#closing = true;
     const closed = this.#listeners.splice(0).map(listener => listener.close());
     for (const { connection } of this.#drivers.keys()) connection.disconnect(Disconnect.BY_APPLICATION, reason);
-    await Promise.all(closed);
+    await Promise.all([...closed, ...Array.from(this.#drivers.values(), driver => driver.closed)]);
   }
 }
 

@@ -70,7 +70,8 @@ export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
     const count = (open.get(client) ?? 0) + 1;
     if (count > MAX_SESSIONS) return request.reject(OpenFailure.RESOURCE_SHORTAGE, 'too many sessions');
     open.set(client, count);
-    serve(request, client, handlers).onclose = () => open.set(client, open.get(client)! - 1);
+    // Not by `onclose`: that is the handlers'.
+    void serve(request, client, handlers).closed.then(() => open.set(client, open.get(client)! - 1));
   };
 }
 
@@ -104,7 +105,8 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
       try {
         await body();
       } catch {
-        await session.error('internal error\n');
+        // It may have ended its output already.
+        await session.error('internal error\n').catch(() => {});
         await session.exit(1);
       }
     });

@@ -33,7 +33,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     let over!: () => void;
     this.closed = new Promise(resolve => (over = resolve));
     this.handler = {
-      data: (bytes, type) => (type === STDERR ? this.#stderr : this.#stdout).push(bytes.slice()),
+      data: (bytes, type) => (type === STDERR ? this.#stderr : this.#stdout).push(bytes),
       eof: () => this.#end(),
       request: request => this.onrequest?.(request) ?? false,
       writable: () => this.#writable?.(),
@@ -41,8 +41,8 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
         this.#over = true;
         this.#end();
         this.#writable?.();
-        this.onclose?.();
         over();
+        this.onclose?.();
       },
     };
   }
@@ -62,16 +62,17 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     return this.#stderr;
   }
 
-  /** Resolves when all bytes are on their way; after the channel's end it resolves at once and they are lost. */
+  /** Resolves when all bytes are on their way; once the channel is closed it resolves at once and they are lost. Rejects after `end`. */
   write(data: Uint8Array | string, type = 0): Promise<void> {
     const bytes = typeof data === 'string' ? encodeUtf8(data) : data;
     const done = this.#writing.then(() => this.#writeAll(bytes, type));
-    this.#writing = done;
+    // One that is refused is the business of who asked for it, not of those that come after.
+    this.#writing = done.catch(() => {});
     return done;
   }
 
   async #writeAll(bytes: Uint8Array, type: number): Promise<void> {
-    for (let sent = 0; !this.#over; ) {
+    for (let sent = 0; !this.#over && !this.channel.closeSent; ) {
       sent += this.channel.write(bytes.subarray(sent), type);
       if (sent >= bytes.length) return;
       await new Promise<void>(resolve => (this.#writable = resolve));
@@ -90,9 +91,12 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   }
 }
 
+/** Small chunks that wait are put together in memory of this many bytes: a window of one-byte packets would otherwise be two million objects. */
+const JOINED = 4096;
+
 /** Chunks that wait for their reader. */
 class Queue implements AsyncIterable<Uint8Array> {
-  readonly #chunks: Uint8Array[] = [];
+  readonly #chunks: { memory: Uint8Array; length: number }[] = [];
   readonly #consumed: (bytes: number) => void;
   #ended = false;
   #wake: (() => void) | undefined;
@@ -101,8 +105,21 @@ class Queue implements AsyncIterable<Uint8Array> {
     this.#consumed = consumed;
   }
 
-  push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+  /** Copies `bytes`. */
+  push(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const last = this.#chunks[this.#chunks.length - 1];
+    if (last !== undefined && last.length + bytes.length <= JOINED) {
+      if (last.memory.length < JOINED) {
+        const memory = new Uint8Array(JOINED);
+        memory.set(last.memory);
+        last.memory = memory;
+      }
+      last.memory.set(bytes, last.length);
+      last.length += bytes.length;
+    } else {
+      this.#chunks.push({ memory: bytes.slice(), length: bytes.length });
+    }
     this.#wake?.();
   }
 
@@ -115,9 +132,12 @@ class Queue implements AsyncIterable<Uint8Array> {
     for (;;) {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
-        yield chunk;
-        // Credit only now: the reader has come back for more, so it is done with this.
-        this.#consumed(chunk.length);
+        try {
+          yield chunk.memory.subarray(0, chunk.length);
+        } finally {
+          // Credit only now: the reader has come back for more, or has left, so it is done with this.
+          this.#consumed(chunk.length);
+        }
       } else if (this.#ended) return;
       else {
         await new Promise<void>(resolve => (this.#wake = resolve));

@@ -17,6 +17,7 @@ export class SocketJoin {
   /** Bytes from the socket that the channel would not take yet. */
   #left: Uint8Array = new Uint8Array(0);
   #socketEnded = false;
+  #socketClosed = false;
   /** Bytes given to the socket that still want credit. */
   #uncredited = 0;
 
@@ -43,6 +44,8 @@ export class SocketJoin {
     this.#channel = channel;
     this.#socket.start({
       data: chunk => {
+        // Nobody is left to read it.
+        if (channel.closeSent) return;
         this.#left = this.#left.length === 0 ? chunk : join(this.#left, chunk);
         this.#push();
       },
@@ -54,7 +57,12 @@ export class SocketJoin {
         this.#credit();
         if (channel.closeSent) this.#socket.destroy();
       },
-      close: () => channel.close(),
+      // What came before is still delivered: the channel may have had no room for it.
+      close: () => {
+        this.#socketEnded = true;
+        this.#socketClosed = true;
+        this.#push();
+      },
     });
   }
 
@@ -66,13 +74,15 @@ export class SocketJoin {
 
   #push(): void {
     const channel = this.#channel;
-    if (channel === undefined || channel.closeSent || channel.eofSent) return;
-    if (this.#left.length > 0) this.#left = this.#left.subarray(channel.write(this.#left));
-    if (this.#left.length > 0) return this.#socket.pause();
-    this.#socket.resume();
-    if (this.#socketEnded) channel.eof();
+    if (channel === undefined || channel.closeSent) return;
+    if (!channel.eofSent) {
+      if (this.#left.length > 0) this.#left = this.#left.subarray(channel.write(this.#left));
+      if (this.#left.length > 0) return this.#socket.pause();
+      this.#socket.resume();
+      if (this.#socketEnded) channel.eof();
+    }
     // Both directions have ended: so does the channel.
-    if (channel.eofSent && channel.eofReceived) channel.close();
+    if (channel.eofSent && (channel.eofReceived || this.#socketClosed)) channel.close();
   }
 }
 

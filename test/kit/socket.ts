@@ -1,6 +1,5 @@
-// Sockets without a network: what `runtime/net` provides, in memory and in the test's hands; nothing moves before the test says so.
-
-import { concat } from '../../src/protocol/wire/reader.ts';
+// Sockets without a network: what `runtime/net` provides, in memory and in the test's hands.
+import { concat, encodeUtf8 } from '../../src/protocol/wire/reader.ts';
 import type { Socket, SocketEvents } from '../../src/server/runtime/net.ts';
 
 /** The end of a socket that the code under test holds. What it writes stays here until the test takes it. */
@@ -13,10 +12,13 @@ export class FakeSocket implements Socket {
   destroyed = false;
   /** Calls of `write`. */
   writes = 0;
-  events: SocketEvents | undefined;
+  /** Something was written, or it was ended or destroyed. */
+  onchange: (() => void) | undefined;
+  #events: SocketEvents | undefined;
   #written: Uint8Array[] = [];
-  /** What came while it was paused, or before `start`. */
-  #waiting: (() => void)[] = [];
+  /** What comes while it is paused, or before `start`. */
+  readonly #waiting: (() => void)[] = [];
+  #heardEnd = false;
   #closed = false;
 
   constructor(address = '192.0.2.1', port = 1234) {
@@ -31,7 +33,7 @@ export class FakeSocket implements Socket {
   }
 
   start(events: SocketEvents): void {
-    this.events = events;
+    this.#events = events;
     this.#flow();
   }
 
@@ -39,6 +41,7 @@ export class FakeSocket implements Socket {
     if (this.destroyed || this.ended) return;
     this.writes++;
     this.#written.push(...chunks);
+    this.onchange?.();
   }
 
   pause(): void {
@@ -46,20 +49,25 @@ export class FakeSocket implements Socket {
   }
 
   resume(): void {
+    if (!this.paused) return;
     this.paused = false;
+    // Like the runtime's, it never calls back from inside a call.
     queueMicrotask(() => this.#flow());
   }
 
   end(): void {
+    if (this.ended) return;
     this.ended = true;
+    this.#closeIfOver();
+    this.onchange?.();
   }
 
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
     this.#written = [];
-    // Like the runtime's, it is over a moment later.
     queueMicrotask(() => this.close());
+    this.onchange?.();
   }
 
   // What the test calls
@@ -68,20 +76,25 @@ export class FakeSocket implements Socket {
   take(): Uint8Array {
     const bytes = concat(...this.#written);
     this.#written = [];
-    if (bytes.length > 0 && !this.destroyed) this.events?.drain();
+    if (bytes.length > 0 && !this.destroyed) this.#events?.drain();
+    this.#closeIfOver();
     return bytes;
   }
 
   /** Bytes come from the peer, as soon as somebody reads. */
   receive(bytes: Uint8Array | string): void {
-    const chunk = typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes;
-    this.#waiting.push(() => this.events?.data(chunk.slice()));
+    const chunk = typeof bytes === 'string' ? encodeUtf8(bytes) : bytes.slice();
+    this.#waiting.push(() => this.#events?.data(chunk));
     this.#flow();
   }
 
   /** The peer sends no more. */
   receiveEnd(): void {
-    this.#waiting.push(() => this.events?.end());
+    this.#waiting.push(() => {
+      this.#heardEnd = true;
+      this.#events?.end();
+      this.#closeIfOver();
+    });
     this.#flow();
   }
 
@@ -90,35 +103,52 @@ export class FakeSocket implements Socket {
     if (this.#closed) return;
     this.#closed = true;
     this.destroyed = true;
-    this.events?.close(error);
+    this.#events?.close(error);
+    this.onchange?.();
+  }
+
+  /** Like the runtime's, it closes by itself when both directions have ended. */
+  #closeIfOver(): void {
+    if (this.ended && this.#heardEnd && this.pending === 0) queueMicrotask(() => this.close());
   }
 
   #flow(): void {
-    while (this.events !== undefined && !this.paused && !this.destroyed && this.#waiting.length > 0) {
+    while (this.#events !== undefined && !this.paused && !this.destroyed && this.#waiting.length > 0) {
       this.#waiting.shift()!();
     }
   }
 }
 
-/** Carries bytes between two sockets, ends included, until both are quiet. */
-export async function carry(a: FakeSocket, b: FakeSocket): Promise<void> {
-  const ended = new Set<FakeSocket>();
-  const step = (from: FakeSocket, to: FakeSocket): boolean => {
-    const bytes = from.take();
-    if (bytes.length > 0) to.receive(bytes);
-    const over = (from.ended || from.destroyed) && !ended.has(from);
-    if (over) {
-      ended.add(from);
+/** Two sockets with a wire between them: what is written to one comes out of the other at the loop's next turn. */
+export function socketPair(): [FakeSocket, FakeSocket] {
+  const a = new FakeSocket('192.0.2.1', 1001);
+  const b = new FakeSocket('192.0.2.2', 1002);
+  wire(a, b);
+  wire(b, a);
+  return [a, b];
+}
+
+function wire(from: FakeSocket, to: FakeSocket): void {
+  let scheduled = false;
+  let over = false;
+  from.onchange = () => {
+    if (scheduled || over) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      const bytes = from.take();
+      if (bytes.length > 0) to.receive(bytes);
+      if (!from.ended && !from.destroyed) return;
+      over = true;
       to.receiveEnd();
-    }
-    return bytes.length > 0 || over;
+    });
   };
-  for (let quiet = 0; quiet < 3; ) {
-    await turn();
-    const moved = [step(a, b), step(b, a)];
-    quiet = moved.includes(true) ? 0 : quiet + 1;
-  }
 }
 
 /** Lets everything run that is due now: promises, microtasks, events of this turn of the loop. */
 export const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+/** Some turns of the loop, for a few exchanges over a wire. */
+export async function turns(count = 20): Promise<void> {
+  for (let i = 0; i < count; i++) await turn();
+}

@@ -59,6 +59,8 @@ export function wrap(socket: NetSocket): Socket {
       socket.on('data', data);
       socket.on('end', end);
       socket.on('drain', drain);
+      // The last bytes before the end are followed by no 'drain' unless there were many.
+      socket.on('finish', drain);
       socket.on('close', () => close(failure));
     },
     write(chunks) {

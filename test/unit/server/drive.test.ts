@@ -1,0 +1,285 @@
+// The driver: one write a tick, reading that stops and goes on, and everything that depends on time, by counted seconds.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Connection, type ConnectionEvents } from '../../../src/protocol/connection.ts';
+import { Disconnect, DisconnectError } from '../../../src/protocol/errors.ts';
+import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import { concat } from '../../../src/protocol/wire/reader.ts';
+import { Driver, TIMES, type Times } from '../../../src/server/drive.ts';
+import { insecure, insecureKey, seeded } from '../../kit/insecure.ts';
+import { FakeSocket, turn } from '../../kit/socket.ts';
+
+/** The driver as a test sees it: a server's connection behind a fake socket, and a client without one. */
+function driven(times: Partial<Times> = {}, events: Partial<ConnectionEvents> = {}) {
+  const provider = insecure(seeded(1).bytes);
+  const socket = new FakeSocket();
+  const driver = new Driver(socket, { ...TIMES, ...times });
+  const connection = new Connection(
+    { role: 'server', provider, hostKeys: [insecureKey(new Uint8Array(8))], methods: ['publickey'] },
+    { output: () => driver.wake(), auth: (_question, answer) => answer({ result: 'accept' }), ...events },
+  );
+  /** Global requests that the client has heard. */
+  const heard: string[] = [];
+  const client = new Connection(
+    { role: 'client', provider, user: 'alice', credentials: [] },
+    {
+      output() {},
+      hostKey: (_question, answer) => answer(true),
+      globalRequest: ({ type }) => {
+        heard.push(type);
+        return true;
+      },
+    },
+  );
+  driver.start(connection);
+  client.start();
+  /** Carries bytes until both are quiet. */
+  const settle = async () => {
+    for (let quiet = 0; quiet < 3; ) {
+      await turn();
+      const down = socket.take();
+      if (down.length > 0) client.receive(down);
+      const up = concat(...client.takeOutput());
+      if (up.length > 0) socket.receive(up);
+      quiet = down.length + up.length > 0 ? 0 : quiet + 1;
+    }
+  };
+  /** What the client sends does not arrive: it is as good as dead, but for what it reads. */
+  const hear = async () => {
+    await turn();
+    const down = socket.take();
+    if (down.length > 0) client.receive(down);
+  };
+  const ticks = (count: number) => {
+    for (let i = 0; i < count; i++) driver.tick();
+  };
+  return { socket, driver, connection, client, heard, settle, hear, ticks };
+}
+
+test('everything that comes up in one tick leaves in one write', async () => {
+  const { socket, connection, heard, settle } = driven();
+  await settle();
+  const before = socket.writes;
+  for (const type of ['a@x', 'b@x', 'c@x']) connection.mux.notify(type, new Uint8Array(0));
+  assert.is(socket.writes, before, 'not before the end of the tick');
+  await Promise.resolve();
+  assert.is(socket.writes, before + 1);
+  await settle();
+  assert.equal(heard, ['a@x', 'b@x', 'c@x']);
+});
+
+test('while a question of the sign-in is open, nothing is read; its answer goes on', async () => {
+  let answer!: (answer: AuthAnswer) => void;
+  const { socket, connection, settle } = driven({}, { auth: (_question, decide) => (answer = decide) });
+  await settle();
+  assert.ok(socket.paused);
+  assert.is(connection.stage, 'userauth');
+  answer({ result: 'accept' });
+  await settle();
+  assert.not.ok(socket.paused);
+  assert.is(connection.stage, 'connection');
+});
+
+test('once it is over, what still comes is read and dropped, an open question or not', async () => {
+  const { socket, connection, settle } = driven({}, { auth() {} });
+  await settle();
+  connection.disconnect(Disconnect.BY_APPLICATION, 'enough');
+  await turn();
+  assert.ok(socket.pending > 0, 'the last words');
+  assert.ok(socket.ended);
+  assert.not.ok(socket.paused);
+  socket.receive('something');
+  await turn();
+  // Unread data would make the system reset the connection, and the peer lose the last words.
+  assert.not.ok(socket.paused);
+});
+
+test('a socket with more than enough to send makes the connection congested, until it has drained', async () => {
+  const { socket, connection, settle } = driven();
+  await settle();
+  assert.not.ok(connection.congested);
+  const big = new Uint8Array(200_000);
+  for (let i = 0; i < 6; i++) connection.mux.notify('big@x', big);
+  await turn();
+  assert.ok(connection.congested);
+  socket.take();
+  await turn();
+  assert.not.ok(connection.congested);
+});
+
+test('a peer that asks and does not read the answers is not read from, until it does', async () => {
+  let asked = 0;
+  const { socket, connection, client, settle } = driven(
+    {},
+    {
+      globalRequest: () => {
+        asked++;
+        return new Uint8Array(100_000);
+      },
+    },
+  );
+  await settle();
+  const ask = async (count: number) => {
+    for (let i = 0; i < count; i++) void client.mux.request('tell@x', new Uint8Array(0));
+    socket.receive(concat(...client.takeOutput()));
+    await turn();
+  };
+  await ask(11);
+  assert.ok(connection.congested);
+  assert.not.ok(socket.paused, 'what came before the socket was full does not count');
+  await ask(3);
+  assert.ok(socket.paused);
+  await ask(5);
+  assert.is(asked, 14, 'the rest waits');
+  socket.take();
+  await turn();
+  assert.not.ok(socket.paused);
+  assert.is(asked, 19);
+});
+
+test('whoever is not signed in by the end of the grace time is told so and disconnected', async () => {
+  const { socket, driver, connection, client, settle, ticks } = driven({ loginGrace: 120 }, { auth() {} });
+  await settle();
+  ticks(119);
+  assert.not.ok(connection.closed);
+  assert.not.ok(driver.graceOver);
+  ticks(1);
+  assert.ok(driver.graceOver);
+  await settle();
+  assert.match(client.error!.message, /not signed in within 120 seconds/);
+  assert.ok(socket.ended);
+});
+
+test('the grace time counts before the first byte, too; that peer gets a line', async () => {
+  const { socket, ticks } = driven({ loginGrace: 3 });
+  await turn();
+  ticks(3);
+  await turn();
+  assert.match(new TextDecoder().decode(socket.take()), /\r\n.*not signed in within 3 seconds\r\n$/s);
+});
+
+test('who is signed in has no grace time; 0 means that nobody has', async () => {
+  const signedIn = driven({ loginGrace: 2 });
+  await signedIn.settle();
+  signedIn.ticks(10);
+  assert.not.ok(signedIn.connection.closed);
+  const slow = driven({ loginGrace: 0 }, { auth() {} });
+  await slow.settle();
+  slow.ticks(10_000);
+  assert.not.ok(slow.connection.closed);
+});
+
+test('a peer that does not close after our last words gets five seconds', async () => {
+  const { socket, driver, connection, ticks } = driven();
+  await turn();
+  connection.disconnect(Disconnect.BY_APPLICATION, 'bye');
+  await turn();
+  ticks(4);
+  assert.not.ok(socket.destroyed);
+  ticks(1);
+  assert.ok(socket.destroyed);
+  await driver.closed;
+  assert.ok(driver.tick(), 'nothing left to do');
+});
+
+test('after silence the peer is asked whether it lives; an answer is enough', async () => {
+  const { connection, heard, settle, ticks } = driven({ keepaliveInterval: 15, keepaliveCount: 3 });
+  await settle();
+  ticks(15);
+  await settle();
+  assert.equal(heard, [], 'something was heard since the last tick before these');
+  ticks(1);
+  await settle();
+  assert.equal(heard, ['keepalive@openssh.com']);
+  for (let i = 0; i < 20; i++) {
+    ticks(16);
+    await settle();
+  }
+  assert.is(heard.length, 21);
+  assert.not.ok(connection.closed);
+});
+
+test('a peer that leaves three questions unanswered is dead, and its socket is destroyed at once', async () => {
+  const { socket, connection, heard, settle, hear, ticks } = driven({ keepaliveInterval: 15, keepaliveCount: 3 });
+  await settle();
+  ticks(1);
+  for (let question = 1; question <= 3; question++) {
+    ticks(15);
+    await hear();
+    assert.is(heard.length, question);
+  }
+  ticks(14);
+  assert.not.ok(connection.closed);
+  ticks(1);
+  assert.instance(connection.error, DisconnectError);
+  assert.is((connection.error as DisconnectError).reason, Disconnect.CONNECTION_LOST);
+  assert.match(connection.error!.message, /silent for 60 seconds/);
+  assert.ok(socket.destroyed);
+});
+
+test('a peer that sends anything at all is not asked', async () => {
+  const { client, heard, settle, ticks } = driven({ keepaliveInterval: 5 });
+  await settle();
+  for (let i = 0; i < 10; i++) {
+    client.mux.notify('noise@x', new Uint8Array(0));
+    await settle();
+    ticks(5);
+  }
+  assert.equal(heard, []);
+});
+
+test('interval 0 asks nobody', async () => {
+  const { connection, heard, settle, ticks } = driven({ keepaliveInterval: 0, rekeyAfter: 0 });
+  await settle();
+  ticks(10_000);
+  await settle();
+  assert.equal(heard, []);
+  assert.is(connection.transport.exchanges, 1);
+});
+
+test('keys are exchanged anew at their age, however they got that old', async () => {
+  const { connection, client, settle, ticks } = driven({ rekeyAfter: 100, keepaliveInterval: 0 });
+  await settle();
+  ticks(100);
+  await settle();
+  assert.is(connection.transport.exchanges, 1, 'the first tick saw new keys');
+  ticks(1);
+  await settle();
+  assert.is(connection.transport.exchanges, 2);
+  ticks(50);
+  client.rekey();
+  await settle();
+  assert.is(connection.transport.exchanges, 3);
+  ticks(100);
+  await settle();
+  assert.is(connection.transport.exchanges, 3, "the peer's exchange made the keys young again");
+  ticks(1);
+  await settle();
+  assert.is(connection.transport.exchanges, 4);
+});
+
+test('a peer that leaves a key re-exchange unfinished is disconnected', async () => {
+  const { connection, settle, hear, ticks } = driven({ exchange: 60, keepaliveInterval: 0, rekeyAfter: 0 });
+  await settle();
+  connection.rekey();
+  await hear();
+  ticks(59);
+  assert.not.ok(connection.closed);
+  ticks(1);
+  assert.is((connection.error as DisconnectError).reason, Disconnect.KEY_EXCHANGE_FAILED);
+});
+
+test('the end of the socket is the end of the connection: in order, or with its error', async () => {
+  const orderly = driven();
+  await orderly.settle();
+  orderly.socket.receiveEnd();
+  assert.match(orderly.connection.error!.message, /the peer closed the connection/);
+  const reset = driven();
+  await reset.settle();
+  reset.socket.close(new Error('read ECONNRESET'));
+  assert.is(reset.connection.error!.message, 'read ECONNRESET');
+  await reset.driver.closed;
+  assert.ok(reset.driver.tick());
+});
+
+test.run();
