@@ -143,7 +143,14 @@ export class Connection {
             },
             authTransport,
           )
-        : new ClientAuth({ ...options, banner: message => events.banner?.(message) }, authTransport);
+        : new ClientAuth(
+            {
+              ...options,
+              banner: message => events.banner?.(message),
+              prompt: (credential, round, respond) => this.#later(respond, decide => credential.answer(round, decide)),
+            },
+            authTransport,
+          );
   }
 
   /** Sends the first bytes. */

@@ -23,6 +23,15 @@ const MAX_PROMPTS = 16;
 /** Rounds of keyboard-interactive prompts in one attempt. */
 const MAX_ROUNDS = 16;
 
+/** What the user is asked at once. */
+export interface Round {
+  readonly name: string;
+  readonly instruction: string;
+  readonly prompts: readonly Prompt[];
+}
+
+type Interactive = Credential & { readonly method: 'keyboard-interactive' };
+
 /** One thing to sign in with. */
 export type Credential =
   | { readonly method: 'publickey'; readonly key: PrivateKey }
@@ -30,10 +39,7 @@ export type Credential =
   | {
       readonly method: 'keyboard-interactive';
       /** Answers one round of prompts; call `respond` once, with as many answers as there were prompts. */
-      answer(
-        round: { name: string; instruction: string; prompts: readonly Prompt[] },
-        respond: (answers: readonly string[]) => void,
-      ): void;
+      answer(round: Round, respond: (answers: readonly string[]) => void): void;
     };
 
 export interface ClientAuthOptions {
@@ -42,6 +48,8 @@ export interface ClientAuthOptions {
   readonly credentials: readonly Credential[];
   /** Text that the server wants shown; untrusted. */
   banner?(message: string): void;
+  /** Puts a round to a credential; called with its answers, now or later, `respond` sends them. */
+  prompt(credential: Interactive, round: Round, respond: (answers: readonly string[]) => void): void;
 }
 
 export interface ClientAuthTransport {
@@ -145,14 +153,14 @@ export class ClientAuth {
     this.#transport.send(encode(USERAUTH_REQUEST, { user: this.#options.user, service: SERVICE, method, data }));
   }
 
-  #prompts(packet: Packet, credential: Credential & { method: 'keyboard-interactive' }): void {
+  #prompts(packet: Packet, credential: Interactive): void {
     const { name, instruction, count, prompts } = decode(USERAUTH_INFO_REQUEST, packet);
     if (count > MAX_PROMPTS || ++this.#rounds > MAX_ROUNDS) throw new ProtocolError('too many prompts');
     const reader = new Reader(prompts);
-    const round = Array.from({ length: count }, () => ({ text: reader.text(), echo: reader.boolean() }));
+    const list = Array.from({ length: count }, () => ({ text: reader.text(), echo: reader.boolean() }));
     reader.finish();
     this.waiting = true;
-    credential.answer({ name, instruction, prompts: round }, answers => {
+    this.#options.prompt(credential, { name, instruction, prompts: list }, answers => {
       if (!this.waiting) return;
       this.waiting = false;
       const responses = new Writer();
