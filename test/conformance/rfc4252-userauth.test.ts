@@ -1,0 +1,459 @@
+// RFC 4252: user authentication, the server's side, by everything but keyboard-interactive and the details of public keys.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Disconnect } from '../../src/protocol/errors.ts';
+import {
+  GLOBAL_REQUEST,
+  IGNORE,
+  REQUEST_FAILURE,
+  SERVICE_ACCEPT,
+  SERVICE_REQUEST,
+  UNIMPLEMENTED,
+  USERAUTH_BANNER,
+  USERAUTH_FAILURE,
+  USERAUTH_PASSWD_CHANGEREQ,
+  USERAUTH_REQUEST,
+} from '../../src/protocol/messages.ts';
+import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import { Writer } from '../../src/protocol/wire/reader.ts';
+import { insecureKey } from '../kit/insecure.ts';
+import { payloadOf, RawPeer } from '../kit/raw-peer.ts';
+import { SignIn } from '../kit/sign-in.ts';
+
+const nothing = new Uint8Array(0);
+const reject: AuthAnswer = { result: 'reject' };
+const accept: AuthAnswer = { result: 'accept' };
+const METHODS = ['publickey', 'password', 'keyboard-interactive'];
+const key = insecureKey(new Uint8Array(8).fill(1));
+const ALGORITHM = 'insecure-signature';
+const serviceRequest = (service: string) => payloadOf(SERVICE_REQUEST, { service });
+
+// Services (RFC 4253 §10).
+
+test('RFC 4253 §10: the service ssh-userauth is accepted by its name', () => {
+  const peer = RawPeer.keyed();
+  peer.payload(serviceRequest('ssh-userauth'));
+  assert.is(peer.take(SERVICE_ACCEPT).service, 'ssh-userauth');
+  peer.quiet();
+});
+
+test('RFC 4253 §10: any other service ends with SERVICE_NOT_AVAILABLE, ssh-connection before sign-in too', () => {
+  for (const service of ['ssh-connection', 'telnet', '', 'ssh-userauth2']) {
+    const peer = RawPeer.keyed();
+    peer.payload(serviceRequest(service));
+    peer.disconnected(Disconnect.SERVICE_NOT_AVAILABLE);
+  }
+});
+
+test('RFC 4252 §5: a request for a service that we do not have ends with SERVICE_NOT_AVAILABLE', () => {
+  for (const service of ['ssh-userauth', 'telnet', '']) {
+    const signIn = new SignIn(() => accept);
+    signIn.request('none', nothing, 'alice', service);
+    signIn.peer.disconnected(Disconnect.SERVICE_NOT_AVAILABLE);
+    assert.equal(signIn.asked, []);
+  }
+});
+
+test('RFC 4252 §4: USERAUTH_REQUEST before the service has been asked for is refused', () => {
+  const peer = RawPeer.keyed();
+  peer.send(USERAUTH_REQUEST, { user: 'a', service: 'ssh-connection', method: 'none', data: nothing });
+  peer.disconnected(Disconnect.PROTOCOL_ERROR);
+});
+
+for (const number of [80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100]) {
+  test(`RFC 4252 §6: message ${number} before sign-in is refused`, () => {
+    for (const asked of [false, true]) {
+      const peer = RawPeer.keyed();
+      if (asked) peer.askService();
+      peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+      peer.disconnected(Disconnect.PROTOCOL_ERROR);
+    }
+  });
+}
+
+for (const number of [6, 51, 52, 53, 60]) {
+  test(`RFC 4252: message ${number}, which only a server sends, is refused from a client`, () => {
+    const signIn = new SignIn(() => accept);
+    signIn.peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0));
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+    assert.not(signIn.peer.core.stage === 'connection');
+  });
+}
+
+test('RFC 4252 §6: a request right behind the one that succeeds is heeded', () => {
+  const signIn = new SignIn(() => accept);
+  const { peer } = signIn;
+  peer.burst(
+    payloadOf(USERAUTH_REQUEST, { user: 'a', service: 'ssh-connection', method: 'none', data: nothing }),
+    payloadOf(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing }),
+  );
+  signIn.succeeded();
+  peer.take(REQUEST_FAILURE);
+  peer.quiet();
+});
+
+// none (§5.2) and methods that can continue (§5.1).
+
+test('RFC 4252 §5.2: none lists the methods, and is not listed itself', () => {
+  const signIn = new SignIn(() => reject);
+  signIn.none();
+  signIn.failed(METHODS);
+  signIn.peer.quiet();
+});
+
+test('RFC 4252 §5.2: none may be let in', () => {
+  const signIn = new SignIn(() => accept);
+  signIn.none();
+  signIn.succeeded();
+  assert.equal(signIn.asked, [{ user: 'alice', method: 'none' }]);
+  assert.is(signIn.peer.core.user, 'alice');
+});
+
+test('RFC 4252 §5.1: a method that is not offered fails, and nobody is asked', () => {
+  const signIn = new SignIn(() => accept, { core: { methods: ['publickey'] } });
+  signIn.password('secret');
+  signIn.failed(['publickey']);
+  for (const method of [
+    'hostbased',
+    'gssapi-with-mic',
+    'x@example.com',
+    '',
+    'publickey-query',
+    'toString',
+    '__proto__',
+  ]) {
+    if (signIn.peer.core.closed) break;
+    signIn.request(method, Uint8Array.of(1, 2, 3));
+    if (signIn.peer.core.closed) break;
+    signIn.failed(['publickey']);
+  }
+  assert.equal(signIn.asked, []);
+});
+
+test('RFC 4252 §5.1: with nobody to decide, nobody gets in', () => {
+  const peer = RawPeer.keyed({ core: { methods: METHODS }, events: { auth: undefined } });
+  peer.askService();
+  peer.send(USERAUTH_REQUEST, { user: 'a', service: 'ssh-connection', method: 'none', data: nothing });
+  peer.take(USERAUTH_FAILURE);
+  peer.quiet();
+});
+
+test('RFC 4252 §5.1: partial success is told, with the methods that must follow, and only they count from then on', () => {
+  const signIn = new SignIn(question => {
+    if (question.method === 'password') return { result: 'partial', methods: ['keyboard-interactive'] };
+    return question.method === 'keyboard-interactive' ? accept : reject;
+  });
+  signIn.password('right');
+  signIn.failed(['keyboard-interactive'], true);
+  signIn.password('right');
+  signIn.failed(['keyboard-interactive'], false);
+  signIn.request('keyboard-interactive', new Writer().string('').string('').finish());
+  signIn.succeeded();
+  assert.equal(signIn.methods, ['password', 'keyboard-interactive'], 'the second password was not even asked about');
+});
+
+test('RFC 4252 §5.1: partial success alone lets nobody in', () => {
+  const signIn = new SignIn(question =>
+    question.method === 'password' ? { result: 'partial', methods: METHODS } : reject,
+  );
+  signIn.password('right');
+  signIn.failed(METHODS, true);
+  assert.not(signIn.peer.core.stage === 'connection');
+  signIn.peer.send(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing });
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+});
+
+test('RFC 4252 §5.1: after success further requests are ignored in silence', () => {
+  const signIn = new SignIn(() => accept);
+  signIn.password('right');
+  signIn.succeeded();
+  const { length } = signIn.asked;
+  signIn.password('wrong');
+  signIn.none();
+  signIn.none('bob');
+  signIn.probe(key, ALGORITHM);
+  signIn.signed({ key });
+  signIn.peer.quiet();
+  assert.is(signIn.asked.length, length);
+  assert.is(signIn.peer.core.user, 'alice');
+  signIn.peer.send(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing });
+  signIn.peer.take(REQUEST_FAILURE);
+});
+
+test('RFC 4252 §5.3: SUCCESS is sent once', () => {
+  const signIn = new SignIn(() => accept);
+  signIn.none();
+  signIn.none();
+  signIn.succeeded();
+  signIn.peer.quiet();
+});
+
+// Who (§5).
+
+test('RFC 4252 §5: a user name that changes half-way ends the connection, and nobody is asked', () => {
+  for (const again of [
+    (signIn: SignIn) => signIn.none('bob'),
+    (signIn: SignIn) => signIn.password('x', undefined, 'bob'),
+    (signIn: SignIn) => signIn.probe(key, ALGORITHM, 'bob'),
+  ]) {
+    const signIn = new SignIn(() => reject);
+    signIn.none('alice');
+    signIn.failed();
+    again(signIn);
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
+    assert.is(signIn.asked.length, 1);
+  }
+});
+
+test('RFC 4252 §5: so does one that changes after partial success', () => {
+  const signIn = new SignIn(() => ({ result: 'partial', methods: ['password'] }));
+  signIn.password('right');
+  signIn.failed(['password'], true);
+  signIn.password('right', undefined, 'root');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
+});
+
+test('RFC 4252 §5: names are UTF-8 and are compared byte by byte', () => {
+  const signIn = new SignIn(() => reject);
+  signIn.none('zoë');
+  signIn.failed();
+  assert.is(signIn.asked[0].user, 'zoë');
+  signIn.none('zoe\u0308');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
+});
+
+test('RFC 4251 §9.2: user names with control characters, not in UTF-8, or endless are refused', () => {
+  for (const user of ['a\nb', 'a\x1b[31m', '\0', 'a\u2028b', 'a\u202eb', 'x'.repeat(256)]) {
+    const signIn = new SignIn(() => accept);
+    signIn.none(user);
+    signIn.peer.disconnected(Disconnect.ILLEGAL_USER_NAME);
+    assert.equal(signIn.asked, []);
+  }
+  const signIn = new SignIn(() => accept);
+  const name = new Writer().string(Uint8Array.of(0xff, 0xfe)).string('ssh-connection').string('none').finish();
+  signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...name));
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+});
+
+test('RFC 4252 §5: an empty user name is a name', () => {
+  const signIn = new SignIn(() => reject);
+  signIn.none('');
+  signIn.failed();
+  assert.is(signIn.asked[0].user, '');
+});
+
+// How often (§4).
+
+test('RFC 4252 §4: six failures end the connection; the first none does not count', () => {
+  const signIn = new SignIn(() => reject);
+  signIn.none();
+  signIn.failed();
+  for (let i = 1; i < 6; i++) {
+    signIn.password('wrong');
+    signIn.failed(METHODS);
+  }
+  signIn.password('wrong');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many authentication failures/);
+});
+
+test('RFC 4252 §4: further nones, queries of unknown keys, wrong signatures and unknown methods count', () => {
+  const tries: ((signIn: SignIn) => void)[] = [
+    signIn => signIn.none(),
+    signIn => signIn.probe(key, ALGORITHM),
+    signIn => signIn.probe(key, 'unheard-of'),
+    signIn => signIn.signed({ key, change: signature => signature.map((byte, i) => (i === 30 ? byte ^ 1 : byte)) }),
+    signIn => signIn.request('hostbased'),
+  ];
+  for (const attempt of tries) {
+    const signIn = new SignIn(() => reject);
+    signIn.none();
+    for (let n = 0; n < 6; n++) attempt(signIn);
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many authentication failures/);
+  }
+});
+
+test('RFC 4252 §4: the number of tries can be chosen', () => {
+  const signIn = new SignIn(() => reject, { core: { maxTries: 2 } });
+  signIn.password('wrong');
+  signIn.failed();
+  signIn.password('wrong');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many/);
+});
+
+test('RFC 4252 §4: nobody is let in by the try that is one too many', () => {
+  let tries = 0;
+  const signIn = new SignIn(() => (++tries > 6 ? accept : reject));
+  for (let i = 0; i < 10; i++) if (!signIn.peer.core.closed) signIn.password('x');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+  assert.is(tries, 6);
+});
+
+test('requests without end are refused even if none of them fails', () => {
+  const signIn = new SignIn(() => accept);
+  let sent = 0;
+  for (; sent < 1000 && !signIn.peer.core.closed; sent++) signIn.probe(key, ALGORITHM);
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many/);
+  assert.ok(sent > 20 && sent < 200);
+});
+
+test('partial successes without end are refused', () => {
+  const signIn = new SignIn(() => ({ result: 'partial', methods: ['password'] }));
+  let sent = 0;
+  for (; sent < 1000 && !signIn.peer.core.closed; sent++) signIn.password('right');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+});
+
+// Banner (§5.4).
+
+test('RFC 4252 §5.4: the banner comes once, before the first answer, with CR LF', () => {
+  const signIn = new SignIn(() => reject, { core: { methods: METHODS, banner: 'Hello\nthere\r\nyou' } });
+  signIn.peer.quiet();
+  signIn.none();
+  assert.is(signIn.peer.take(USERAUTH_BANNER).message, 'Hello\r\nthere\r\nyou');
+  signIn.failed();
+  signIn.password('x');
+  signIn.failed();
+  signIn.peer.quiet();
+});
+
+test('RFC 4252 §5.4: a banner that comes with success is sent before SUCCESS', () => {
+  const signIn = new SignIn(() => ({ result: 'accept', banner: 'Your line is 7\n' }), {
+    core: { methods: METHODS, banner: 'Hello' },
+  });
+  signIn.none();
+  assert.is(signIn.peer.take(USERAUTH_BANNER).message, 'Hello');
+  assert.is(signIn.peer.take(USERAUTH_BANNER).message, 'Your line is 7\r\n');
+  signIn.succeeded();
+  signIn.peer.quiet();
+});
+
+test('RFC 4252 §5.4: without a banner none is sent', () => {
+  const signIn = new SignIn(() => accept);
+  signIn.none();
+  signIn.succeeded();
+  signIn.peer.quiet();
+});
+
+// Password (§8).
+
+test('RFC 4252 §8: a password is judged by whoever owns the server', () => {
+  const signIn = new SignIn(question =>
+    question.method === 'password' && question.password === 'sécret' ? accept : reject,
+  );
+  signIn.password('wrong');
+  signIn.failed(METHODS);
+  signIn.password('');
+  signIn.failed(METHODS);
+  signIn.password('sécret');
+  signIn.succeeded();
+});
+
+test('RFC 4252 §8: a password that has expired is answered with PASSWD_CHANGEREQ, and the new one is judged', () => {
+  const signIn = new SignIn(question => {
+    if (question.method !== 'password') return reject;
+    if (question.newPassword === undefined) return { result: 'change-password', prompt: 'Yours is old' };
+    return question.newPassword === 'better' ? accept : { result: 'change-password', prompt: 'Not that one' };
+  });
+  signIn.password('old');
+  assert.is(signIn.peer.take(USERAUTH_PASSWD_CHANGEREQ).prompt, 'Yours is old');
+  signIn.password('old', 'bad');
+  assert.is(signIn.peer.take(USERAUTH_PASSWD_CHANGEREQ).prompt, 'Not that one');
+  signIn.password('old', 'better');
+  signIn.succeeded();
+  assert.equal(
+    signIn.asked.map(question => question.method === 'password' && [question.password, question.newPassword]),
+    [
+      ['old', undefined],
+      ['old', 'bad'],
+      ['old', 'better'],
+    ],
+  );
+});
+
+test('RFC 4252 §8: passwords that are no UTF-8, or have bytes behind them, are refused', () => {
+  for (const data of [
+    new Writer().boolean(false).string(Uint8Array.of(0xc3)).finish(),
+    new Writer().boolean(false).string('a').byte(0).finish(),
+    new Writer().boolean(true).string('a').finish(),
+    new Writer().boolean(false).string('a').string('b').finish(),
+  ]) {
+    const signIn = new SignIn(() => accept);
+    signIn.request('password', data);
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+    assert.equal(signIn.asked, []);
+  }
+});
+
+test('a password is not repeated in what we say of a failure', () => {
+  const signIn = new SignIn(() => reject, { core: { methods: METHODS, maxTries: 1 } });
+  signIn.password('hunter2');
+  assert.not.match(Buffer.from(signIn.peer.heard.at(-1)!.payload).toString('latin1'), /hunter2/);
+  assert.not.match(signIn.peer.core.error!.message, /hunter2/);
+});
+
+// Late decisions.
+
+test('while a decision is open nothing is read; then everything is answered in order', () => {
+  let decide: (answer: AuthAnswer) => void = () => {};
+  const signIn = new SignIn((_question, later) => void (decide = later));
+  signIn.password('one');
+  assert.ok(signIn.peer.core.paused);
+  signIn.password('two');
+  signIn.peer.payload(Uint8Array.of(200));
+  signIn.peer.quiet();
+  assert.is(signIn.asked.length, 1);
+  decide(reject);
+  signIn.failed();
+  assert.is(signIn.asked.length, 2);
+  signIn.peer.quiet();
+  decide(accept);
+  signIn.succeeded();
+  signIn.peer.take(UNIMPLEMENTED);
+  assert.not(signIn.peer.core.paused);
+  signIn.peer.quiet();
+});
+
+test('an answer given twice, or after the end, has no effect', () => {
+  let decide: (answer: AuthAnswer) => void = () => {};
+  const twice = new SignIn((_question, later) => void (decide = later));
+  twice.password('x');
+  const first = decide;
+  first(reject);
+  first(accept);
+  twice.failed();
+  twice.peer.quiet();
+  assert.not(twice.peer.core.stage === 'connection');
+  twice.password('y');
+  first(accept);
+  twice.peer.quiet();
+  assert.not(twice.peer.core.stage === 'connection');
+
+  const late = new SignIn((_question, later) => void (decide = later));
+  late.password('x');
+  late.peer.core.receiveEnd();
+  decide(accept);
+  assert.equal(late.peer.heard, []);
+  assert.not(late.peer.core.stage === 'connection');
+});
+
+test('a question whose answer throws ends this connection with "internal error", and says no more', () => {
+  const signIn = new SignIn(() => {
+    throw new Error('the database is at 10.0.0.7');
+  });
+  signIn.password('x');
+  const last = signIn.peer.heard.at(-1)!;
+  assert.is(last.number, 1);
+  assert.not.match(Buffer.from(last.payload).toString('latin1'), /10\.0\.0\.7/);
+  assert.ok(signIn.peer.core.closed);
+});
+
+test('IGNORE between requests changes nothing', () => {
+  const signIn = new SignIn(() => reject);
+  signIn.peer.send(IGNORE, { data: nothing });
+  signIn.none();
+  signIn.peer.send(IGNORE, { data: nothing });
+  signIn.failed(METHODS);
+  signIn.peer.quiet();
+});
+
+test.run();
