@@ -1,6 +1,13 @@
 // Keys and the files that hold them: what the rest of the program uses of this folder.
 export { type AddressPattern, matchFrom, matchGlob, parseFrom, parseNetworks } from './address-match.ts';
 export {
+  type AllowedSigner,
+  checkSigner,
+  findPrincipals,
+  parseAllowedSigners,
+  type SignerPolicy,
+} from './allowed-signers.ts';
+export {
   type AuthorizedKey,
   formatAuthorizedKey,
   type KeyFileProblem,
@@ -65,3 +72,13 @@ export {
   parsePublicKeyBlob,
 } from './public-key.ts';
 export { formatPkcs8PublicKey, formatSsh2PublicKey, parsePublicKeyFile } from './public-key-formats.ts';
+export {
+  formatSignature,
+  parseSignature,
+  type SignedMessage,
+  type SshSignature,
+  type SshsigHash,
+  signatureInput,
+  signMessage,
+  verifySignature,
+} from './sshsig.ts';

@@ -4,11 +4,11 @@ import { sha1 } from '@noble/hashes/legacy.js';
 import { KeyFormatError, printable, UsageError } from '../../protocol/errors.ts';
 import { encodeUtf8, equalBytes } from '../../protocol/wire/reader.ts';
 import type { Random, SignatureAlgorithm } from '../provider.ts';
-import { matchGlob } from './address-match.ts';
 import { type KeyFileProblem, MAX_KEY_FILE, MAX_KEY_LINE, MAX_PROBLEMS } from './authorized-keys.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { isCertificate, parseCertificate, parseCertificateLine } from './certificate.ts';
 import { checkCertificate } from './certificate-check.ts';
+import { matchPatternList } from './pattern-list.ts';
 import { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts';
 import { trimBlanks, unprintable } from './text.ts';
 
@@ -158,14 +158,7 @@ export function matchesHost({ hosts }: Pick<KnownHost, 'hosts'>, text: string): 
     const [, , salt, hash] = hosts.split('|');
     return equalBytes(hmac(sha1, decodeBase64(salt), encodeUtf8(text)), decodeBase64(hash));
   }
-  let found = false;
-  for (const pattern of hosts.toLowerCase().split(',')) {
-    const negated = pattern.startsWith('!');
-    if (!matchGlob(negated ? pattern.slice(1) : pattern, text)) continue;
-    if (negated) return false;
-    found = true;
-  }
-  return found;
+  return matchPatternList(hosts.toLowerCase(), text);
 }
 
 /**
