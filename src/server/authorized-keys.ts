@@ -67,7 +67,7 @@ export interface Admission {
 
 /** Somebody who may not. */
 export interface Refusal {
-  /** Why, as a clause for a log: "the key in line 3 has expired". */
+  /** Why, as a clause for a log: "the key in line 3 expired". */
   readonly refused: string;
   /** Some line is about this key; one that nobody has heard of is no news. */
   readonly known: boolean;
@@ -177,7 +177,7 @@ const enforced = ({ enforced = [] }: KeyPolicy): string[] => [...OWN, ...enforce
 function checkLine(rules: KeyRules, { address, hostName, now }: KeyUse): string | undefined {
   if (rules.principals !== undefined && !rules.certAuthority) return 'has principals, but is no cert-authority';
   if (rules.expiry !== undefined && now >= rules.expiry)
-    return `has expired at ${new Date(rules.expiry).toISOString()}`;
+    return `expired at ${new Date(rules.expiry).toISOString()}`;
   if (!rules.from.every(patterns => matchFrom(patterns, address, hostName)))
     return `may not be used from ${printable(address, 80)}`;
   return undefined;

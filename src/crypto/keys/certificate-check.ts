@@ -34,7 +34,7 @@ export interface CertificateUse {
 
 /**
  * Undefined if the certificate may be used, else which rule it breaks, as a sentence without its subject:
- * "has expired at 2026-01-01T00:00:00Z". That its owner holds the private key is another matter.
+ * "expired at 2026-01-01T00:00:00Z". That its owner holds the private key is another matter.
  */
 export function checkCertificate(certificate: Certificate, use: CertificateUse): string | undefined {
   return (
@@ -76,7 +76,7 @@ function checkKind(certificate: Certificate, use: CertificateUse): string | unde
 function checkValidity({ validAfter, validBefore }: Certificate, { now }: CertificateUse): string | undefined {
   const seconds = BigInt(Math.floor(now / 1000));
   if (seconds < validAfter) return `is not valid before ${formatTime(validAfter)}`;
-  if (seconds >= validBefore) return `has expired at ${formatTime(validBefore)}`;
+  if (seconds >= validBefore) return `expired at ${formatTime(validBefore)}`;
   return undefined;
 }
 
