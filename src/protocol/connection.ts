@@ -148,6 +148,8 @@ export class Connection {
               ...options,
               banner: message => events.banner?.(message),
               prompt: (credential, round, respond) => this.#later(respond, decide => credential.answer(round, decide)),
+              sign: (credential, data, algorithm, respond) =>
+                this.#later(respond, decide => credential.sign(data, algorithm, decide)),
             },
             authTransport,
           );

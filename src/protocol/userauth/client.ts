@@ -1,5 +1,5 @@
 // User authentication, the client's side (RFC 4252, RFC 4256): tries what it was given, in order, as far as the server lets it.
-import { byName, type CryptoProvider, type PrivateKey } from '../../crypto/provider.ts';
+import type { CryptoProvider, PrivateKey, SignatureAlgorithm } from '../../crypto/provider.ts';
 import { Disconnect, DisconnectError, ProtocolError } from '../errors.ts';
 import {
   SERVICE_ACCEPT,
@@ -8,13 +8,14 @@ import {
   USERAUTH_FAILURE,
   USERAUTH_INFO_REQUEST,
   USERAUTH_INFO_RESPONSE,
+  USERAUTH_PK_OK,
   USERAUTH_REQUEST,
   USERAUTH_SUCCESS,
 } from '../messages.ts';
 import { HOSTBOUND } from '../transport/negotiate.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
-import { Reader, Writer } from '../wire/reader.ts';
+import { equalBytes, Reader, Writer } from '../wire/reader.ts';
 import type { Prompt } from './server.ts';
 import { HOSTBOUND_METHOD, signedData } from './server.ts';
 
@@ -32,9 +33,22 @@ export interface Round {
 
 type Interactive = Credential & { readonly method: 'keyboard-interactive' };
 
+/** A key that signs somewhere else: in an agent, a token, a vault. The server is asked whether it would do before it is bothered. */
+export interface RemoteKey {
+  readonly method: 'publickey';
+  /** Its public half, or certificate. */
+  readonly key: Pick<PrivateKey, 'type' | 'blob'>;
+  /**
+   * Signs `data` under `algorithm` (RFC 4252 §7, RFC 8332); call `respond` once, now or later, with the signature blob, or
+   * with undefined if that cannot be had: then the next credential is tried.
+   */
+  sign(data: Uint8Array, algorithm: string, respond: (signature: Uint8Array | undefined) => void): void;
+}
+
 /** One thing to sign in with. */
 export type Credential =
-  | { readonly method: 'publickey'; readonly key: PrivateKey }
+  | { readonly method: 'publickey'; readonly key: PrivateKey; readonly sign?: undefined }
+  | RemoteKey
   | { readonly method: 'password'; readonly password: string }
   | {
       readonly method: 'keyboard-interactive';
@@ -50,6 +64,13 @@ export interface ClientAuthOptions {
   banner?(message: string): void;
   /** Puts a round to a credential; called with its answers, now or later, `respond` sends them. */
   prompt(credential: Interactive, round: Round, respond: (answers: readonly string[]) => void): void;
+  /** Has a remote key sign, in the same way. */
+  sign(
+    credential: RemoteKey,
+    data: Uint8Array,
+    algorithm: string,
+    respond: (signature: Uint8Array | undefined) => void,
+  ): void;
 }
 
 export interface ClientAuthTransport {
@@ -59,17 +80,26 @@ export interface ClientAuthTransport {
   send(packet: Packet): void;
 }
 
+interface Probe {
+  readonly credential: RemoteKey;
+  readonly algorithm: SignatureAlgorithm;
+}
+
 const SERVICE = 'ssh-connection';
 
 export class ClientAuth {
   done = false;
-  /** Answers to prompts are awaited; no further packet may be handed in. */
+  /** Answers to prompts or a signature are awaited; no further packet may be handed in. */
   waiting = false;
   readonly #options: ClientAuthOptions;
   readonly #transport: ClientAuthTransport;
   readonly #left: Credential[];
   #current: Credential | undefined;
   #rounds = 0;
+  /** The server has been asked whether this key would do. */
+  #probed: Probe | undefined;
+  /** Methods that can go on, by the server's last word. */
+  #methods: readonly string[] = [];
   readonly #tried: string[] = [];
 
   constructor(options: ClientAuthOptions, transport: ClientAuthTransport) {
@@ -94,8 +124,10 @@ export class ClientAuth {
         this.#options.banner?.(decode(USERAUTH_BANNER, packet).message);
         return;
       case USERAUTH_FAILURE.number:
-        return this.#tryNext(decode(USERAUTH_FAILURE, packet).methods);
+        this.#methods = decode(USERAUTH_FAILURE, packet).methods;
+        return this.#tryNext(this.#methods);
       case USERAUTH_INFO_REQUEST.number: // 60: its meaning depends on the method under way
+        if (this.#probed) return this.#wouldDo(packet, this.#probed);
         if (this.#current?.method === 'keyboard-interactive') return this.#prompts(packet, this.#current);
         if (this.#current?.method === 'password') return this.#tryNext(['publickey']); // it wants a new password
     }
@@ -119,8 +151,9 @@ export class ClientAuth {
   /** False if the server takes none of the key's algorithms. */
   #try(credential: Credential): boolean {
     this.#current = credential;
+    this.#probed = undefined;
     this.#rounds = 0;
-    if (credential.method === 'publickey') return this.#signed(credential.key);
+    if (credential.method === 'publickey') return this.#tryKey(credential);
     this.#tried.push(credential.method);
     if (credential.method === 'password') {
       this.#request('password', new Writer().boolean(false).string(credential.password).finish());
@@ -130,8 +163,9 @@ export class ClientAuth {
     return true;
   }
 
-  #signed(key: PrivateKey): boolean {
-    const { provider, user } = this.#options;
+  #tryKey(credential: Credential & { readonly method: 'publickey' }): boolean {
+    const { provider } = this.#options;
+    const { key } = credential;
     const accepted = this.#transport.extensions.get('server-sig-algs');
     const names = accepted && new Reader(new Writer().string(accepted).finish()).nameList();
     const algorithm = provider.signatures.find(
@@ -140,13 +174,52 @@ export class ClientAuth {
     );
     if (algorithm === undefined) return false;
     this.#tried.push(`publickey ${algorithm.name}`);
-    const hostKey = this.#transport.extensions.has(HOSTBOUND) ? this.#transport.hostKey : undefined;
-    const data = signedData(this.#transport.sessionId!, { user, service: SERVICE }, algorithm.name, key.blob, hostKey);
-    const signature = byName(provider.signatures, algorithm.name)!.sign(key, data, provider.random);
-    const request = new Writer().boolean(true).string(algorithm.name).string(key.blob);
-    if (hostKey) request.string(hostKey);
-    this.#request(hostKey ? HOSTBOUND_METHOD : 'publickey', request.string(signature).finish());
+    if (credential.sign) {
+      this.#probed = { credential, algorithm };
+      this.#offer(key.blob, algorithm.name);
+    } else {
+      const signature = algorithm.sign(credential.key, this.#toSign(key.blob, algorithm.name), provider.random);
+      this.#offer(key.blob, algorithm.name, signature);
+    }
     return true;
+  }
+
+  /** USERAUTH_PK_OK (RFC 4252 §7): the key would do, so it is worth a signature. */
+  #wouldDo(packet: Packet, { credential, algorithm }: Probe): void {
+    const answer = decode(USERAUTH_PK_OK, packet);
+    const { blob } = credential.key;
+    if (answer.algorithm !== algorithm.name || !equalBytes(answer.key, blob))
+      throw new ProtocolError('the server answers for another key than the one it was asked about');
+    this.#probed = undefined;
+    this.waiting = true;
+    this.#options.sign(credential, this.#toSign(blob, algorithm.name), algorithm.name, signature => {
+      if (!this.waiting) return;
+      this.waiting = false;
+      if (signature === undefined) this.#tryNext(this.#methods);
+      else this.#offer(blob, algorithm.name, signature);
+    });
+  }
+
+  /** The server's key, where it goes under the signature (OpenSSH PROTOCOL §3.1). */
+  get #bound(): Uint8Array | undefined {
+    return this.#transport.extensions.has(HOSTBOUND) ? this.#transport.hostKey : undefined;
+  }
+
+  #toSign(key: Uint8Array, algorithm: string): Uint8Array {
+    const request = { user: this.#options.user, service: SERVICE };
+    return signedData(this.#transport.sessionId!, request, algorithm, key, this.#bound);
+  }
+
+  /** A key with its signature, or without one the question whether it would do. */
+  #offer(key: Uint8Array, algorithm: string, signature?: Uint8Array): void {
+    const hostKey = this.#bound;
+    const request = new Writer(512)
+      .boolean(signature !== undefined)
+      .string(algorithm)
+      .string(key);
+    if (hostKey) request.string(hostKey);
+    if (signature) request.string(signature);
+    this.#request(hostKey ? HOSTBOUND_METHOD : 'publickey', request.finish());
   }
 
   #request(method: string, data: Uint8Array): void {
