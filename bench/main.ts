@@ -21,8 +21,8 @@ const dist = join(import.meta.dirname, '..', 'dist', 'cli.js');
 
 await new Command('npm run bench --')
   .description(
-    'Measures in CPU time: what cryptography costs per packet, by provider; and one circuit through our switchboard\n' +
-      'beside the machine’s own sshd doing the same job. Takes about five minutes; the machine should do nothing else.',
+    'Measures in CPU time: what cryptography costs per packet, by provider; and one circuit through our ' +
+      'switchboard beside the machine’s own sshd doing the same job. Takes about five minutes; the machine should do nothing else.',
   )
   .addArgument(new Argument('[part]', 'only this part').choices(['crypto', 'relay']))
   .option('--mib <number>', 'relay: MiB in one transfer', atLeastOne, 512)
