@@ -1,5 +1,5 @@
 // Algorithm negotiation (RFC 4253 §7.1), with the markers that ride in the kex list: ext-info (RFC 8308) and strict kex.
-import type { CryptoProvider } from '../../crypto/provider.ts';
+import { byName, type CryptoProvider } from '../../crypto/provider.ts';
 import { Disconnect, ProtocolError, printable } from '../errors.ts';
 import type { KEXINIT } from '../messages.ts';
 import type { Fields } from '../wire/codec.ts';
@@ -72,18 +72,22 @@ export function negotiate(provider: CryptoProvider, client: KexInit, server: Kex
       compression: pick('compression', client[`compression${way}`], server[`compression${way}`]),
     };
   };
-  // One side's marker in the other's list is no method in common (RFC 8308 §2.2).
-  const methods = client.kex.filter(name => provider.kex.some(algorithm => algorithm.name === name));
   return {
-    kex: pick('key exchange method', methods, server.kex),
+    // One side's marker in the other's list is no method in common (RFC 8308 §2.2).
+    kex: pick('key exchange method', client.kex, server.kex, name => byName(provider.kex, name) !== undefined),
     hostKey: pick('host key algorithm', client.hostKey, server.hostKey),
     clientToServer: direction('ClientToServer'),
     serverToClient: direction('ServerToClient'),
   };
 }
 
-function pick(what: string, client: readonly string[], server: readonly string[]): string {
-  const name = client.find(candidate => server.includes(candidate));
+function pick(
+  what: string,
+  client: readonly string[],
+  server: readonly string[],
+  counts = (_name: string) => true,
+): string {
+  const name = client.find(candidate => server.includes(candidate) && counts(candidate));
   if (name !== undefined) return name;
   throw new ProtocolError(
     `no common ${what}: the client offers ${list(client)}, the server ${list(server)}`,

@@ -2,7 +2,8 @@
 import { ProtocolError } from '../errors.ts';
 import { readUint32, writeUint32 } from './packet.ts';
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// ignoreBOM keeps a byte order mark in the text: without it "\uFEFFroot" would come out as "root".
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const utf8encoder = new TextEncoder();
 
 /** Text to its UTF-8 bytes. */
