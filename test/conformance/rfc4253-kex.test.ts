@@ -497,8 +497,10 @@ test('a host key may be judged later; nothing is read meanwhile', () => {
   peer.quiet();
 });
 
+/** Those whose keys are not in a security token, nor in a certificate. */
+const KEY_TYPES = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ssh-rsa'];
 for (const provider of [noble, accelerated]) {
-  for (const signature of provider.signatures) {
+  for (const signature of provider.signatures.filter(({ keyType }) => KEY_TYPES.includes(keyType))) {
     test(`RFC 4253 §8: an exchange signed with ${signature.name} by ${provider.name} is accepted on both sides`, () => {
       const hostKey = keyFor(signature.keyType);
       const options = (role: Role): RawPeerOptions => ({ role, provider, hostKey });
