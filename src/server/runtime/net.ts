@@ -115,3 +115,15 @@ export function connect(host: string, port: number): Promise<Socket> {
     });
   });
 }
+
+/** Connects to a Unix socket, or on Windows a named pipe. @throws the system's error if that fails */
+export function connectPath(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = netConnect({ path, allowHalfOpen: true });
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(wrap(socket));
+    });
+  });
+}
