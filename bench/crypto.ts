@@ -2,7 +2,7 @@
 import type { CryptoProvider, KexAlgorithm, PrivateKey, Random, SignatureAlgorithm } from '../src/crypto/index.ts';
 import { type Batch, cpuTime, type Sampling, sample } from './sampling.ts';
 import { figure, spread } from './statistics.ts';
-import { table } from './table.ts';
+import { table } from '../test/kit/table.ts';
 
 /** Payload bytes: a keystroke, a small message, an MTU's worth, a full packet of OpenSSH. */
 export const SIZES = [64, 256, 1024, 32768];

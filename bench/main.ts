@@ -5,7 +5,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander';
 import { cryptoReport, measureCrypto } from './crypto.ts';
 import { describe, machine } from './machine.ts';
 import { CIPHERS, measureRelay, relayReport } from './relay.ts';
-import { rewriteBlock } from './table.ts';
+import { rewriteBlock } from '../test/kit/table.ts';
 
 type Part = 'crypto' | 'relay';
 

@@ -4,7 +4,7 @@ import { which } from '../test/kit/tools.ts';
 import { countsCpu, sum } from './process-cpu.ts';
 import { type Contender, helper, startSshd, startSwitchboard, startTcpRelay } from './servers.ts';
 import { figure, figures, spread } from './statistics.ts';
-import { table } from './table.ts';
+import { table } from '../test/kit/table.ts';
 import { type Measurement, transfer } from './transfer.ts';
 
 export interface RelayOptions {

@@ -8,7 +8,7 @@ import { join, relative } from 'node:path';
 const here = import.meta.dirname;
 const wanted = process.argv.slice(2);
 const files = readdirSync(here, { recursive: true, encoding: 'utf8' })
-  .filter(name => name.endsWith('.test.ts'))
+  .filter(name => name.endsWith('.test.ts') && !name.includes('node_modules'))
   .filter(name => wanted.length === 0 || wanted.some(part => name.includes(part)))
   .sort();
 /** A file that hangs is killed after this many milliseconds and counts as failed. */

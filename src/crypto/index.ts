@@ -1,21 +1,3 @@
-// Cryptography and keys: what `cordboard/crypto` exports.
-export { accelerated } from './accelerated.ts';
-export * from './keys/index.ts';
-export { noble } from './noble.ts';
-export {
-  byName,
-  type CipherAlgorithm,
-  type CompressionAlgorithm,
-  type CryptoProvider,
-  type KexAlgorithm,
-  type KexInitiator,
-  type Mac,
-  type MacAlgorithm,
-  type Opener,
-  type Output,
-  type PrivateKey,
-  type Random,
-  type Sealer,
-  type SignatureAlgorithm,
-} from './provider.ts';
-export { zlib } from './zlib.ts';
+// Cryptography and keys: what `cordboard/crypto` exports. A browser gets portable.ts alone, because there is no node:crypto.
+export { accelerated, implementations, type Origin } from './accelerated.ts';
+export * from './portable.ts';

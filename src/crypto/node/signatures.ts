@@ -28,17 +28,17 @@ function remembered(key: PrivateKey, make: () => KeyObject): KeyObject {
   return object;
 }
 
-const unused = base64url(new Uint8Array(32));
-
 export const nodeEd25519: SignatureAlgorithm = ed25519Signature({
   verify(publicKey, data, signature) {
     const key = { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) };
     return verify(null, data, createPublicKey({ key, format: 'jwk' }), signature);
   },
   sign(key, seed, data) {
-    const object = remembered(key, () =>
-      createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', x: unused, d: base64url(seed) }, format: 'jwk' }),
-    );
+    const object = remembered(key, () => {
+      // The private field is seed ‖ public key.
+      const x = base64url(key.fields[1].subarray(32));
+      return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', x, d: base64url(seed) }, format: 'jwk' });
+    });
     return sign(null, data, object);
   },
 });

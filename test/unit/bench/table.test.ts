@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CryptoResult, cryptoReport, suites, unaliased } from '../../../bench/crypto.ts';
 import { relayReport } from '../../../bench/relay.ts';
-import { rewriteBlock, table } from '../../../bench/table.ts';
+import { rewriteBlock, table } from '../../kit/table.ts';
 import type { Measurement } from '../../../bench/transfer.ts';
 import { noble } from '../../../src/crypto/noble.ts';
 

@@ -1,0 +1,106 @@
+// The same list on every runtime: Node 20, 22, 24 and 26, Bun and Deno. `npm run runtimes` installs them; UPDATE=1 writes the README's table.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { rewriteBlock, table } from '../kit/table.ts';
+import { bounded } from '../kit/processes.ts';
+import { skip } from '../kit/tools.ts';
+
+const here = import.meta.dirname;
+const root = join(here, '..', '..');
+const readme = join(root, 'README.md');
+const program = join(here, 'program.ts');
+const { optionalDependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')) as {
+  optionalDependencies: Record<string, string>;
+};
+const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href;
+
+interface Runtime {
+  readonly name: string;
+  /** Its folder in node_modules, and the program in there. */
+  readonly id: string;
+  readonly binary: string;
+  readonly args: readonly string[];
+}
+const node = (version: number, args: readonly string[] = []): Runtime => ({
+  name: 'Node',
+  id: `node${version}`,
+  binary: 'bin/node',
+  args,
+});
+const runtimes: readonly Runtime[] = [
+  // The only one that does not take TypeScript as it is.
+  node(20, ['--import', tsx]),
+  node(22),
+  node(24),
+  node(26),
+  { name: 'Bun', id: 'bun', binary: 'bin/bun', args: [] },
+  { name: 'Deno', id: 'deno', binary: 'deno', args: ['run', '-A', '--node-modules-dir=manual', '--quiet'] },
+];
+
+interface Step {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly error?: string;
+}
+interface Column {
+  readonly title: string;
+  readonly steps: readonly Step[];
+  /** Algorithms that the runtime's cryptography does not have, or gets wrong. */
+  readonly portable: readonly string[];
+}
+const columns: Column[] = [];
+
+for (const runtime of runtimes) {
+  const binary = join(here, 'node_modules', runtime.id, runtime.binary);
+  const title = `${runtime.name} ${optionalDependencies[runtime.id].replace(/^.*@/, '')}`;
+  const name = `${title}: the whole list`;
+  if (!existsSync(binary)) {
+    if (process.env.CI !== 'true') skip(test, name, 'not installed; npm run runtimes does that');
+    else test(name, () => assert.unreachable(`${title} is not installed, and CI must have it`));
+    continue;
+  }
+  test(
+    name,
+    bounded(240, async scope => {
+      const { stdout, stderr, code } = await scope.run(binary, [...runtime.args, program], { cwd: root });
+      const lines = stdout
+        .toString()
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line));
+      const steps: Step[] = lines.filter(line => 'ok' in line);
+      for (const step of steps) assert.ok(step.ok, `${step.name}: ${step.error}`);
+      assert.is(code, 0, stderr);
+      const origins = lines.find(line => 'implementations' in line).implementations as Record<string, string>;
+      columns.push({ title, steps, portable: Object.keys(origins).filter(name => origins[name] === 'noble') });
+    }),
+  );
+}
+
+test('the README shows what was measured', () => {
+  if (columns.length < runtimes.length) return console.log('note: the table needs all runtimes');
+  const rows = columns[0].steps.map(({ name }) => [
+    name,
+    ...columns.map(({ steps }) => (steps.find(step => step.name === name)?.ok ? '✓' : '✗')),
+  ]);
+  const portable = columns
+    .filter(column => column.portable.length > 0)
+    .map(({ title, portable }) => `- ${title}: ${portable.map(name => `\`${name}\``).join(', ')}`);
+  const content = [
+    table(['', ...columns.map(({ title }) => title)], rows),
+    '',
+    'Algorithms for which the portable implementation takes over there, because the runtime lacks them or fails the known-answer test:',
+    '',
+    ...portable,
+  ].join('\n');
+  if (process.env.UPDATE === '1') rewriteBlock(readme, 'runtimes', content);
+  assert.ok(
+    readFileSync(readme, 'utf8').includes(content),
+    `README.md shows something else; UPDATE=1 writes this into it:\n${content}`,
+  );
+});
+
+test.run();
