@@ -1,8 +1,8 @@
 // Cryptography's part: what sealing and opening a packet costs in CPU time, and one key exchange or signature, by provider.
 import type { CryptoProvider, KexAlgorithm, PrivateKey, Random, SignatureAlgorithm } from '../src/crypto/index.ts';
+import { table } from '../test/kit/table.ts';
 import { type Batch, cpuTime, type Sampling, sample } from './sampling.ts';
 import { figure, spread } from './statistics.ts';
-import { table } from '../test/kit/table.ts';
 
 /** Payload bytes: a keystroke, a small message, an MTU's worth, a full packet of OpenSSH. */
 export const SIZES = [64, 256, 1024, 32768];

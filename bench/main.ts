@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
+import { rewriteBlock } from '../test/kit/table.ts';
 import { cryptoReport, measureCrypto } from './crypto.ts';
 import { describe, machine } from './machine.ts';
 import { CIPHERS, measureRelay, relayReport } from './relay.ts';
-import { rewriteBlock } from '../test/kit/table.ts';
 
 type Part = 'crypto' | 'relay';
 

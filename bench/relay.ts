@@ -1,10 +1,10 @@
 // The relay's part: the same job through our switchboard and through sshd, by turns, and a plain TCP relay as the floor.
 import { Scope } from '../test/kit/processes.ts';
+import { table } from '../test/kit/table.ts';
 import { which } from '../test/kit/tools.ts';
 import { countsCpu, sum } from './process-cpu.ts';
 import { type Contender, helper, startSshd, startSwitchboard, startTcpRelay } from './servers.ts';
 import { figure, figures, spread } from './statistics.ts';
-import { table } from '../test/kit/table.ts';
 import { type Measurement, transfer } from './transfer.ts';
 
 export interface RelayOptions {

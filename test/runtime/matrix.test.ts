@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rewriteBlock, table } from '../kit/table.ts';
 import { bounded } from '../kit/processes.ts';
+import { rewriteBlock, table } from '../kit/table.ts';
 import { skip } from '../kit/tools.ts';
 
 const here = import.meta.dirname;

@@ -6,9 +6,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CryptoResult, cryptoReport, suites, unaliased } from '../../../bench/crypto.ts';
 import { relayReport } from '../../../bench/relay.ts';
-import { rewriteBlock, table } from '../../kit/table.ts';
 import type { Measurement } from '../../../bench/transfer.ts';
 import { noble } from '../../../src/crypto/noble.ts';
+import { rewriteBlock, table } from '../../kit/table.ts';
 
 test('table: texts to the left, numbers to the right, as wide as the widest', () => {
   assert.is(
