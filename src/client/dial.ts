@@ -153,7 +153,10 @@ export class ClientConnection {
     if (called !== undefined) return called(open);
     if (this.#asking.size === 0) return refuse();
     // A caller may come right behind the server's "yes", before `listen` has heard of that.
-    void Promise.allSettled(this.#asking).then(() => (this.#forwards.get(`${host} ${port}`) ?? refuse)(open));
+    void Promise.allSettled(this.#asking)
+      .then(() => (this.#forwards.get(`${host} ${port}`) ?? refuse)(open))
+      // As when it throws at once: a fault of this program ends this connection.
+      .catch(() => this.connection.disconnect(Disconnect.BY_APPLICATION, 'internal error'));
   }
 }
 

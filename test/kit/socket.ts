@@ -20,6 +20,7 @@ export class FakeSocket implements Socket {
   readonly #waiting: (() => void)[] = [];
   #heardEnd = false;
   #closed = false;
+  #failure: Error | undefined;
 
   constructor(address = '192.0.2.1', port = 1234) {
     this.address = address;
@@ -34,6 +35,7 @@ export class FakeSocket implements Socket {
 
   start(events: SocketEvents): void {
     this.#events = events;
+    if (this.#closed) queueMicrotask(() => events.close(this.#failure));
     this.#flow();
   }
 
@@ -103,6 +105,7 @@ export class FakeSocket implements Socket {
     if (this.#closed) return;
     this.#closed = true;
     this.destroyed = true;
+    this.#failure = error;
     this.#events?.close(error);
     this.onchange?.();
   }

@@ -1,0 +1,147 @@
+// Real sockets behind the interface that the rest uses.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connect, listen, type Socket, type SocketEvents, wrap } from '../../../src/server/runtime/net.ts';
+import { bounded, freePort, readAll, soon, tcpConnect } from '../../kit/processes.ts';
+
+/** What a socket tells, as a list, and a promise of its close. */
+function hear(socket: Socket, also: Partial<SocketEvents> = {}) {
+  const told: string[] = [];
+  let over!: (error: Error | undefined) => void;
+  const closed = new Promise<Error | undefined>(resolve => (over = resolve));
+  socket.start({
+    data(chunk) {
+      told.push(`data ${new TextDecoder().decode(chunk)}`);
+      also.data?.(chunk);
+    },
+    end() {
+      told.push('end');
+      also.end?.();
+    },
+    drain() {
+      told.push('drain');
+      also.drain?.();
+    },
+    close(error) {
+      told.push('close');
+      over(error);
+    },
+  });
+  return { told, closed };
+}
+
+async function accepted(): Promise<{ listener: Awaited<ReturnType<typeof listen>>; next: Promise<Socket> }> {
+  let take!: (socket: Socket) => void;
+  const next = new Promise<Socket>(resolve => (take = resolve));
+  return { listener: await listen('127.0.0.1', 0, socket => take(socket)), next };
+}
+
+test(
+  'bytes, half-close and close, with the peer’s address',
+  bounded(30, async scope => {
+    const { listener, next } = await accepted();
+    const peer = await tcpConnect(scope, listener.port);
+    const socket = await next;
+    assert.is(socket.address, '127.0.0.1');
+    assert.is(socket.port, peer.localPort);
+    let end!: () => void;
+    const ended = new Promise<void>(resolve => (end = resolve));
+    const heard = hear(socket, { end });
+    const got = readAll(peer);
+    peer.end('ping');
+    await soon('the end', ended);
+    assert.equal(heard.told, ['data ping', 'end']);
+    const encoder = new TextEncoder();
+    socket.write([encoder.encode('one '), encoder.encode('two ')]);
+    socket.write([encoder.encode('three')]);
+    socket.end();
+    assert.is(await soon('the close', heard.closed), undefined);
+    assert.is(heard.told[heard.told.length - 1], 'close');
+    assert.ok(heard.told.includes('drain'), 'all has been taken before the end');
+    assert.is((await got).toString(), 'one two three');
+    socket.write([encoder.encode('too late')]);
+    await listener.close();
+  }),
+);
+
+test(
+  'a socket that is paused tells nothing, until it is resumed',
+  bounded(30, async scope => {
+    const { listener, next } = await accepted();
+    const peer = await tcpConnect(scope, listener.port);
+    const socket = await next;
+    let got!: () => void;
+    const data = new Promise<void>(resolve => (got = resolve));
+    const { told } = hear(socket, { data: got });
+    socket.pause();
+    await new Promise<void>(done => peer.write('x', () => done()));
+    await new Promise(resolve => setTimeout(resolve, 50));
+    assert.equal(told, []);
+    socket.resume();
+    await soon('the byte', data);
+    assert.equal(told, ['data x']);
+    socket.destroy();
+    await listener.close();
+  }),
+);
+
+test(
+  'bytes that the peer does not read are pending; then they drain',
+  bounded(60, async scope => {
+    const { listener, next } = await accepted();
+    const peer = await tcpConnect(scope, listener.port);
+    peer.pause();
+    const socket = await next;
+    let drained!: () => void;
+    const drain = new Promise<void>(resolve => (drained = resolve));
+    hear(socket, { drain: drained });
+    socket.write([new Uint8Array(32 * 1024 * 1024)]);
+    assert.ok(socket.pending > 0);
+    peer.resume();
+    await soon('the drain', drain, 30);
+    assert.is(socket.pending, 0);
+    socket.destroy();
+    await listener.close();
+  }),
+);
+
+test(
+  'a reset is told with its error, also to those who start late',
+  bounded(30, async scope => {
+    const { listener, next } = await accepted();
+    const peer = await tcpConnect(scope, listener.port);
+    const socket = await next;
+    const { closed } = hear(socket);
+    peer.resetAndDestroy();
+    assert.match((await soon('the close', closed))?.message ?? '', /ECONNRESET/);
+    // Over before anybody listened.
+    const late = hear(socket);
+    assert.match((await soon('the close', late.closed))?.message ?? '', /ECONNRESET/);
+    assert.equal(late.told, ['close']);
+    await listener.close();
+  }),
+);
+
+test(
+  'connecting where nobody listens, and listening where somebody does, fail with the system’s error',
+  bounded(30, async () => {
+    const code = (error: unknown) => (error as { code?: string }).code;
+    const port = await freePort();
+    assert.is(await connect('127.0.0.1', port).catch(code), 'ECONNREFUSED');
+    const listener = await listen('127.0.0.1', 0, socket => socket.destroy());
+    assert.is(await listen('127.0.0.1', listener.port, () => {}).catch(code), 'EADDRINUSE');
+    const socket = await connect('127.0.0.1', listener.port);
+    await soon('the close', hear(socket, { end: () => socket.end() }).closed);
+    await listener.close();
+  }),
+);
+
+test('an address has no zone, and none where there is no peer', () => {
+  const fake = { setNoDelay() {}, on() {}, remoteAddress: 'fe80::1%eth0', remotePort: 5, writableLength: 0 };
+  assert.is(wrap(fake as never).address, 'fe80::1');
+  const gone = wrap({ ...fake, remoteAddress: undefined, remotePort: undefined } as never);
+  assert.is(gone.address, '');
+  assert.is(gone.port, 0);
+});
+
+test.run();

@@ -1,0 +1,236 @@
+// A channel joined to a socket: half-close and backpressure both ways, and what is refused.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
+import { DIRECT_TCPIP } from '../../../src/protocol/channels/forwarding.ts';
+import { OpenError, OpenFailure } from '../../../src/protocol/errors.ts';
+import { pack } from '../../../src/protocol/wire/codec.ts';
+import type { ChannelStream } from '../../../src/server/streams.ts';
+import { directTcpip, SocketJoin } from '../../../src/server/tcp.ts';
+import { bounded, echoServer, freePort, soon, tcpServer } from '../../kit/processes.ts';
+import { call, closeServers, testServer, textOf } from '../../kit/served.ts';
+import { FakeSocket, turn, turns } from '../../kit/socket.ts';
+
+/** A client's stream that the server has joined to a socket; the test is at both ends. */
+async function joined(): Promise<{ stream: ChannelStream; socket: FakeSocket }> {
+  const socket = new FakeSocket();
+  const server = testServer({
+    channels: {
+      'join@x': open => {
+        const half = new SocketJoin(socket);
+        half.join(open.accept(half.handler));
+      },
+    },
+  });
+  const { client } = await call(server);
+  return { stream: await client.open('join@x'), socket };
+}
+
+async function read(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of stream) parts.push(chunk.slice());
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn();
+}
+
+test('bytes go both ways; the caller ends first, and is still answered', async () => {
+  const { stream, socket } = await joined();
+  await stream.write('request');
+  await stream.end();
+  await until(() => socket.ended);
+  assert.is(textOf(socket), 'request');
+  assert.not.ok(socket.destroyed);
+  socket.receive('response');
+  socket.receiveEnd();
+  assert.is(new TextDecoder().decode(await read(stream)), 'response');
+  await stream.closed;
+});
+
+test('the target ends first, and still gets what the caller sends', async () => {
+  const { stream, socket } = await joined();
+  socket.receive('greeting');
+  socket.receiveEnd();
+  assert.is(new TextDecoder().decode(await read(stream)), 'greeting');
+  await stream.write('late');
+  await turns();
+  assert.is(textOf(socket), 'late');
+  assert.not.ok(socket.ended);
+  await stream.end();
+  await stream.closed;
+  assert.ok(socket.ended);
+});
+
+test('a caller that does not read stops the target after one window', async () => {
+  const { stream, socket } = await joined();
+  const chunk = new Uint8Array(64 * 1024);
+  let sent = 0;
+  for (let i = 0; i < 64; i++) {
+    socket.receive(chunk);
+    sent += chunk.length;
+    await turn();
+  }
+  await turns();
+  assert.ok(socket.paused);
+  socket.receiveEnd();
+  // Everything arrives once the caller reads, the end included.
+  assert.is((await read(stream)).length, sent);
+  await stream.end();
+  await stream.closed;
+});
+
+test('a target that does not read stops the caller: no credit while more than a mebibyte waits', async () => {
+  const { stream, socket } = await joined();
+  void stream.write(new Uint8Array(8 * WINDOW));
+  await until(() => stream.channel.outbound.size === 0);
+  await turns();
+  const waiting = socket.pending;
+  assert.ok(waiting <= WINDOW + 1024 * 1024, `${waiting} bytes wait`);
+  assert.is(stream.channel.outbound.size, 0);
+  let taken = 0;
+  while (taken < 8 * WINDOW) {
+    taken += socket.take().length;
+    await turn();
+  }
+  socket.close();
+  await stream.closed;
+});
+
+test('a target that ends while the caller has no room loses nothing of what it sent', async () => {
+  const { stream, socket } = await joined();
+  // Both directions end, so the socket is closed by the system with bytes that the channel has not taken.
+  await stream.end();
+  await until(() => socket.ended);
+  const sent = WINDOW + 500_000;
+  socket.receive(new Uint8Array(sent));
+  await turns();
+  assert.ok(socket.paused);
+  socket.close();
+  await turns();
+  assert.is((await read(stream)).length, sent);
+  await stream.closed;
+});
+
+test('a target that is reset closes the channel', async () => {
+  const { stream, socket } = await joined();
+  socket.close(new Error('read ECONNRESET'));
+  await stream.closed;
+});
+
+test('a caller that closes is gone: the socket is closed as soon as its bytes have left, and no longer read', async () => {
+  const { stream, socket } = await joined();
+  await stream.write('last words');
+  await stream.close();
+  await until(() => socket.ended);
+  assert.not.ok(socket.destroyed, 'the last words have not left');
+  for (let i = 0; i < 100; i++) socket.receive(new Uint8Array(1000));
+  assert.is(textOf(socket), 'last words');
+  await turns();
+  assert.ok(socket.destroyed);
+
+  const quiet = await joined();
+  await quiet.stream.close();
+  await quiet.stream.closed;
+  assert.ok(quiet.socket.destroyed, 'nothing to wait for');
+});
+
+test('extended data has no place on a socket: dropped, and its credit given back', async () => {
+  const { stream, socket } = await joined();
+  await stream.write(new Uint8Array(WINDOW), STDERR);
+  await turns();
+  assert.ok(stream.channel.outbound.size > 0);
+  await stream.write('plain');
+  await turns();
+  assert.is(textOf(socket), 'plain');
+});
+
+/** Opens a direct-tcpip channel through a server that asks `allowed`. */
+async function through(
+  allowed: Parameters<typeof directTcpip>[0],
+  host: string,
+  port: number,
+): Promise<ChannelStream | OpenError> {
+  const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(allowed) } }));
+  return client.forward(host, port).catch((error: unknown) => {
+    if (error instanceof OpenError) return error;
+    throw error;
+  });
+}
+
+test(
+  'direct-tcpip connects where it is allowed to',
+  bounded(60, async scope => {
+    const port = await echoServer(scope);
+    const asked: object[] = [];
+    const allowed = (target: object) => asked.push(target) > 0;
+    const stream = (await through(allowed, '127.0.0.1', port)) as ChannelStream;
+    const reading = read(stream);
+    const bytes = new Uint8Array(3_000_000).map((_, i) => i % 253);
+    await stream.write(bytes);
+    await stream.end();
+    assert.is(Buffer.compare(await soon('the echo', reading), bytes), 0);
+    await soon('the end', stream.closed);
+    assert.equal(asked, [{ host: '127.0.0.1', port, originHost: '127.0.0.1', originPort: 1 }]);
+  }),
+);
+
+test(
+  'a target that sends more than a window and closes, to a caller that had ended and is late to read',
+  bounded(60, async scope => {
+    const size = WINDOW + 700_000;
+    const { port } = await tcpServer(scope, socket => socket.end(Buffer.alloc(size)).resume());
+    const stream = (await through(() => true, '127.0.0.1', port)) as ChannelStream;
+    await stream.end();
+    await until(() => stream.channel.inbound.size === 0);
+    await turns(200);
+    assert.is((await soon('the bytes', read(stream))).length, size);
+    await soon('the end', stream.closed);
+  }),
+);
+
+test('what is not allowed is prohibited, what cannot be reached has failed, and a failing judge allows nothing', async () => {
+  const port = await freePort();
+  const reason = async (allowed: Parameters<typeof directTcpip>[0], to = port) =>
+    ((await through(allowed, '127.0.0.1', to)) as OpenError).reason;
+  assert.is(await reason(() => false), OpenFailure.ADMINISTRATIVELY_PROHIBITED);
+  assert.is(await reason(async () => false), OpenFailure.ADMINISTRATIVELY_PROHIBITED);
+  assert.is(await reason(() => true), OpenFailure.CONNECT_FAILED);
+  assert.is(await reason(() => true, 70_000), OpenFailure.CONNECT_FAILED);
+  const failing = () => Promise.reject(new Error('no such list'));
+  assert.is(await reason(failing), OpenFailure.CONNECT_FAILED);
+});
+
+test('a malformed open is refused', async () => {
+  const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(() => true) } }));
+  const data = pack(DIRECT_TCPIP, { host: 'x', port: 1, originHost: 'y', originPort: 2 });
+  const error = await client.open('direct-tcpip', data.subarray(1)).catch((thrown: unknown) => thrown);
+  assert.instance(error, OpenError);
+});
+
+test(
+  'a caller that is gone when the connection to the target is made leaves nothing behind',
+  bounded(60, async scope => {
+    let reached = 0;
+    const { port, sockets } = await tcpServer(scope, socket => {
+      reached++;
+      socket.resume().on('end', () => socket.end());
+    });
+    let go!: (allowed: boolean) => void;
+    const allowed = () => new Promise<boolean>(resolve => (go = resolve));
+    const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(allowed) } }));
+    const opening = client.forward('127.0.0.1', port).catch(() => {});
+    await turns();
+    await client.close();
+    await opening;
+    go(true);
+    await soon(
+      'the target to be reached, and left',
+      until(() => reached === 1 && sockets.size === 0),
+    );
+  }),
+);
+
+test.after(closeServers);
+test.run();
