@@ -98,6 +98,18 @@ test('a target that does not read stops the caller: no credit while more than a 
   await stream.closed;
 });
 
+test('what comes although the socket was paused keeps its order', async () => {
+  const { stream, socket } = await joined();
+  // Chunks that the system had already read when the channel ran out of room.
+  const bytes = new Uint8Array(WINDOW + 200_000).map((_, i) => i % 249);
+  socket.receive(bytes.subarray(0, WINDOW + 100_000));
+  assert.ok(socket.paused);
+  socket.paused = false;
+  socket.receive(bytes.subarray(WINDOW + 100_000));
+  socket.receiveEnd();
+  assert.is(Buffer.compare(await read(stream), bytes), 0);
+});
+
 test('a target that ends while the caller has no room loses nothing of what it sent', async () => {
   const { stream, socket } = await joined();
   // Both directions end, so the socket is closed by the system with bytes that the channel has not taken.
