@@ -54,6 +54,16 @@ export {
   parseKnownHosts,
 } from './known-hosts.ts';
 export {
+  checkRevoked,
+  type Krl,
+  MAX_KRL,
+  parseKrl,
+  parseRevokedKeys,
+  type RevokedCertificates,
+  type SerialRange,
+} from './krl.ts';
+export { formatKrl, makeKrl, type Revocations } from './krl-write.ts';
+export {
   DEFAULT_ROUNDS,
   formatPkcs8,
   formatPrivateKey,
