@@ -71,7 +71,7 @@ export class Generator {
           .string(bytes(new Uint8Array(below(80))))
           .finish();
       default:
-        return bytes(new Uint8Array(below(64)));
+        return bytes(new Uint8Array(below(below(2) === 0 ? 4 : 64)));
     }
   }
 
@@ -141,7 +141,7 @@ export class Generator {
   damage(payload: Uint8Array): Uint8Array {
     const { below, bytes } = this.#dice;
     const damaged = payload.slice();
-    switch (below(6)) {
+    switch (below(7)) {
       case 0:
         return damaged.subarray(0, below(damaged.length + 1));
       case 1:
@@ -153,6 +153,10 @@ export class Generator {
         if (damaged.length >= 5) writeUint32(damaged, 1 + below(damaged.length - 4), this.#pick(NUMBERS));
         return damaged;
       case 3:
+        // The length of a DATA message.
+        if (damaged.length >= 9) damaged[8] += 1 + below(3);
+        return damaged;
+      case 4:
         if (damaged.length > 0) damaged[0] = this.#pick(MESSAGES).number;
         return damaged;
       default:

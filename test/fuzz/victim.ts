@@ -1,10 +1,12 @@
 // A connection under attack, and the random application that owns it; both follow from a case, so that a failing one can be kept and replayed.
 import { MAX_PACKET } from '../../src/crypto/framing.ts';
-import type { Channel, ChannelHandler } from '../../src/protocol/channels/channel.ts';
+import { type Channel, type ChannelHandler, MAX_DATA, WINDOW } from '../../src/protocol/channels/channel.ts';
 import type { ChannelOpen } from '../../src/protocol/channels/mux.ts';
 import { Connection, type ConnectionEvents } from '../../src/protocol/connection.ts';
 import { DisconnectError, ProtocolError, UsageError } from '../../src/protocol/errors.ts';
+import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
 import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import { readUint32 } from '../../src/protocol/wire/packet.ts';
 import { encodeUtf8 } from '../../src/protocol/wire/reader.ts';
 import { insecure, insecureKey, seeded } from '../kit/insecure.ts';
 import type { Dice } from '../kit/network.ts';
@@ -16,6 +18,9 @@ export interface Case {
   app: number;
   packets: string[];
 }
+
+/** Few, so that an attack reaches the limit. */
+const MAX_CHANNELS = 4;
 
 /** What the attacker calls itself. */
 export const IDENT = 'SSH-2.0-fuzz';
@@ -55,6 +60,10 @@ export class Victim {
       userKey,
       clientEvents: { channelOpen: open => void open.accept({}) },
     }).start();
+    this.bystander.onbytes = (from, bytes) => {
+      if (from === 'server') this.#judge(bytes);
+      return bytes;
+    };
     const later = (act: () => void) => {
       if (plain || dice.below(3) > 0) act();
       else this.#later.push(act);
@@ -80,13 +89,16 @@ export class Victim {
     const methods = ['publickey', 'password', 'keyboard-interactive'];
     this.connection =
       role === 'server'
-        ? new Connection({ role, provider, hostKeys: [hostKey], methods, banner: 'hello\n', maxChannels: 8 }, events)
+        ? new Connection(
+            { role, provider, hostKeys: [hostKey], methods, banner: 'hello\n', maxChannels: MAX_CHANNELS },
+            events,
+          )
         : new Connection(
             {
               role,
               provider,
               user: 'alice',
-              maxChannels: 8,
+              maxChannels: MAX_CHANNELS,
               credentials: [
                 { method: 'publickey', key: userKey },
                 { method: 'keyboard-interactive', answer: (_round, respond) => later(() => respond(['x'])) },
@@ -96,6 +108,15 @@ export class Victim {
             events,
           );
     this.connection.start();
+  }
+
+  /** What reaches the bystander must be well-formed; OpenSSH would drop its connection for a DATA message that is not. */
+  #judge(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += 4 + readUint32(bytes, at)) {
+      const payload = readUint32(bytes, at) - bytes[at + 4] - 1;
+      const right = bytes[at + 5] !== CHANNEL_DATA.number || readUint32(bytes, at + 10) === payload - 9;
+      if (!right) this.faults.push('a malformed DATA message was passed on');
+    }
   }
 
   #authAnswer(method: string): AuthAnswer {
@@ -113,22 +134,36 @@ export class Victim {
     return { result: 'accept', banner: this.#dice.below(2) === 0 ? 'welcome' : undefined };
   }
 
-  #handler(): ChannelHandler {
+  #handler(maxPacket = MAX_DATA): ChannelHandler {
     const { below } = this.#dice;
     let channel: Channel | undefined;
     const own = () => {
       channel ??= this.#channels.find(candidate => candidate.handler === handler);
       return channel;
     };
+    const heard = { eof: false, closed: false };
+    const must = (holds: boolean, what: string) => {
+      if (!holds) this.faults.push(`the application heard ${what}`);
+    };
     const handler: ChannelHandler = {
       data: bytes => {
+        must(!heard.eof && !heard.closed && !own()?.closeSent, 'data after the end');
+        must(bytes.length <= maxPacket, 'more in one message than it allows');
         if (below(2) === 0) own()?.consumed(bytes.length);
         if (below(30) === 0) own()?.close();
       },
-      eof: () => below(2) === 0 && own()?.eof(),
+      eof: () => {
+        must(!heard.eof && !heard.closed && !own()?.closeSent, 'EOF twice, or after the end');
+        heard.eof = true;
+        if (below(2) === 0) own()?.eof();
+      },
       request: () => {
         if (below(2) === 0) return below(2) === 0;
         return new Promise(resolve => this.#later.push(() => resolve(true)));
+      },
+      closed: () => {
+        must(!heard.closed, 'twice that a channel is closed');
+        heard.closed = true;
       },
     };
     return handler;
@@ -144,8 +179,10 @@ export class Victim {
       case 1:
         open.forward(this.bystander.server.mux, 'far', open.data);
         break;
-      default:
-        this.#channels.push(open.accept(this.#handler(), [0, 1, 100, 65536][below(4)], [1, 100, 32768][below(3)]));
+      default: {
+        const maxPacket = [1, 100, MAX_DATA, MAX_DATA][below(4)];
+        this.#channels.push(open.accept(this.#handler(maxPacket), [0, 1, 100, 65536, WINDOW][below(5)], maxPacket));
+      }
     }
     if (below(20) === 0) this.#opens.push(open);
   }
@@ -193,7 +230,8 @@ export class Victim {
         connection.setSocketFull(below(2) === 0);
         break;
       case 9:
-        this.bystander.settle();
+        // Now and then the bystander does not read.
+        this.bystander.server.setSocketFull(true);
         break;
       case 10:
         // Ends of circuits come and go on the other side as well.
@@ -237,7 +275,7 @@ export class Victim {
     if (error === undefined && !connection.paused && transport.inputBytes > MAX_PACKET + 4) {
       throw new Error(`${transport.inputBytes} bytes wait to be read`);
     }
-    if (mux.count > 8 || mux.channels.length > 8) throw new Error(`${mux.count} channels where 8 are allowed`);
+    if (Math.max(mux.count, mux.channels.length) > MAX_CHANNELS) throw new Error(`${mux.count} channels are too many`);
     for (const { inbound, outbound } of mux.channels) {
       if (inbound.size < 0 || outbound.size < 0 || outbound.size > 0xffffffff)
         throw new Error('a window out of bounds');
@@ -250,6 +288,7 @@ export class Victim {
 
   /** The application's turn between two packets, and what only an application could do wrong. */
   turn(): void {
+    if (this.#dice.below(4) > 0) this.bystander.settle();
     if (this.#dice.below(2) === 0) return;
     try {
       this.act();
