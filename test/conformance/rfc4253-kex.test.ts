@@ -444,11 +444,15 @@ test('RFC 4253 §8: the signature of the server is verified, before the user is 
   }
 });
 
-test('RFC 4253 §8: a host key of another type than was agreed is refused', () => {
-  const peer = RawPeer.started({ role: 'server' });
+test('RFC 4253 §8: a host key of another type than was agreed is refused, even if it has signed', () => {
+  let asked = 0;
+  const blob = new Writer().string('ssh-rsa').string(new Uint8Array(8)).finish();
+  const hostKey = { type: SIGNATURE, blob, fields: [], comment: '' };
+  const peer = RawPeer.started({ role: 'server', hostKey, events: { hostKey: () => asked++ } });
   peer.sendKexInit();
-  peer.sendReply({ hostKey: new Writer().string('ssh-rsa').string(new Uint8Array(8)).finish() });
+  peer.sendReply();
   peer.disconnected(Disconnect.KEY_EXCHANGE_FAILED);
+  assert.is(asked, 0);
 });
 
 test('RFC 4253 §8: a refused host key ends with HOST_KEY_NOT_VERIFIABLE, and nothing is sent under keys', () => {
