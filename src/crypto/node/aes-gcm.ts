@@ -12,6 +12,7 @@ import { type Packet, writeUint32 } from '../../protocol/wire/packet.ts';
 import { aesGcm, GCM_BLOCK, GCM_TAG, gcmFrameLength, nextIv, wrongTag } from '../aes-gcm.ts';
 import { Padder, unpad } from '../framing.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from '../provider.ts';
+import { plain } from './encoding.ts';
 
 /** Frames up to this many bytes go out as one chunk: copying them is cheaper than two more entries of a writev. */
 const MERGE = 2048;
@@ -50,7 +51,7 @@ class GcmOpener implements Opener {
     nextIv(this.#iv);
     decipher.setAAD(bytes.subarray(start, start + 4));
     decipher.setAuthTag(bytes.subarray(end - GCM_TAG, end));
-    const text = decipher.update(bytes.subarray(start + 4, end - GCM_TAG));
+    const text = plain(decipher.update(bytes.subarray(start + 4, end - GCM_TAG)));
     try {
       decipher.final();
     } catch {

@@ -2,6 +2,7 @@
 import { createCipheriv, createSecretKey } from 'node:crypto';
 import { writeUint32 } from '../../protocol/wire/packet.ts';
 import type { ChaChaParts } from '../chacha20poly1305.ts';
+import { plain } from './encoding.ts';
 
 /** Below this many bytes the call into the runtime, a cipher object for each packet, costs more than the portable code (measured on Node 20). */
 const FROM = 2048;
@@ -14,7 +15,7 @@ export const nodeStream: ChaChaParts['stream'] = {
     iv[0] = 1;
     return (sequence, bytes, start, end) => {
       writeUint32(iv, 12, sequence);
-      return createCipheriv('chacha20', imported, iv).update(bytes.subarray(start, end));
+      return plain(createCipheriv('chacha20', imported, iv).update(bytes.subarray(start, end)));
     };
   },
 };

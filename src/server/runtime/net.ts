@@ -56,7 +56,8 @@ export function wrap(socket: NetSocket): Socket {
         queueMicrotask(() => close(failure));
         return;
       }
-      socket.on('data', data);
+      // A plain view: `slice` of a Buffer is no copy, and everyone above takes it for one.
+      socket.on('data', (chunk: Buffer) => data(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)));
       socket.on('end', end);
       socket.on('drain', drain);
       // The last bytes before the end are followed by no 'drain' unless there were many.

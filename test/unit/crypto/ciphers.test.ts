@@ -219,6 +219,18 @@ for (const provider of providers) {
   });
 }
 
+test('what is opened is an ordinary array, whatever the runtime gave: slice of a Buffer is no copy', () => {
+  for (const provider of providers) {
+    for (const suite of suites) {
+      for (const length of [10, 5000]) {
+        const frame = sealed(sealerOf(provider, suite), bytes(length), 0);
+        const { payload } = opened(openerOf(provider, suite), frame, 0);
+        assert.is(payload.constructor, Uint8Array, `${provider.name} ${suite.cipher} ${length}`);
+      }
+    }
+  }
+});
+
 test('a cipher in counter mode asks for its MAC', () => {
   for (const provider of providers) {
     const cipher = provider.ciphers.find(({ name }) => name === 'aes128-ctr')!;
