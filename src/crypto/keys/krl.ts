@@ -65,8 +65,8 @@ export function checkRevoked(krl: Krl, blob: Uint8Array): string | undefined {
   for (const section of krl.certificates) {
     if (section.authority !== undefined && section.authority !== authority) continue;
     if (section.keyIds.has(keyId)) return `is revoked by its key id, "${printable(keyId, 80)}"`;
-    // Authorities that do not number give 0 to all.
-    if (serial !== 0n && includesSerial(section.serials, serial)) return `is revoked by its serial number, ${serial}`;
+    // No range has 0, which authorities that do not number give to all.
+    if (includesSerial(section.serials, serial)) return `is revoked by its serial number, ${serial}`;
   }
   if (checkKey(krl, signatureKey.blob)) return `is by an authority that is revoked, ${fingerprint(signatureKey.blob)}`;
   return undefined;

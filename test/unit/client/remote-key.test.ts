@@ -3,8 +3,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noble } from '../../../src/crypto/noble.ts';
 import { byName, type PrivateKey } from '../../../src/crypto/provider.ts';
-import type { Credential, RemoteKey } from '../../../src/protocol/userauth/client.ts';
+import { SERVICE_ACCEPT, USERAUTH_FAILURE, USERAUTH_PK_OK } from '../../../src/protocol/messages.ts';
+import { ClientAuth, type Credential, type RemoteKey } from '../../../src/protocol/userauth/client.ts';
 import type { AuthQuestion } from '../../../src/protocol/userauth/server.ts';
+import { encode } from '../../../src/protocol/wire/codec.ts';
 import { equalBytes } from '../../../src/protocol/wire/reader.ts';
 import { Pair } from '../../kit/pair.ts';
 
@@ -132,6 +134,32 @@ test('an answer that comes when the connection is over is ignored', () => {
   finish();
   pair.settle();
   assert.is(pair.client.stage, 'userauth');
+});
+
+test('a server that answers for another key, or under another algorithm, gets no signature', () => {
+  for (const [algorithm, key, message] of [
+    ['ssh-ed25519', wrong.blob, /answers for another key/],
+    ['ssh-rsa', right.blob, /answers for another key/],
+    ['ssh-ed25519', right.blob, undefined],
+  ] as const) {
+    const credential = remote(right);
+    const auth = new ClientAuth(
+      {
+        ...{ provider: noble, user: 'alice', credentials: [credential], prompt() {} },
+        sign: (key, data, name, respond) => key.sign(data, name, respond),
+      },
+      { sessionId: new Uint8Array(32), hostKey: hostKey.blob, extensions: new Map(), send() {} },
+    );
+    auth.start();
+    auth.receive(encode(SERVICE_ACCEPT, { service: 'ssh-userauth' }));
+    auth.receive(encode(USERAUTH_FAILURE, { methods: ['publickey'], partialSuccess: false }));
+    const answer = () => auth.receive(encode(USERAUTH_PK_OK, { algorithm, key }));
+    if (message) assert.throws(answer, message);
+    else answer();
+    assert.is(credential.asked.length, message ? 0 : 1);
+    // Nobody asked a second time.
+    assert.throws(answer);
+  }
 });
 
 test.run();
