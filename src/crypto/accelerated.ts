@@ -3,14 +3,19 @@
 import { randomFillSync } from 'node:crypto';
 import { everySignature } from './certificates.ts';
 import { chacha20Poly1305 } from './chacha20poly1305.ts';
-import { nistp256 } from './nistp.ts';
+import { curve25519Names } from './curve25519.ts';
+import { dhGroup14, dhGroup16, dhGroup18 } from './dh.ts';
+import { mlkem768X25519, portableMlkem768 } from './mlkem768x25519.ts';
+import { nistCurves } from './nistp.ts';
 import { noble } from './noble.ts';
 import { nodeAesCtr } from './node/aes-ctr.ts';
 import { nodeAesGcm } from './node/aes-gcm.ts';
 import { nodeStream } from './node/chacha20poly1305.ts';
+import { nodeDh } from './node/dh.ts';
 import { nodeHash } from './node/encoding.ts';
 import { nodeHmac } from './node/hmac.ts';
-import { nodeCurve25519, nodeNistKex } from './node/kex.ts';
+import { nodeCurve25519, nodeNistKex, nodeX25519 } from './node/kex.ts';
+import { nodeMlkem768 } from './node/mlkem.ts';
 import { nodeEcdsa, nodeEd25519, nodeRsaSignature } from './node/signatures.ts';
 import { poly1305 } from './poly1305.ts';
 import {
@@ -21,7 +26,8 @@ import {
   type MacAlgorithm,
   type SignatureAlgorithm,
 } from './provider.ts';
-import { checkCipher, checkHash, checkKex, checkMac, checkSignature } from './self-test.ts';
+import { checkCipher, checkHash, checkKem, checkKex, checkMac, checkSignature } from './self-test.ts';
+import { sntrup761Names, sntrup761X25519 } from './sntrup761x25519.ts';
 
 /** Where an algorithm's implementation comes from. */
 export type Origin = 'node' | 'noble';
@@ -74,9 +80,9 @@ function mac(name: string, native: () => MacAlgorithm): MacAlgorithm {
   return { ...portable, create: key => choose().create(key) };
 }
 
-function kex(name: string, native: () => KexAlgorithm): KexAlgorithm {
+function kex(name: string, native: () => KexAlgorithm, check = checkKex): KexAlgorithm {
   const portable = byName(noble.kex, name)!;
-  const choose = chooser(name, native, portable, native => checkKex(native, portable));
+  const choose = chooser(name, native, portable, native => check(native, portable));
   return {
     name,
     hash: data => choose().hash(data),
@@ -96,6 +102,16 @@ function signature(name: string, native: () => SignatureAlgorithm): SignatureAlg
     generate: (random, comment) => choose().generate(random, comment),
   };
 }
+
+/** Of hybrids only X25519 and the hash are the runtime's (and ML-KEM, below); how they are put together is the same for all. */
+function checkHybrid(native: KexAlgorithm, portable: KexAlgorithm): void {
+  checkHash(native.hash, portable.hash);
+  const [name] = curve25519Names;
+  checkKex(nodeCurve25519(name), byName(noble.kex, name)!);
+}
+
+/** Chosen by itself: X25519 is the runtime's even where ML-KEM is not. */
+const mlkem768 = chooser('mlkem768', nodeMlkem768, portableMlkem768, native => checkKem(native, portableMlkem768));
 
 const sha256 = chooser(
   'sha256',
@@ -122,13 +138,15 @@ export const accelerated: CryptoProvider = {
     mac('hmac-sha2-512', () => nodeHmac('hmac-sha2-512', 'sha512')),
   ],
   kex: [
-    kex('curve25519-sha256', () => nodeCurve25519('curve25519-sha256')),
-    kex('curve25519-sha256@libssh.org', () => nodeCurve25519('curve25519-sha256@libssh.org')),
-    kex('ecdh-sha2-nistp256', () => nodeNistKex(nistp256)),
+    kex('mlkem768x25519-sha256', () => mlkem768X25519(nodeHash('sha256'), mlkem768(), nodeX25519), checkHybrid),
+    ...sntrup761Names.map(name => kex(name, () => sntrup761X25519(name, nodeHash('sha512'), nodeX25519), checkHybrid)),
+    ...curve25519Names.map(name => kex(name, () => nodeCurve25519(name))),
+    ...nistCurves.map(curve => kex(`ecdh-sha2-${curve.name}`, () => nodeNistKex(curve))),
+    ...[dhGroup16, dhGroup18, dhGroup14].map(group => kex(group.name, () => nodeDh(group))),
   ],
   signatures: everySignature([
     signature('ssh-ed25519', () => nodeEd25519),
-    signature('ecdsa-sha2-nistp256', () => nodeEcdsa(nistp256)),
+    ...nistCurves.map(curve => signature(`ecdsa-sha2-${curve.name}`, () => nodeEcdsa(curve))),
     signature('rsa-sha2-512', () => nodeRsaSignature('rsa-sha2-512')),
     signature('rsa-sha2-256', () => nodeRsaSignature('rsa-sha2-256')),
   ]),

@@ -1,6 +1,6 @@
 // The NIST curves as SSH names them (RFC 5656 §10.1) and ECDH over them (§4) on noble.
-import { p256 } from '@noble/curves/nist.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { p256, p384, p521 } from '@noble/curves/nist.js';
+import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { toBigInt } from './bigint.ts';
 import { badPublicKey, type Ephemeral, ephemeralKex } from './kex.ts';
 import type { KexAlgorithm, Random } from './provider.ts';
@@ -31,6 +31,31 @@ export const nistp256: NistCurve = {
   hash: sha256,
   noble: p256,
 };
+
+export const nistp384: NistCurve = {
+  name: 'nistp384',
+  openssl: 'secp384r1',
+  jwk: 'P-384',
+  length: 48,
+  order: p384.Point.Fn.ORDER,
+  hashName: 'sha384',
+  hash: sha384,
+  noble: p384,
+};
+
+export const nistp521: NistCurve = {
+  name: 'nistp521',
+  openssl: 'secp521r1',
+  jwk: 'P-521',
+  length: 66,
+  order: p521.Point.Fn.ORDER,
+  hashName: 'sha512',
+  hash: sha512,
+  noble: p521,
+};
+
+/** Best first. */
+export const nistCurves: readonly NistCurve[] = [nistp256, nistp384, nistp521];
 
 export const portableNistKex = (curve: NistCurve): KexAlgorithm =>
   ephemeralKex(`ecdh-sha2-${curve.name}`, curve.hash, random => nistEphemeral(curve, random));

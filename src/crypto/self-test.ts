@@ -1,9 +1,19 @@
 // Known-answer tests that an implementation of the runtime has to pass before it is used; each throws if it does not.
 // Lists of algorithms have lied (Bun, Deno), so what counts is whether the bytes are right, in both directions, and a wrong tag is refused.
+import { sha256 } from '@noble/hashes/sha2.js';
 import { Disconnect, ProtocolError } from '../protocol/errors.ts';
 import { Packet } from '../protocol/wire/packet.ts';
 import { concat, encodeUtf8, equalBytes, Writer } from '../protocol/wire/reader.ts';
-import { curve25519, signedData as data, type Exchange, ecdhP256, signed } from './known-answers.ts';
+import type { Kem } from './kex.ts';
+import {
+  signedData as data,
+  type Exchange,
+  exchanges,
+  notReduced,
+  signed,
+  type Transcript,
+  transcripts,
+} from './known-answers.ts';
 import type { CipherAlgorithm, KexAlgorithm, MacAlgorithm, Random, SignatureAlgorithm } from './provider.ts';
 
 /** Payload lengths: around a block, small, and beyond every threshold at which an implementation changes its ways. */
@@ -60,24 +70,48 @@ export function checkHash(native: (data: Uint8Array) => Uint8Array, portable: (d
   for (const data of [encodeUtf8('abc'), pattern(1000, 6)]) expect(equalBytes(native(data), portable(data)));
 }
 
-const exchanges: Readonly<Record<string, Exchange>> = {
-  'curve25519-sha256': curve25519,
-  'curve25519-sha256@libssh.org': curve25519,
-  'ecdh-sha2-nistp256': ecdhP256,
-};
-
-/** Checks a key exchange by the vectors for its curve. @throws if there are none: what is not tested is not used. */
+/** Checks a key exchange. @throws if there are no known answers: what is not tested is not used. */
 export function checkKex(native: KexAlgorithm, portable: KexAlgorithm): void {
-  const exchange = exchanges[native.name];
-  if (exchange === undefined) throw new Error(`no known answers for ${native.name}`);
   checkHash(native.hash, portable.hash);
-  const { secrets, publics, bad } = exchange;
-  const shared = new Writer().mpint(exchange.shared).finish();
+  const exchange = exchanges[native.name];
+  const transcript = transcripts[native.name];
+  if (exchange !== undefined) checkExchange(native, exchange);
+  else if (transcript !== undefined) checkTranscript(native, transcript());
+  else throw new Error(`no known answers for ${native.name}`);
+}
+
+/** By the vectors for its curve. */
+function checkExchange(native: KexAlgorithm, { secrets, publics, shared, bad }: Exchange): void {
+  const encoded = new Writer().mpint(shared).finish();
   const initiator = native.initiate(fixed(secrets[0]));
-  expect(equalBytes(initiator.init, publics[0]) && equalBytes(initiator.finish(publics[1]), shared));
+  expect(equalBytes(initiator.init, publics[0]) && equalBytes(initiator.finish(publics[1]), encoded));
   const { reply, secret } = native.respond(publics[0], fixed(secrets[1]));
-  expect(equalBytes(reply, publics[1]) && equalBytes(secret, shared));
+  expect(equalBytes(reply, publics[1]) && equalBytes(secret, encoded));
   for (const point of bad) expect(isRefused(() => initiator.finish(point), Disconnect.KEY_EXCHANGE_FAILED));
+}
+
+/** By the hash of all that is said, and of K. */
+function checkTranscript(native: KexAlgorithm, { digest, bad }: Transcript): void {
+  const initiator = native.initiate(pseudo(1));
+  const { reply, secret } = native.respond(initiator.init, pseudo(2));
+  expect(equalBytes(initiator.finish(reply), secret));
+  expect(equalBytes(sha256(concat(initiator.init, reply, secret)), digest));
+  for (const value of bad) expect(isRefused(() => initiator.finish(value), Disconnect.KEY_EXCHANGE_FAILED));
+}
+
+/** Compares a key encapsulation mechanism with the portable one: keys from the same seed, both directions, and what is not honest. */
+export function checkKem(native: Kem, portable: Kem): void {
+  const [own, other] = [native, portable].map(kem => kem.generate(pseudo(5)));
+  expect(equalBytes(own.publicKey, other.publicKey));
+  for (const kem of [native, portable]) {
+    const { ciphertext, secret } = kem.encapsulate(own.publicKey, pseudo(6));
+    expect(equalBytes(own.decapsulate(ciphertext), secret) && equalBytes(other.decapsulate(ciphertext), secret));
+    const changed = flipped(ciphertext);
+    const rejected = own.decapsulate(changed);
+    expect(equalBytes(rejected, other.decapsulate(changed)) && !equalBytes(rejected, secret));
+  }
+  const bad = notReduced(own.publicKey);
+  expect(isRefused(() => native.encapsulate(bad, pseudo(7)), Disconnect.KEY_EXCHANGE_FAILED));
 }
 
 /** Signs and verifies, and refuses a changed signature, changed data and another key. */
@@ -122,6 +156,18 @@ const fixed =
     into.set(bytes);
     return into;
   };
+
+/** "Randomness" that goes on. */
+export function pseudo(seed: number): Random {
+  let state = seed;
+  return into => {
+    for (let i = 0; i < into.length; i++) {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0;
+      into[i] = state >>> 24;
+    }
+    return into;
+  };
+}
 
 /** With one bit of the last byte changed; not the lowest, so that an odd number stays odd. */
 function flipped(bytes: Uint8Array): Uint8Array {

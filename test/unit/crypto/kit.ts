@@ -36,11 +36,11 @@ export const same = (actual: Uint8Array, expected: Uint8Array, message?: string)
 export const bytes = (length: number, seed = 1): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (Math.imul(i + 1, 2654435761) ^ Math.imul(seed, 40503 + i)) >>> 13);
 
-/** "Randomness" that gives the same bytes at each draw. */
+/** "Randomness" that gives the same bytes at each draw, as many as are asked for. */
 export const fixed =
   (value: Uint8Array): Random =>
   into => {
-    into.set(value);
+    into.set(value.subarray(0, into.length));
     return into;
   };
 

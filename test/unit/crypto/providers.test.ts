@@ -1,12 +1,21 @@
 // The lists of the two providers, where implementations come from, randomness, and what each file may import.
+import * as crypto from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { accelerated, implementations } from '../../../src/crypto/accelerated.ts';
+import type { Kem } from '../../../src/crypto/kex.ts';
+import { portableMlkem768 } from '../../../src/crypto/mlkem768x25519.ts';
 import { noble } from '../../../src/crypto/noble.ts';
-import type { CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm } from '../../../src/crypto/provider.ts';
-import { checkCipher, checkKex, checkMac, checkSignature } from '../../../src/crypto/self-test.ts';
+import {
+  byName,
+  type CipherAlgorithm,
+  type KexAlgorithm,
+  type MacAlgorithm,
+  type SignatureAlgorithm,
+} from '../../../src/crypto/provider.ts';
+import { checkCipher, checkKem, checkKex, checkMac, checkSignature } from '../../../src/crypto/self-test.ts';
 import { implemented, providers } from './kit.ts';
 
 const algorithms = {
@@ -19,8 +28,28 @@ const algorithms = {
     'aes256-ctr',
   ],
   macs: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com', 'hmac-sha2-256', 'hmac-sha2-512'],
-  kex: ['curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256'],
-  signatures: ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'rsa-sha2-512', 'rsa-sha2-256'],
+  // In the order of OpenSSH 10, whose server does without Diffie-Hellman.
+  kex: [
+    'mlkem768x25519-sha256',
+    'sntrup761x25519-sha512',
+    'sntrup761x25519-sha512@openssh.com',
+    'curve25519-sha256',
+    'curve25519-sha256@libssh.org',
+    'ecdh-sha2-nistp256',
+    'ecdh-sha2-nistp384',
+    'ecdh-sha2-nistp521',
+    'diffie-hellman-group16-sha512',
+    'diffie-hellman-group18-sha512',
+    'diffie-hellman-group14-sha256',
+  ],
+  signatures: [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'rsa-sha2-512',
+    'rsa-sha2-256',
+  ],
 };
 
 /** With security tokens before RSA, and all of them once more with certificates. */
@@ -54,10 +83,12 @@ test('both providers have the same algorithms in the same order, with the same l
 
 test('implementations: one entry per algorithm, and on Node all of them the runtime’s', () => {
   const origins = implementations();
-  assert.equal(Object.keys(origins).sort(), [...Object.values(algorithms).flat(), 'sha256'].sort());
+  assert.equal(Object.keys(origins).sort(), [...Object.values(algorithms).flat(), 'mlkem768', 'sha256'].sort());
   for (const [name, origin] of Object.entries(origins)) {
     assert.ok(origin === 'node' || origin === 'noble', name);
-    if (!('Bun' in globalThis) && !('Deno' in globalThis)) assert.is(origin, 'node', name);
+    // ML-KEM has come with Node 24.7.
+    if (name === 'mlkem768' && !('encapsulate' in crypto)) assert.is(origin, 'noble');
+    else if (!('Bun' in globalThis) && !('Deno' in globalThis)) assert.is(origin, 'node', name);
   }
 });
 
@@ -124,7 +155,9 @@ const macs = [noble.macs[0], noble.macs[2]];
 test('self-test: passes for what is right', () => {
   for (const cipher of noble.ciphers) checkCipher(cipher, cipher, macs);
   for (const mac of noble.macs) checkMac(mac, mac);
-  for (const kex of noble.kex) checkKex(kex, kex);
+  // Hybrids are checked by their parts.
+  for (const kex of noble.kex.filter(({ name }) => !/^(mlkem|sntrup)/.test(name))) checkKex(kex, kex);
+  checkKem(portableMlkem768, portableMlkem768);
   for (const signature of implemented(noble)) checkSignature(signature);
 });
 
@@ -165,30 +198,73 @@ test('self-test: a cipher that takes any tag, forgets its counter or pads anothe
 test('self-test: a MAC, a hash, a key exchange or a signature that is wrong does not pass', () => {
   const mac: MacAlgorithm = { ...macs[0], create: () => macs[0].create(new Uint8Array(32)) };
   assert.throws(() => checkMac(mac, macs[0]));
-  const [kex] = noble.kex;
-  const hash: KexAlgorithm = { ...kex, hash: data => kex.hash(data.subarray(1)) };
-  assert.throws(() => checkKex(hash, kex));
-  const trusting: KexAlgorithm = {
-    ...kex,
-    initiate(random) {
-      const initiator = kex.initiate(random);
-      const finish = (reply: Uint8Array) => {
-        try {
-          return initiator.finish(reply);
-        } catch {
-          return new Uint8Array(5);
-        }
-      };
-      return { init: initiator.init, finish };
-    },
-  };
-  assert.throws(() => checkKex(trusting, kex));
-  assert.throws(() => checkKex({ ...kex, name: 'unheard-of' }, kex), /no known answers/);
+  for (const name of ['curve25519-sha256', 'ecdh-sha2-nistp521', 'diffie-hellman-group14-sha256']) {
+    const kex = byName(noble.kex, name)!;
+    const hash: KexAlgorithm = { ...kex, hash: data => kex.hash(data.subarray(1)) };
+    assert.throws(() => checkKex(hash, kex), undefined, `${name} with another hash`);
+    const trusting: KexAlgorithm = {
+      ...kex,
+      initiate(random) {
+        const initiator = kex.initiate(random);
+        const finish = (reply: Uint8Array) => {
+          try {
+            return initiator.finish(reply);
+          } catch {
+            return new Uint8Array(5);
+          }
+        };
+        return { init: initiator.init, finish };
+      },
+    };
+    assert.throws(() => checkKex(trusting, kex), undefined, `${name} that takes anything`);
+    const own: KexAlgorithm = { ...kex, initiate: () => kex.initiate(noble.random) };
+    assert.throws(() => checkKex(own, kex), undefined, `${name} with randomness of its own`);
+    assert.throws(() => checkKex({ ...kex, name: 'unheard-of' }, kex), /no known answers/);
+  }
   for (const signature of implemented(noble)) {
     const yes: SignatureAlgorithm = { ...signature, verify: () => true };
     assert.throws(() => checkSignature(yes));
     const no: SignatureAlgorithm = { ...signature, verify: () => false };
     assert.throws(() => checkSignature(no));
+  }
+});
+
+test('self-test: a KEM with other keys, one that takes any key, and one that rejects nothing do not pass', () => {
+  const kem = portableMlkem768;
+  const broken: Record<string, Partial<Kem>> = {
+    'other keys': { generate: () => kem.generate(noble.random) },
+    'any key': {
+      encapsulate(publicKey, random) {
+        try {
+          return kem.encapsulate(publicKey, random);
+        } catch {
+          return { ciphertext: new Uint8Array(kem.ciphertextLength), secret: new Uint8Array(32) };
+        }
+      },
+    },
+    'no rejection': {
+      generate(random) {
+        const { publicKey, decapsulate } = kem.generate(random);
+        const honest: Uint8Array[] = [];
+        return {
+          publicKey,
+          decapsulate(text) {
+            const like = honest.find(other => Buffer.compare(other.subarray(0, -1), text.subarray(0, -1)) === 0);
+            if (like === undefined) honest.push(text.slice());
+            return decapsulate(like ?? text);
+          },
+        };
+      },
+    },
+    'another secret': {
+      encapsulate(publicKey, random) {
+        const { ciphertext, secret } = kem.encapsulate(publicKey, random);
+        return { ciphertext, secret: secret.map(byte => byte ^ 1) };
+      },
+    },
+  };
+  for (const [what, change] of Object.entries(broken)) {
+    assert.throws(() => checkKem({ ...kem, ...change }, kem), undefined, what);
   }
 });
 

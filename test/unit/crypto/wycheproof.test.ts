@@ -1,11 +1,14 @@
 // C2SP's Wycheproof vectors against both providers, where they are at hand (see kit.ts).
+import * as crypto from 'node:crypto';
 import { test as suite, type Test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { counterBlock, expandKey, xorKeystream } from '../../../src/crypto/aes.ts';
 import { ghash, ghashTable } from '../../../src/crypto/ghash.ts';
+import { portableMlkem768 } from '../../../src/crypto/mlkem768x25519.ts';
+import { nodeMlkem768 } from '../../../src/crypto/node/mlkem.ts';
 import { byName, type CryptoProvider } from '../../../src/crypto/provider.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
-import { equalBytes, Writer } from '../../../src/protocol/wire/reader.ts';
+import { concat, equalBytes, Writer } from '../../../src/protocol/wire/reader.ts';
 import { skip } from '../../kit/tools.ts';
 import { fixed, hex, providers, same, type Wycheproof, wycheproof } from './kit.ts';
 
@@ -50,14 +53,46 @@ run('x25519', 500, vector => {
   }
 });
 
-run('ecdh_secp256r1_ecpoint', 300, vector => {
-  const secret = hex(vector.private.slice(-64).padStart(64, '0'));
+for (const [file, name, length] of [
+  ['ecdh_secp256r1_ecpoint', 'ecdh-sha2-nistp256', 32],
+  ['ecdh_secp384r1_ecpoint', 'ecdh-sha2-nistp384', 48],
+  ['ecdh_secp521r1_ecpoint', 'ecdh-sha2-nistp521', 66],
+] as const) {
+  run(file, 300, vector => {
+    const secret = hex(vector.private.slice(-2 * length).padStart(2 * length, '0'));
+    for (const provider of providers) {
+      const shared = agree(provider, name, secret, hex(vector.public));
+      // "Acceptable" are compressed points, which we do not take.
+      if (vector.result === 'valid')
+        same(shared!, new Writer().mpint(hex(vector.shared)).finish(), what(provider, vector));
+      else assert.is(shared, undefined, what(provider, vector));
+    }
+  });
+}
+
+/** The portable ML-KEM, and the runtime's where there is one. */
+const kems = [portableMlkem768, ...('encapsulate' in crypto ? [nodeMlkem768()] : [])];
+
+run('mlkem_768', 190, vector => {
+  // Private keys come from nowhere but our own random source.
+  if (vector.seed.length !== 128) return;
+  for (const kem of kems) {
+    const { publicKey, decapsulate } = kem.generate(fixed(hex(vector.seed)));
+    if (vector.ek !== undefined) same(publicKey, hex(vector.ek), `case ${vector.tcId}`);
+    const ciphertext = hex(vector.c);
+    if (vector.result === 'valid') same(decapsulate(ciphertext), hex(vector.K), `case ${vector.tcId}`);
+    // Lengths are the key exchange's to check.
+    else assert.is.not(ciphertext.length, kem.ciphertextLength, `case ${vector.tcId}: ${vector.comment}`);
+  }
+  if (vector.result === 'valid') return;
   for (const provider of providers) {
-    const shared = agree(provider, 'ecdh-sha2-nistp256', secret, hex(vector.public));
-    // "Acceptable" are compressed points, which we do not take.
-    if (vector.result === 'valid')
-      same(shared!, new Writer().mpint(hex(vector.shared)).finish(), what(provider, vector));
-    else assert.is(shared, undefined, what(provider, vector));
+    const name = 'mlkem768x25519-sha256';
+    const x25519 = byName(provider.kex, 'curve25519-sha256')!.initiate(provider.random).init;
+    assert.is(
+      agree(provider, name, hex(vector.seed), concat(hex(vector.c), x25519)),
+      undefined,
+      what(provider, vector),
+    );
   }
 });
 
@@ -94,21 +129,27 @@ function sshSignature(der: Uint8Array): Uint8Array | undefined {
   return at === der.length ? writer.finish() : undefined;
 }
 
-run('ecdsa_secp256r1_sha256', 450, (vector, group) => {
-  const name = 'ecdsa-sha2-nistp256';
-  const point = hex(group.publicKey.uncompressed);
-  const blob = new Writer().string(name).string('nistp256').string(point).finish();
-  const value = sshSignature(hex(vector.sig));
-  if (value === undefined) {
-    assert.is(vector.result, 'invalid', `case ${vector.tcId} cannot be told in SSH`);
-    return;
-  }
-  const signature = new Writer().string(name).string(value).finish();
-  for (const provider of providers) {
-    const verdict = byName(provider.signatures, name)!.verify(blob, hex(vector.msg), signature);
-    assert.is(verdict, vector.result === 'valid', what(provider, vector));
-  }
-});
+for (const [file, curve] of [
+  ['ecdsa_secp256r1_sha256', 'nistp256'],
+  ['ecdsa_secp384r1_sha384', 'nistp384'],
+  ['ecdsa_secp521r1_sha512', 'nistp521'],
+]) {
+  run(file, 450, (vector, group) => {
+    const name = `ecdsa-sha2-${curve}`;
+    const point = hex(group.publicKey.uncompressed);
+    const blob = new Writer().string(name).string(curve).string(point).finish();
+    const value = sshSignature(hex(vector.sig));
+    if (value === undefined) {
+      assert.is(vector.result, 'invalid', `case ${vector.tcId} cannot be told in SSH`);
+      return;
+    }
+    const signature = new Writer().string(name).string(value).finish();
+    for (const provider of providers) {
+      const verdict = byName(provider.signatures, name)!.verify(blob, hex(vector.msg), signature);
+      assert.is(verdict, vector.result === 'valid', what(provider, vector));
+    }
+  });
+}
 
 for (const [file, name] of [
   ['rsa_signature_2048_sha256', 'rsa-sha2-256'],
