@@ -1,9 +1,9 @@
 // aes128-ctr, aes192-ctr and aes256-ctr (RFC 4344 §4) with a MAC, encrypt-and-MAC (RFC 4253 §6.4) or encrypt-then-MAC (OpenSSH's PROTOCOL §1.5).
 import { UsageError } from '../protocol/errors.ts';
+import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
 import { HEAD_ROOM, type Packet, readUint32 } from '../protocol/wire/packet.ts';
 import { counterBlock, expandKey, xorKeystream } from './aes.ts';
 import { wrongTag } from './aes-gcm.ts';
-import { checkLength, Padder, unpad } from './framing.ts';
 import type { CipherAlgorithm, Mac, MacAlgorithm, Opener, Output, Random, Sealer } from './provider.ts';
 
 const BLOCK = 16;

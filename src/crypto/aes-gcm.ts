@@ -1,9 +1,9 @@
 // aes128-gcm@openssh.com and aes256-gcm@openssh.com (RFC 5647, names and negotiation from OpenSSH's PROTOCOL §1.6), portable.
 // The length field is additional data in the clear; the 12-byte IV is 4 fixed bytes and a 64-bit counter of packets.
 import { Disconnect, ProtocolError } from '../protocol/errors.ts';
+import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
 import { HEAD_ROOM, type Packet, readUint32, writeUint32 } from '../protocol/wire/packet.ts';
 import { expandKey, type RoundKeys, xorKeystream } from './aes.ts';
-import { checkLength, Padder, unpad } from './framing.ts';
 import { type GhashTable, ghash, ghashTable } from './ghash.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from './provider.ts';
 

@@ -1,9 +1,10 @@
 // chacha20-poly1305@openssh.com (OpenSSH's PROTOCOL.chacha20poly1305): ChaCha20 with the sequence number as nonce, the length
 // encrypted under a key of its own, Poly1305 over length and text as they are on the wire.
+
+import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
 import { HEAD_ROOM, type Packet, readUint32, writeUint32 } from '../protocol/wire/packet.ts';
 import { wrongTag } from './aes-gcm.ts';
 import { chacha20, chachaBlock, chachaKey, nonceWord } from './chacha20.ts';
-import { checkLength, Padder, unpad } from './framing.ts';
 import type { Poly1305 } from './poly1305.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from './provider.ts';
 

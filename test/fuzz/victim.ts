@@ -1,11 +1,12 @@
 // A connection under attack, and the random application that owns it; both follow from a case, so that a failing one can be kept and replayed.
-import { MAX_PACKET } from '../../src/crypto/framing.ts';
+
 import { type Channel, type ChannelHandler, MAX_DATA, WINDOW } from '../../src/protocol/channels/channel.ts';
 import type { ChannelOpen } from '../../src/protocol/channels/mux.ts';
 import { Connection, type ConnectionEvents } from '../../src/protocol/connection.ts';
 import { DisconnectError, ProtocolError, UsageError } from '../../src/protocol/errors.ts';
 import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
 import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import { MAX_PACKET } from '../../src/protocol/wire/framing.ts';
 import { readUint32 } from '../../src/protocol/wire/packet.ts';
 import { encodeUtf8 } from '../../src/protocol/wire/reader.ts';
 import { insecure, insecureKey, seeded } from '../kit/insecure.ts';

@@ -68,6 +68,7 @@ export const parts: readonly Part[] = [
     may: either(inside('crypto'), isWire),
     mayUse: (specifier, from) =>
       noble(specifier) ||
+      (specifier === 'pako' && from === 'src/crypto/zlib.ts') ||
       (specifier === 'node:crypto' && either(inside('crypto/node'), isAny('src/crypto/accelerated.ts'))(from)),
   },
   {
@@ -80,7 +81,7 @@ export const parts: readonly Part[] = [
     name: 'client',
     has: inside('client'),
     may: either(inside('client'), inside('protocol'), inside('crypto'), SHARED_IO),
-    mayUse: () => false,
+    mayUse: (specifier, from) => isNode(specifier) && from === 'src/client/known-hosts.ts',
   },
   {
     name: 'apps',

@@ -1,7 +1,7 @@
 // A provider without any security, for tests that want to read or write packets rather than ciphertext, and seeded randomness.
 import { sha256 } from '@noble/hashes/sha2.js';
-import { checkLength, Padder, unpad } from '../../src/crypto/framing.ts';
 import type { CipherAlgorithm, CryptoProvider, PrivateKey, Random } from '../../src/crypto/provider.ts';
+import { checkLength, Padder, unpad } from '../../src/protocol/wire/framing.ts';
 import { HEAD_ROOM, readUint32 } from '../../src/protocol/wire/packet.ts';
 import { equalBytes, Reader, Writer } from '../../src/protocol/wire/reader.ts';
 

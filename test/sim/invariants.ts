@@ -1,8 +1,9 @@
 // What must hold in a relay at any time: credit never exceeds what the next hop granted, and what waits in the relay has a bound.
-import { MAX_PACKET } from '../../src/crypto/framing.ts';
+
 import { type Channel, WINDOW } from '../../src/protocol/channels/channel.ts';
 import type { Connection } from '../../src/protocol/connection.ts';
 import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
+import { MAX_PACKET } from '../../src/protocol/wire/framing.ts';
 import type { Circuit, Member } from './world.ts';
 
 /** ANSWERS_MARK of connection.ts, and what one delivered chunk of 64 KiB may cause before reading stops: a refusal is at most some four times the open it answers. */

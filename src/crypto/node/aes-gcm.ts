@@ -8,9 +8,9 @@ import {
   type DecipherGCM,
   type KeyObject,
 } from 'node:crypto';
+import { Padder, unpad } from '../../protocol/wire/framing.ts';
 import { type Packet, writeUint32 } from '../../protocol/wire/packet.ts';
 import { aesGcm, GCM_BLOCK, GCM_TAG, gcmFrameLength, nextIv, wrongTag } from '../aes-gcm.ts';
-import { Padder, unpad } from '../framing.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from '../provider.ts';
 import { plain } from './encoding.ts';
 

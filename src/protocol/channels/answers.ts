@@ -4,13 +4,15 @@ import { ProtocolError } from '../errors.ts';
 /** A reply, now or later. */
 export type Eventually<T> = T | PromiseLike<T>;
 
-/** Requests of one peer that may be under consideration at once; replies given at once never count. */
+/** Requests of one peer that may be under consideration at once, wanting a reply or not; replies given at once never count. */
 const MAX_PENDING = 256;
 
 export class Answers<T> {
   readonly #send: (reply: T) => void;
   readonly #otherwise: T;
   readonly #queue: { reply?: T; known: boolean }[] = [];
+  /** Requests under consideration that want no reply. */
+  #unasked = 0;
 
   /** `send` is called with each reply in turn; `otherwise` is the reply where a promise is rejected. */
   constructor(send: (reply: T) => void, otherwise: T) {
@@ -18,14 +20,20 @@ export class Answers<T> {
     this.#otherwise = otherwise;
   }
 
-  /** @throws ProtocolError if too many are undecided */
-  add(reply: Eventually<T>): void {
+  /** What was decided on a request; `wanted`: its sender awaits a reply. @throws ProtocolError if too many are undecided */
+  add(reply: Eventually<T>, wanted = true): void {
     const later = isLater(reply);
-    if (!later && this.#queue.length === 0) {
-      this.#send(reply);
+    if (!later && (!wanted || this.#queue.length === 0)) {
+      if (wanted) this.#send(reply);
       return;
     }
-    if (this.#queue.length >= MAX_PENDING) throw new ProtocolError('too many requests at once');
+    if (this.#queue.length + this.#unasked >= MAX_PENDING) throw new ProtocolError('too many requests at once');
+    if (!wanted) {
+      this.#unasked++;
+      const decided = () => void this.#unasked--;
+      if (later) reply.then(decided, decided);
+      return;
+    }
     const entry: { reply?: T; known: boolean } = later ? { known: false } : { reply, known: true };
     this.#queue.push(entry);
     if (!later) return;

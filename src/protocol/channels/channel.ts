@@ -195,7 +195,7 @@ export class Channel {
   receiveRequest(request: ChannelRequest): void {
     // A byte stream that is relayed has no requests; they are refused here, not passed on.
     const reply = this.partner === undefined ? (this.handler.request?.(request) ?? false) : false;
-    if (request.wantReply) this.#answers.add(reply);
+    this.#answers.add(reply, request.wantReply);
   }
 
   /** False if no request was waiting for a reply. */

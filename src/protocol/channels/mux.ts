@@ -135,7 +135,7 @@ export class Mux {
       case GLOBAL_REQUEST.number: {
         const { type, wantReply, data } = decode(GLOBAL_REQUEST, packet);
         const reply = this.#options.globalRequest({ type, wantReply, data: data.slice() });
-        if (wantReply) this.#answers.add(reply);
+        this.#answers.add(reply, wantReply);
         return;
       }
       case REQUEST_SUCCESS.number:

@@ -1,6 +1,7 @@
 // The packets before the first key exchange: framed, neither encrypted nor authenticated (RFC 4253 §6, cipher and MAC "none").
-import { checkLength, Padder, unpad } from '../../crypto/framing.ts';
+
 import type { Opener, Output, Random, Sealer } from '../../crypto/provider.ts';
+import { checkLength, Padder, unpad } from '../wire/framing.ts';
 import { HEAD_ROOM, type Packet, readUint32 } from '../wire/packet.ts';
 
 /** RFC 4253 §6: packets are padded to 8 bytes where the cipher has no larger block. */

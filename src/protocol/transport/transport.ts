@@ -1,5 +1,5 @@
 // The SSH transport (RFC 4253): identification, packets, key exchange and re-exchange. Bytes in, packets out, bytes out; the key exchange is invisible above.
-import { MAX_PACKET } from '../../crypto/framing.ts';
+
 import {
   byName,
   type CompressionAlgorithm,
@@ -22,6 +22,7 @@ import {
   USERAUTH_SUCCESS,
 } from '../messages.ts';
 import { decode, encode } from '../wire/codec.ts';
+import { MAX_PACKET } from '../wire/framing.ts';
 import type { Packet } from '../wire/packet.ts';
 import { encodeUtf8, Reader, Writer } from '../wire/reader.ts';
 import { clearOpener, clearSealer } from './clear.ts';

@@ -1,9 +1,9 @@
 // Every cipher with every MAC, both providers and across them (RFC 4253 §6, RFC 4344, RFC 5647, chacha20-poly1305@openssh.com).
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { MAX_PACKET } from '../../../src/crypto/framing.ts';
 import type { Opener } from '../../../src/crypto/provider.ts';
 import { Disconnect } from '../../../src/protocol/errors.ts';
+import { MAX_PACKET } from '../../../src/protocol/wire/framing.ts';
 import { Packet } from '../../../src/protocol/wire/packet.ts';
 import { bytes, frameOf, opened, openerOf, providers, refuses, same, sealed, sealerOf, suites } from './kit.ts';
 

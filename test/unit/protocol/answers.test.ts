@@ -80,4 +80,20 @@ test('replies known at once have no limit, undecided ones do', () => {
   assert.ok(pending >= 100 && pending < 2000);
 });
 
+test('a request that wants no reply gets none, may fail, and counts while it is undecided', async () => {
+  const sent: number[] = [];
+  const answers = new Answers<number>(reply => sent.push(reply), -1);
+  answers.add(1, false);
+  let fail: (error: Error) => void = () => {};
+  answers.add(new Promise((_, reject) => (fail = reject)), false);
+  answers.add(2);
+  assert.equal(sent, [2]);
+  fail(new Error('on purpose'));
+  // An unhandled rejection would end the process here.
+  await new Promise(resolve => setImmediate(resolve));
+  assert.equal(sent, [2]);
+  for (let i = 0; i < 256; i++) answers.add(new Promise(() => {}), false);
+  assert.throws(() => answers.add(new Promise(() => {}), false), /too many requests/);
+});
+
 test.run();

@@ -1,7 +1,9 @@
 // The binary packet (RFC 4253 §6) around every cipher: lengths, padding and room are handled here once, so that a cipher only transforms bytes.
-import { ProtocolError } from '../protocol/errors.ts';
-import { HEAD_ROOM, Packet, TAIL_ROOM, writeUint32 } from '../protocol/wire/packet.ts';
-import type { Random } from './provider.ts';
+import { ProtocolError } from '../errors.ts';
+import { HEAD_ROOM, Packet, TAIL_ROOM, writeUint32 } from './packet.ts';
+
+/** Fills bytes with random ones: `Random` of crypto/provider, which this folder does not import. */
+type Random = (into: Uint8Array) => Uint8Array;
 
 /** The largest packet_length we accept and send, in bytes; OpenSSH's own limit (PACKET_MAX_SIZE), RFC 4253 §6.1 asks for 35,000 at least. */
 export const MAX_PACKET = 256 * 1024;
