@@ -62,7 +62,6 @@ function damage(text: string, { below }: ReturnType<typeof seeded>): string {
 }
 
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 6000 }, (_, i) => i);
-/** An encrypted key whose rounds survive the damage costs time; these are enough. */
 const parsers: [string, (text: string) => unknown][] = [
   ['parsePrivateKey', text => parsePrivateKey(text)],
   ['parsePublicKey', parsePublicKey],
