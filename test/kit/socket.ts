@@ -155,3 +155,8 @@ export const turn = (): Promise<void> => new Promise(resolve => setImmediate(res
 export async function turns(count = 20): Promise<void> {
   for (let i = 0; i < count; i++) await turn();
 }
+
+/** When `condition` holds, asked once a turn. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn();
+}

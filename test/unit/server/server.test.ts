@@ -10,7 +10,7 @@ import { sessions } from '../../../src/server/session.ts';
 import { insecureKey } from '../../kit/insecure.ts';
 import { bounded, soon } from '../../kit/processes.ts';
 import { anyone, call, closeServers, hostKey, notes, provider, silent, testServer, textOf } from '../../kit/served.ts';
-import { FakeSocket, socketPair, turn, turns } from '../../kit/socket.ts';
+import { FakeSocket, socketPair, turn, turns, until } from '../../kit/socket.ts';
 
 /** How an open was refused. */
 async function refusal(open: Promise<unknown>): Promise<OpenError> {
@@ -357,10 +357,6 @@ test(
     await next.close();
   }),
 );
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
-}
 
 test('sockets without an address are served like others', async () => {
   let seen: Client | undefined;

@@ -5,7 +5,7 @@ import { type Channel, STDERR, WINDOW } from '../../../src/protocol/channels/cha
 import { UsageError } from '../../../src/protocol/errors.ts';
 import { ChannelStream } from '../../../src/server/streams.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
-import { turn, turns } from '../../kit/socket.ts';
+import { turns, until } from '../../kit/socket.ts';
 
 /** A stream on both ends of one channel. */
 async function joined(): Promise<{ near: ChannelStream; far: ChannelStream }> {
@@ -22,10 +22,6 @@ async function joined(): Promise<{ near: ChannelStream; far: ChannelStream }> {
 }
 
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
-}
 
 test('what one writes the other reads, on two streams, until the end of each direction', async () => {
   const { near, far } = await joined();

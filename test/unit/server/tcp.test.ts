@@ -9,7 +9,7 @@ import type { ChannelStream } from '../../../src/server/streams.ts';
 import { directTcpip, SocketJoin } from '../../../src/server/tcp.ts';
 import { bounded, echoServer, freePort, soon, tcpServer } from '../../kit/processes.ts';
 import { call, closeServers, testServer, textOf } from '../../kit/served.ts';
-import { FakeSocket, turn, turns } from '../../kit/socket.ts';
+import { FakeSocket, turn, turns, until } from '../../kit/socket.ts';
 
 /** A client's stream that the server has joined to a socket; the test is at both ends. */
 async function joined(): Promise<{ stream: ChannelStream; socket: FakeSocket }> {
@@ -30,10 +30,6 @@ async function read(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for await (const chunk of stream) parts.push(chunk.slice());
   return new Uint8Array(Buffer.concat(parts));
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
 }
 
 test('bytes go both ways; the caller ends first, and is still answered', async () => {
