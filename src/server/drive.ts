@@ -95,6 +95,8 @@ export class Driver {
     this.#scheduled = false;
     const connection = this.#connection;
     const chunks = connection.takeOutput();
+    // Behind what waits already, a small frame would keep alive the chunk that it came in with, 64 KiB and more.
+    if (this.socket.pending > 0) compact(chunks);
     if (chunks.length > 0) this.socket.write(chunks);
     if (connection.closed) {
       this.socket.end();
@@ -157,5 +159,12 @@ export class Driver {
       }
     }
     return false;
+  }
+}
+
+/** Copies those chunks out that are a small part of their memory. */
+function compact(chunks: Uint8Array[]): void {
+  for (let i = 0; i < chunks.length; i++) {
+    if (chunks[i].length * 4 < chunks[i].buffer.byteLength) chunks[i] = chunks[i].slice();
   }
 }

@@ -29,6 +29,7 @@ export class IdentReader {
       const piece = chunk.subarray(at, lf < 0 ? chunk.length : lf);
       this.#append(piece);
       if (lf < 0) return undefined;
+      this.#greeted++;
       const bytes = this.#bytes[this.#bytes.length - 1] === 13 ? this.#bytes.subarray(0, -1) : this.#bytes;
       const line = String.fromCharCode(...bytes);
       this.#bytes = new Uint8Array(0);
@@ -42,7 +43,7 @@ export class IdentReader {
     const all = new Uint8Array(this.#bytes.length + piece.length);
     all.set(this.#bytes);
     all.set(piece, this.#bytes.length);
-    this.#greeted += piece.length + 1;
+    this.#greeted += piece.length;
     if (this.#greeted > MAX_PREAMBLE || (!this.#mayGreet && all.length > MAX_LINE - 1)) {
       throw notSsh(String.fromCharCode(...all.subarray(0, 60)));
     }
