@@ -176,8 +176,7 @@ const enforced = ({ enforced = [] }: KeyPolicy): string[] => [...OWN, ...enforce
 /** What a line asks for itself. */
 function checkLine(rules: KeyRules, { address, hostName, now }: KeyUse): string | undefined {
   if (rules.principals !== undefined && !rules.certAuthority) return 'has principals, but is no cert-authority';
-  if (rules.expiry !== undefined && now >= rules.expiry)
-    return `expired at ${new Date(rules.expiry).toISOString()}`;
+  if (rules.expiry !== undefined && now >= rules.expiry) return `expired at ${new Date(rules.expiry).toISOString()}`;
   if (!rules.from.every(patterns => matchFrom(patterns, address, hostName)))
     return `may not be used from ${printable(address, 80)}`;
   return undefined;
