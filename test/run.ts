@@ -66,4 +66,5 @@ await Promise.all(
 );
 for (const text of failures) process.stdout.write(`${text}\n`);
 process.stdout.write(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`);
-process.exit(sum.failed > 0 || sum.passed === 0 ? 1 : 0);
+// Not process.exit, which cuts off what a pipe has not taken yet.
+process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0;

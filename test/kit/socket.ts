@@ -33,6 +33,11 @@ export class FakeSocket implements Socket {
     return this.#written.reduce((sum, { length }) => sum + length, 0);
   }
 
+  /** Memory that is kept alive by what waits. */
+  get kept(): number {
+    return this.#written.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+  }
+
   start(events: SocketEvents): void {
     this.#events = events;
     if (this.#closed) queueMicrotask(() => events.close(this.#failure));

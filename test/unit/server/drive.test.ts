@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { Connection, type ConnectionEvents } from '../../../src/protocol/connection.ts';
 import { Disconnect, DisconnectError } from '../../../src/protocol/errors.ts';
 import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import { Packet } from '../../../src/protocol/wire/packet.ts';
 import { concat } from '../../../src/protocol/wire/reader.ts';
 import { Driver, TIMES, type Times } from '../../../src/server/drive.ts';
 import { insecure, insecureKey, seeded } from '../../kit/insecure.ts';
@@ -280,6 +281,18 @@ test('the end of the socket is the end of the connection: in order, or with its 
   assert.is(reset.connection.error!.message, 'read ECONNRESET');
   await reset.driver.closed;
   assert.ok(reset.driver.tick());
+});
+
+test('small frames that wait in a slow socket do not keep large chunks alive', async () => {
+  const { socket, driver, connection, settle } = driven();
+  await settle();
+  const chunk = new Uint8Array(64 * 1024);
+  for (let i = 0; i < 100; i++) {
+    connection.transport.send(new Packet(chunk.slice(), 1000, 1100));
+    driver.flush();
+  }
+  // All but the first, which went out while nothing waited.
+  assert.ok(socket.kept < 2 * chunk.length, `${socket.kept} bytes for ${socket.pending}`);
 });
 
 test.run();
