@@ -1,4 +1,5 @@
 // Sign-in methods as values: a Server is given a list of them, and what is not in the list does not exist (RFC 4252, RFC 4256).
+import type { Presence } from '../crypto/provider.ts';
 import type { Eventually } from '../protocol/channels/answers.ts';
 import type { AuthAnswer, AuthQuestion, Prompt } from '../protocol/userauth/server.ts';
 import type { Client } from './server.ts';
@@ -17,12 +18,15 @@ const verdict = (accepted: boolean | AuthAnswer): AuthAnswer =>
 export interface OfferedKey {
   readonly user: string;
   readonly algorithm: string;
-  /** Public key blob (RFC 4253 §6.6). */
+  /** Public key blob (RFC 4253 §6.6); with an algorithm for certificates a certificate, of which nothing has been checked. */
   readonly key: Uint8Array;
+  /** Of a signature by a security token. One that was not touched counts only if the answer says `untouched: true`. */
+  readonly presence?: Presence;
 }
 
 /**
- * Sign-in by public key. Two different questions, on purpose:
+ * Sign-in by public key, for those who have a list of their own (for authorized_keys lines see `authorizedKeys`).
+ * Two different questions, on purpose:
  * `acceptable` is asked for keys that anyone may name without owning them, so it must have no effect at all;
  * `proven` only after the signature was verified, and it alone may store, name or grant anything.
  */

@@ -96,7 +96,7 @@ export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy:
   );
   if (lines.length === 0) return { refused: `no line admits ${subject}`, known: false };
 
-  const judged = lines.map(entry => ({ entry, rules: keyRules(entry, { ...policy, enforced: enforced(policy) }) }));
+  const judged = lines.map(entry => ({ entry, rules: lineRules(entry, policy) }));
   const reasons: string[] = [];
   for (const { entry, rules } of judged)
     if (typeof rules === 'string') reasons.push(`the key in line ${entry.line} cannot be used: ${rules}`);
@@ -116,6 +116,11 @@ export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy:
     reasons.push(`${certificate === undefined ? `the key in line ${entry.line}` : subject} ${refused}`);
   }
   return { refused: reasons.join('; '), known: true };
+}
+
+/** The rules in a line by itself, or why it cannot be used under this policy: for those who want to say so when they read a file. */
+export function lineRules(entry: AuthorizedKey, policy: Pick<KeyPolicy, 'enforced' | 'extra'>): KeyRules | string {
+  return keyRules(entry, { ...policy, enforced: enforced(policy) });
 }
 
 export interface AuthorizedKeysOptions extends KeyPolicy {
@@ -171,7 +176,7 @@ export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
 /** What is carried out here, whoever calls. */
 const OWN = ['from', 'expiry-time', 'cert-authority', 'principals', 'no-touch-required', 'verify-required'];
 
-const enforced = ({ enforced = [] }: KeyPolicy): string[] => [...OWN, ...enforced];
+const enforced = ({ enforced = [] }: Pick<KeyPolicy, 'enforced'>): string[] => [...OWN, ...enforced];
 
 /** What a line asks for itself. */
 function checkLine(rules: KeyRules, { address, hostName, now }: KeyUse): string | undefined {

@@ -7,6 +7,7 @@ export {
   judgeKey,
   type KeyPolicy,
   type KeyUse,
+  lineRules,
   type Refusal,
 } from './authorized-keys.ts';
 export { Driver, TIMES, type Times } from './drive.ts';

@@ -4,14 +4,15 @@ import {
   type AuthorizedKey,
   fingerprint,
   formatAuthorizedKey,
-  type KeyRules,
-  keyRules,
-  matchFrom,
+  isCertificate,
   parseAuthorizedKeys,
+  parseCertificate,
   parsePublicKeyBlob,
   permits,
 } from '../../crypto/keys/index.ts';
-import { printable } from '../../protocol/errors.ts';
+import type { CryptoProvider, Presence } from '../../crypto/provider.ts';
+import { KeyFormatError, printable } from '../../protocol/errors.ts';
+import { type Admission, judgeKey, type KeyPolicy, lineRules } from '../../server/authorized-keys.ts';
 import { sourceOf } from '../../server/penalties.ts';
 import type { Logger } from '../../server/server.ts';
 import { readIfThere, reason, replaceFile, StateError } from './state.ts';
@@ -28,6 +29,10 @@ const RIGHTS = ['listen', 'initiate', 'list', 'admin', 'denied'];
 
 /** What a signed-in key may do. */
 export interface Grant {
+  /** The key itself, also of one that came with a certificate. */
+  readonly key: Uint8Array;
+  /** It lies in a security token that need not be touched. */
+  readonly untouched: boolean;
   /** Plug lines in at all. */
   readonly listen: boolean;
   /** See other keys' lines. */
@@ -36,16 +41,13 @@ export interface Grant {
   mayOpen(host: string, port: number): boolean;
 }
 
-interface Rule {
-  readonly rules: KeyRules;
-  readonly access: ReadonlySet<string>;
-}
-
 export interface AccessOptions {
   /** The authorized_keys file. It need not exist: then it holds no keys. */
   readonly file: string;
   /** Take in keys that the file does not know, with the rights to listen and to call. */
   readonly enrol: boolean;
+  /** Verifies the signatures of certificates' authorities. */
+  readonly provider: CryptoProvider;
   readonly log: Logger;
   /** Milliseconds since 1970, for `expiry-time`. */
   readonly now?: () => number;
@@ -53,9 +55,10 @@ export interface AccessOptions {
 
 export class Access {
   readonly #options: AccessOptions;
+  readonly #policy: KeyPolicy;
   readonly #now: () => number;
-  /** By the key's fingerprint, in the order of the file. */
-  #rules = new Map<string, Rule[]>();
+  /** By the fingerprint of the key in the line, in the order of the file. */
+  #entries = new Map<string, AuthorizedKey[]>();
   /** Fingerprints in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
   #refused = new Set<string>();
   /** Modification time and size of the file as we know it. */
@@ -65,45 +68,48 @@ export class Access {
   /** @throws StateError if the file is there and cannot be read */
   constructor(options: AccessOptions) {
     this.#options = options;
+    this.#policy = { ...POLICY, provider: options.provider };
     this.#now = options.now ?? Date.now;
     this.#load();
   }
 
   /** Keys that may sign in, from somewhere. */
   get size(): number {
-    return this.#rules.size;
+    return this.#entries.size;
   }
 
-  /** Whether a signature by this key would be taken. Changes nothing: whoever asks need not own the key. */
-  acceptable(key: Uint8Array, address: string): boolean {
+  /** Whether a signature by this key (or certificate) would be taken. Changes nothing: whoever asks need not own the key. */
+  acceptable(key: Uint8Array, user: string, address: string): boolean {
     if (!this.#refresh()) return false;
-    return this.#known(key) ? this.#rule(key, address) !== undefined : this.#mayEnrol(address);
+    return this.#known(key) ? this.#judge(key, user, address) !== undefined : this.#mayEnrol(address);
   }
 
   /** The rights of a key whose owner has proved to be one; enrols it if that is on and the file does not know it. */
-  admit(key: Uint8Array, user: string, address: string): Grant | undefined {
+  admit(key: Uint8Array, user: string, address: string, presence?: Presence): Grant | undefined {
     if (!this.#refresh()) return undefined;
     if (!this.#known(key)) {
       if (!this.#mayEnrol(address)) return undefined;
       this.#enrol(key, user, address);
     }
-    const rule = this.#rule(key, address);
-    return rule && grant(rule);
+    const admission = this.#judge(key, user, address, presence);
+    return admission && grant(admission);
   }
 
+  /** Certificates count as known: it is their authority that a line knows, and they are not enrolled. */
   #known(key: Uint8Array): boolean {
-    return this.#rules.has(fingerprint(key)) || this.#refused.has(fingerprint(key));
+    return isCertificate(key) || this.#entries.has(fingerprint(key)) || this.#refused.has(fingerprint(key));
   }
 
-  /** The first entry for the key that lets it in from this address now; an entry that denies it, or that cannot be used, wins over all. */
-  #rule(key: Uint8Array, address: string): Rule | undefined {
-    const rules = this.#rules.get(fingerprint(key));
-    if (rules === undefined || this.#refused.has(fingerprint(key))) return undefined;
-    if (rules.some(({ access }) => access.has('denied'))) return undefined;
-    return rules.find(
-      ({ rules: { from, expiry } }) =>
-        from.every(patterns => matchFrom(patterns, address)) && (expiry === undefined || this.#now() < expiry),
-    );
+  /** By the first line that lets the key in from this address now; a line that denies it, or that cannot be used, wins over all. */
+  #judge(key: Uint8Array, user: string, address: string, presence?: Presence): Admission | undefined {
+    const ids = new Set(keysOf(key).map(fingerprint));
+    const lines = [...ids].flatMap(id => this.#entries.get(id) ?? []);
+    if ([...ids].some(id => this.#refused.has(id)) || lines.some(denies)) return undefined;
+    const verdict = judgeKey(lines, { key, user, address, presence, now: this.#now() }, this.#policy);
+    if (!('refused' in verdict)) return verdict;
+    const fields = { user: printable(user), address, key: fingerprint(key) };
+    this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
+    return undefined;
   }
 
   /** Reads the file again if it has changed. False if it cannot be read: then nobody gets in, and the log says why. */
@@ -122,32 +128,32 @@ export class Access {
     const { file, log } = this.#options;
     const before = version(file);
     const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
-    this.#rules = new Map();
+    this.#entries = new Map();
     this.#refused = new Set();
     for (const { line, message, key } of problems) {
       if (key) this.#refused.add(fingerprint(key.blob));
       log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
     }
     for (const entry of entries) {
-      const rule = readRule(entry);
-      if (typeof rule !== 'string') this.#add(entry, rule);
+      const problem = problemOf(entry);
+      if (problem === undefined) this.#add(entry);
       else {
         this.#refused.add(fingerprint(entry.key.blob));
-        log.warn({ file, line: entry.line }, `the key in line ${entry.line} of ${file} is refused: ${rule}`);
+        log.warn({ file, line: entry.line }, `the key in line ${entry.line} of ${file} is refused: ${problem}`);
       }
     }
     this.#version = before;
   }
 
-  #add({ key }: AuthorizedKey, rule: Rule): void {
-    const id = fingerprint(key.blob);
-    const rules = this.#rules.get(id);
-    if (rules) rules.push(rule);
-    else this.#rules.set(id, [rule]);
+  #add(entry: AuthorizedKey): void {
+    const id = fingerprint(entry.key.blob);
+    const entries = this.#entries.get(id);
+    if (entries) entries.push(entry);
+    else this.#entries.set(id, [entry]);
   }
 
   #mayEnrol(address: string): boolean {
-    if (!this.#options.enrol || this.#rules.size >= MAX_ENROLLED) return false;
+    if (!this.#options.enrol || this.#entries.size >= MAX_ENROLLED) return false;
     return this.#recent(address).length < MAX_PER_ADDRESS;
   }
 
@@ -176,9 +182,8 @@ export class Access {
     log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
     // Reading thousands of lines again for one that we know is left to the case that someone else has written, too.
     const entry = parseAuthorizedKeys(line).entries[0];
-    const rule = asKnown && entry !== undefined && readRule(entry);
-    if (rule && typeof rule !== 'string') {
-      this.#add(entry, rule);
+    if (asKnown && entry !== undefined) {
+      this.#add(entry);
       this.#version = version(file);
     } else this.#load();
   }
@@ -194,45 +199,61 @@ function version(file: string): string {
   }
 }
 
-/** The rule in one line of the file, or why its key is refused. */
-function readRule(entry: AuthorizedKey): Rule | string {
-  // Options that this program enforces; a key with any other is refused, never let in with less than its line asks for.
-  const rules = keyRules(entry, {
-    enforced: [
-      'from',
-      'expiry-time',
-      'restrict',
-      'permitopen',
-      'permitlisten',
-      'no-port-forwarding',
-      'port-forwarding',
-      'no-pty',
-      'pty',
-      'no-agent-forwarding',
-      'agent-forwarding',
-      'no-x11-forwarding',
-      'x11-forwarding',
-      'no-user-rc',
-      'user-rc',
-    ],
-    extra: ['access'],
-  });
+/** What this program enforces; a key with any other option is refused, never let in with less than its line asks for. */
+const POLICY = {
+  enforced: [
+    'restrict',
+    'permitopen',
+    'permitlisten',
+    'no-port-forwarding',
+    'port-forwarding',
+    'no-pty',
+    'pty',
+    'no-agent-forwarding',
+    'agent-forwarding',
+    'no-x11-forwarding',
+    'x11-forwarding',
+    'no-user-rc',
+    'user-rc',
+  ],
+  extra: ['access'],
+};
+
+/** The keys that lines may be about: the key, or that in a certificate and its authority's. */
+function keysOf(key: Uint8Array): Uint8Array[] {
+  if (!isCertificate(key)) return [key];
+  try {
+    const certificate = parseCertificate(key);
+    return [certificate.key.blob, certificate.signatureKey.blob];
+  } catch (error) {
+    if (error instanceof KeyFormatError) return [];
+    throw error;
+  }
+}
+
+const denies = ({ options }: AuthorizedKey): boolean =>
+  options.some(({ name, value }) => name === 'access' && value === 'denied');
+
+/** Why a line's key is refused, if it is. */
+function problemOf(entry: AuthorizedKey): string | undefined {
+  const rules = lineRules(entry, POLICY);
   if (typeof rules === 'string') return rules;
-  const access = rules.extra.get('access') ?? [];
-  const unknown = access.find(value => !RIGHTS.includes(value));
-  if (unknown !== undefined) return `access="${printable(unknown, 40)}" is not one of ${RIGHTS.join(', ')}`;
-  return { rules, access: new Set(access) };
+  const unknown = rules.extra.get('access')?.find(value => !RIGHTS.includes(value));
+  return unknown === undefined ? undefined : `access="${printable(unknown, 40)}" is not one of ${RIGHTS.join(', ')}`;
 }
 
 /** A line without `access=` is an ordinary authorized_keys line: it may plug in and call, like any ssh user may forward. */
-function grant({ rules, access }: Rule): Grant {
-  const plain = access.size === 0;
-  const admin = access.has('admin');
-  const listen = rules.portForwarding && (plain || admin || access.has('listen'));
-  const initiate = rules.portForwarding && (plain || admin || access.has('initiate'));
+function grant({ key, rules }: Admission): Grant {
+  const access = rules.extra.get('access') ?? [];
+  const plain = access.length === 0;
+  const admin = access.includes('admin');
+  const listen = rules.portForwarding && (plain || admin || access.includes('listen'));
+  const initiate = rules.portForwarding && (plain || admin || access.includes('initiate'));
   return {
+    key,
+    untouched: !rules.touchRequired,
     listen,
-    list: admin || access.has('list'),
+    list: admin || access.includes('list'),
     mayListen: (host, port) => listen && permits(rules.permitListen, host, port),
     mayOpen: (host, port) => initiate && permits(rules.permitOpen, host, port),
   };

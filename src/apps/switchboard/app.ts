@@ -52,7 +52,7 @@ export class Switchboard {
       rekeyBytes: options.rekeyBytes,
       authenticators: [
         publicKeys({
-          acceptable: (offer, client) => this.#options.access.acceptable(offer.key, client.address),
+          acceptable: ({ key, user }, client) => this.#options.access.acceptable(key, user, client.address),
           proven: (offer, client) => this.#signIn(offer, client),
         }),
       ],
@@ -72,10 +72,12 @@ export class Switchboard {
   }
 
   /** The client has proved that it owns the key: now, and only now, it is known, enrolled, named. */
-  #signIn({ key, user }: OfferedKey, client: Client): AuthAnswer {
+  #signIn(offer: OfferedKey, client: Client): AuthAnswer {
+    const { user, presence } = offer;
     const { access, aliasSecret, hints } = this.#options;
-    const grant = access.admit(key, user, client.address);
+    const grant = access.admit(offer.key, user, client.address, presence);
     if (grant === undefined) return { result: 'reject' };
+    const { key, untouched } = grant;
     const name = hostName(user);
     const alias = aliasOf(aliasSecret, key, name);
     const member: Member = {
@@ -90,7 +92,7 @@ export class Switchboard {
     };
     this.#members.set(client, member);
     // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
-    return { result: 'accept', banner: grant.listen ? signInBanner(alias, hints) : undefined };
+    return { result: 'accept', untouched, banner: grant.listen ? signInBanner(alias, hints) : undefined };
   }
 
   #leave(client: Client): void {

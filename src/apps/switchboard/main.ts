@@ -101,7 +101,7 @@ async function run(flags: Flags): Promise<void> {
     throw new StateError(`cannot read ${file}: there is no such file, and without --enrol nobody could ever sign in`);
   }
   const hints: Hints = { host: flags.fqdn ?? shownAddress(flags.host), port: flags.port };
-  const access = new Access({ file, enrol, log });
+  const access = new Access({ file, enrol, provider: accelerated, log });
   const switchboard = new Switchboard({
     provider: accelerated,
     hostKeys: keys,

@@ -6,7 +6,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Access, type AccessOptions } from '../../../src/apps/switchboard/access.ts';
 import { StateError } from '../../../src/apps/switchboard/state.ts';
-import { accelerated, formatPublicKey, type PrivateKey, publicOf } from '../../../src/crypto/index.ts';
+import {
+  accelerated,
+  formatPublicKey,
+  issueCertificate,
+  type PrivateKey,
+  parsePublicKeyBlob,
+  publicOf,
+  STANDARD_EXTENSIONS,
+} from '../../../src/crypto/index.ts';
+import { Token } from '../../kit/token.ts';
 import { skip } from '../../kit/tools.ts';
 
 const ed25519 = accelerated.signatures.find(({ name }) => name === 'ssh-ed25519')!;
@@ -23,7 +32,7 @@ function open(text: string | undefined, options: Partial<AccessOptions> = {}) {
   const messages: string[] = [];
   const note = (_fields: object, message: string) => messages.push(message);
   const log = { debug: note, info: note, warn: note, error: note };
-  return { access: new Access({ file, enrol: false, log, ...options }), file, messages };
+  return { access: new Access({ file, enrol: false, provider: accelerated, log, ...options }), file, messages };
 }
 
 const A = '192.0.2.7';
@@ -31,7 +40,7 @@ const A = '192.0.2.7';
 test('a plain line may listen and call, and not list', () => {
   const key = newKey();
   const { access } = open(`# a comment\n\n${line(key)}\n`);
-  assert.ok(access.acceptable(key.blob, A));
+  assert.ok(access.acceptable(key.blob, 'alice', A));
   const grant = access.admit(key.blob, 'alice', A)!;
   assert.is(grant.listen, true);
   assert.is(grant.list, false);
@@ -66,7 +75,7 @@ test('rights are what access= says', () => {
 test('denied wins over every other line of the key', () => {
   const key = newKey();
   const { access } = open(`${line(key)}\naccess="denied" ${line(key)}\n`, { enrol: true });
-  assert.not(access.acceptable(key.blob, A));
+  assert.not(access.acceptable(key.blob, 'alice', A));
   assert.is(access.admit(key.blob, 'alice', A), undefined);
 });
 
@@ -78,7 +87,7 @@ test('a line with an option that is not enforced refuses its key, with the reaso
   );
   const before = readFileSync(file, 'utf8');
   for (const key of [command, right, broken]) {
-    assert.not(access.acceptable(key.blob, A));
+    assert.not(access.acceptable(key.blob, 'alice', A));
     assert.is(access.admit(key.blob, 'alice', A), undefined);
   }
   assert.is(readFileSync(file, 'utf8'), before);
@@ -112,14 +121,73 @@ test('permitlisten= and permitopen= hold', () => {
   assert.not(grant.mayOpen('db-0000000000', 5433));
 });
 
+const certificate = (key: PrivateKey, by: PrivateKey, principals = ['alice'], forced?: string) =>
+  issueCertificate(
+    {
+      ...{ key: publicOf(key), kind: 'user', keyId: 'id', principals, validAfter: 0n, validBefore: 2n ** 40n },
+      extensions: STANDARD_EXTENSIONS,
+      ...(forced && { criticalOptions: { 'force-command': forced } }),
+    },
+    by,
+    accelerated,
+  );
+
+test('a cert-authority line lets in the certificates that it has signed, with its rights, as the key itself', () => {
+  const [authority, key, foreign] = [newKey(), newKey(), newKey()];
+  const { access, messages, file } = open(`cert-authority,access="listen" ${line(authority)}\n`, { enrol: true });
+  const good = certificate(key, authority);
+  assert.ok(access.acceptable(good, 'alice', A));
+  const grant = access.admit(good, 'alice', A)!;
+  assert.equal(grant.key, key.blob);
+  assert.ok(grant.mayListen('localhost', 1));
+  assert.not(grant.mayOpen('x', 1));
+  const before = readFileSync(file, 'utf8');
+  for (const [blob, user, reason] of [
+    [good, 'bob', /is not for "bob"/],
+    [certificate(key, foreign), 'alice', /no line admits certificate/],
+    [certificate(key, authority, ['alice'], 'ls'), 'alice', /critical option force-command, which is not supported/],
+    [good.subarray(0, 100), 'alice', /damaged/],
+  ] as const) {
+    assert.not(access.acceptable(blob, user, A));
+    assert.is(access.admit(blob, user, A), undefined);
+    assert.match(messages.at(-1)!, reason);
+  }
+  assert.is(readFileSync(file, 'utf8'), before, 'a certificate is not enrolled');
+  // The authority is no user, and as it is known it is not enrolled either.
+  assert.not(access.acceptable(authority.blob, 'alice', A));
+});
+
+test('denied, or refused, holds for a key with a certificate, and for its authority', () => {
+  const [authority, other, key] = [newKey(), newKey(), newKey()];
+  for (const rest of [
+    `access="denied" ${line(key)}`,
+    `command="ls" ${line(key)}`,
+    `access="denied" ${line(authority)}`,
+  ]) {
+    const { access } = open(`cert-authority ${line(authority)}\n${rest}\n${line(other)}\n`);
+    assert.not(access.acceptable(certificate(key, authority), 'alice', A), rest);
+    assert.is(access.admit(certificate(key, authority), 'alice', A), undefined);
+  }
+});
+
+test('a key in a security token has to be touched, unless its line says otherwise', () => {
+  const { blob } = new Token('ed25519');
+  const key = formatPublicKey(parsePublicKeyBlob(blob));
+  const [strict, lax] = [open(key).access, open(`no-touch-required ${key}`).access];
+  const said = (touched: boolean) => ({ touched, verified: false, counter: 1 });
+  assert.is(strict.admit(blob, 'alice', A, said(false)), undefined);
+  assert.not(strict.admit(blob, 'alice', A, said(true))!.untouched);
+  assert.ok(lax.admit(blob, 'alice', A, said(false))!.untouched);
+});
+
 test('a changed file counts at once, a removed one holds no keys', () => {
   const [old, fresh] = [newKey(), newKey()];
   const { access, file } = open(`${line(old)}\n`);
   writeFileSync(file, `${line(fresh)}\n${line(newKey())}\n`);
-  assert.not(access.acceptable(old.blob, A));
-  assert.ok(access.acceptable(fresh.blob, A));
+  assert.not(access.acceptable(old.blob, 'alice', A));
+  assert.ok(access.acceptable(fresh.blob, 'alice', A));
   rmSync(file);
-  assert.not(access.acceptable(fresh.blob, A));
+  assert.not(access.acceptable(fresh.blob, 'alice', A));
 });
 
 test('a file that cannot be read: an error at start, nobody gets in later', () => {
@@ -127,10 +195,11 @@ test('a file that cannot be read: an error at start, nobody gets in later', () =
   const { access, file, messages } = open(`${line(key)}\n`);
   rmSync(file);
   mkdirSync(file);
-  assert.not(access.acceptable(key.blob, A));
+  assert.not(access.acceptable(key.blob, 'alice', A));
   assert.match(messages.at(-1)!, /nobody can sign in: cannot read .*: it is a directory/);
   assert.throws(
-    () => new Access({ file, enrol: false, log: { debug() {}, info() {}, warn() {}, error() {} } }),
+    () =>
+      new Access({ file, enrol: false, provider: accelerated, log: { debug() {}, info() {}, warn() {}, error() {} } }),
     (error: Error) => error instanceof StateError && /cannot read/.test(error.message),
   );
 });
@@ -141,7 +210,7 @@ else {
     const { access, file, messages } = open(`${line(newKey())}\n`);
     writeFileSync(file, '');
     chmodSync(file, 0);
-    assert.not(access.acceptable(newKey().blob, A));
+    assert.not(access.acceptable(newKey().blob, 'alice', A));
     assert.match(messages.at(-1)!, /permission denied/);
   });
 }
@@ -150,7 +219,7 @@ test('enrolment: a question has no effect, a proof appends one line and keeps th
   const key = newKey();
   const text = `# mine, without a line end at the end\n${line(newKey())}`;
   const { access, file } = open(text, { enrol: true });
-  assert.ok(access.acceptable(key.blob, A));
+  assert.ok(access.acceptable(key.blob, 'alice', A));
   assert.is(readFileSync(file, 'utf8'), text);
   const grant = access.admit(key.blob, 'alice', A)!;
   assert.ok(grant.listen && grant.mayOpen('x', 1) && !grant.list);
@@ -187,7 +256,7 @@ test('enrolment is limited for each source, an IPv6 /64 being one', () => {
 
 test('with enrolment off an unknown key is refused', () => {
   const { access } = open(undefined);
-  assert.not(access.acceptable(newKey().blob, A));
+  assert.not(access.acceptable(newKey().blob, 'alice', A));
   assert.is(access.admit(newKey().blob, 'alice', A), undefined);
 });
 
