@@ -32,8 +32,16 @@ export interface Target {
   readonly known: readonly string[];
 }
 
-/** The types of key that we know, as ssh-keygen calls them. */
-export type KeyType = 'ed25519' | 'ecdsa' | 'rsa';
+/** The types of key that we know, as ssh-keygen calls them; with the size where there are several. */
+export type KeyType = 'ed25519' | 'ecdsa' | 'ecdsa384' | 'ecdsa521' | 'rsa';
+
+const KEYGEN: Readonly<Record<KeyType, readonly string[]>> = {
+  ed25519: ['-t', 'ed25519'],
+  ecdsa: ['-t', 'ecdsa', '-b', '256'],
+  ecdsa384: ['-t', 'ecdsa', '-b', '384'],
+  ecdsa521: ['-t', 'ecdsa', '-b', '521'],
+  rsa: ['-t', 'rsa', '-b', '2048'],
+};
 
 let shelf: string | undefined;
 const keys = new Map<string, string>();
@@ -48,8 +56,8 @@ export function keyFile(owner: string, type: KeyType = 'ed25519'): string {
   let file = keys.get(name);
   if (file === undefined) {
     file = join(shelf, name);
-    const bits = { ed25519: [], ecdsa: ['-b', '256'], rsa: ['-b', '2048'] }[type];
-    execFileSync(which('ssh-keygen') ?? 'ssh-keygen', ['-q', '-t', type, ...bits, '-N', '', '-C', owner, '-f', file]);
+    const args = ['-q', ...KEYGEN[type], '-N', '', '-C', owner, '-f', file];
+    execFileSync(which('ssh-keygen') ?? 'ssh-keygen', args);
     keys.set(name, file);
   }
   return file;
