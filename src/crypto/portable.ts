@@ -12,6 +12,7 @@ export {
   type MacAlgorithm,
   type Opener,
   type Output,
+  type Presence,
   type PrivateKey,
   type Random,
   type Sealer,
