@@ -115,6 +115,7 @@ export function reason(error: unknown): string {
     EACCES: 'permission denied',
     EPERM: 'not permitted',
     ENOENT: 'there is no such file',
+    EEXIST: 'it is a file',
     EISDIR: 'it is a directory',
     ENOTDIR: 'a part of its path is no directory',
     EADDRINUSE: 'the port is in use',
