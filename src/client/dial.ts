@@ -131,7 +131,7 @@ export class ClientConnection {
       collect(stream.stderr),
       stream.write(stdin).then(() => stream.end()),
     ]);
-    stream.channel.close();
+    // Ours is not to close: sshd reports the exit status after its EOF.
     await stream.closed;
     // Half an output must not pass for a whole one.
     if (status === undefined && this.connection.error !== undefined) throw this.connection.error;
