@@ -127,10 +127,10 @@ export interface AuthorizedKeysOptions extends KeyPolicy {
   /** The lines that hold for this user, as `parseAuthorizedKeys` gives them. What is wrong with others is the caller's to log. */
   keys(user: string, client: Client): Eventually<readonly AuthorizedKey[]>;
   /**
-   * Whether a public key or certificate (its blob) is revoked. Asked for the key or certificate that is offered, the key in
-   * the certificate, and the certificate's authority.
+   * Whether a public key or certificate (its blob) is revoked: true, or why in the words of `checkRevoked`. Asked for the key
+   * or certificate that is offered, the key in the certificate, and the certificate's authority. What it throws keeps out.
    */
-  revoked?(blob: Uint8Array, client: Client): Eventually<boolean>;
+  revoked?(blob: Uint8Array, client: Client): Eventually<boolean | string | undefined>;
   /**
    * The client has proved that it owns the key, and `admission.rules` are what holds for it: keep them, and carry them out.
    * May still refuse (false), or answer in another way. Not called for those who only ask.
@@ -158,9 +158,9 @@ export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
       }
       const { certificate, entry, rules } = verdict;
       const subject = certificate === undefined ? 'the key' : describeCertificate(certificate);
-      const revoked = await revokedPart(verdict, key, blob => options.revoked?.(blob, client) ?? false);
+      const revoked = await revocation(verdict, subject, blob => options.revoked?.(blob, client));
       if (revoked !== undefined) {
-        log?.info(fields, `sign-in refused: ${certificate === undefined ? '' : `${subject}: `}${revoked} is revoked`);
+        log?.info(fields, `sign-in refused: ${revoked}`);
         return { result: 'reject' };
       }
       const untouched = !rules.touchRequired;
@@ -245,14 +245,23 @@ function checkPresence(rules: KeyRules, type: string, presence: Presence | undef
   return undefined;
 }
 
-/** Which part of what was offered is revoked. */
-async function revokedPart(
+/** Which part of what was offered is revoked, and why. */
+async function revocation(
   { key, certificate }: Admission,
-  offered: Uint8Array,
-  revoked: (blob: Uint8Array) => Eventually<boolean>,
+  subject: string,
+  revoked: (blob: Uint8Array) => Eventually<boolean | string | undefined>,
 ): Promise<string | undefined> {
-  if (certificate === undefined) return (await revoked(key)) ? 'the key' : undefined;
-  if (await revoked(offered)) return 'it';
-  if (await revoked(key)) return 'its key';
-  return (await revoked(certificate.signatureKey.blob)) ? 'its authority' : undefined;
+  const parts: [string, Uint8Array][] =
+    certificate === undefined
+      ? [[subject, key]]
+      : [
+          [subject, certificate.blob],
+          [`${subject}: its key`, key],
+          [`${subject}: its authority`, certificate.signatureKey.blob],
+        ];
+  for (const [what, blob] of parts) {
+    const why = await revoked(blob);
+    if (why) return `${what} ${why === true ? 'is revoked' : why}`;
+  }
+  return undefined;
 }

@@ -10,12 +10,14 @@ import {
   type CertificateRequest,
   certifiedKey,
   checkCertificate,
+  checkRevoked,
   FOREVER,
   fingerprint,
   formatCertificate,
   formatPublicKey,
   parseCertificate,
   parseCertificateLine,
+  parseRevokedKeys,
   publicOf,
   STANDARD_EXTENSIONS,
 } from '../../src/crypto/keys/index.ts';
@@ -229,7 +231,13 @@ it(
   bounded(360, async scope => {
     const stranger = readKey('stranger');
     const revoked = issue({ serial: 666n });
-    const at = await desk(scope, [caLine()], { revoked: blob => equalBytes(blob, revoked.blob) });
+    const directory = scope.directory();
+    const [spec, list] = [join(directory, 'spec'), join(directory, 'krl')];
+    writeFileSync(spec, 'serial: 666\n');
+    const args = ['-q', '-k', '-f', list, '-s', `${keyFile('authority')}.pub`, spec];
+    assert.is((await scope.run('ssh-keygen', args)).code, 0);
+    const krl = parseRevokedKeys(new Uint8Array(readFileSync(list)));
+    const at = await desk(scope, [caLine()], { revoked: blob => checkRevoked(krl, blob) });
     const unknown = await signed(scope, ['-I', 'u', '-n', 'alice', '-O', 'critical:new@example.org=1']);
     const cases: [string, Certificate, RegExp][] = [
       ['expired', issue({ validBefore: now() - 1n }), / expired at \d{4}-/],
@@ -237,7 +245,7 @@ it(
       ['another principal', issue({ principals: ['bob'] }), / is not for "alice": its principals are "bob"$/],
       ['a host', issue({ kind: 'host', extensions: {} }), / is for a host, not for a user$/],
       ['a foreign authority', issue({}, stranger), /^sign-in refused: no line admits .* signed by ED25519 CA /],
-      ['revoked', revoked, / \(serial 666\) .* it is revoked$/],
+      ['revoked', revoked, / \(serial 666\) .* is revoked by its serial number, 666$/],
       [
         'elsewhere',
         issue({ criticalOptions: { 'source-address': '192.0.2.0/24' } }),

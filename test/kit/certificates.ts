@@ -43,7 +43,7 @@ export async function desk(
   lines: readonly string[],
   options: {
     provider?: CryptoProvider;
-    revoked?: (blob: Uint8Array) => boolean;
+    revoked?: (blob: Uint8Array) => string | undefined;
     hostKeys?: readonly PrivateKey[];
   } = {},
 ): Promise<Desk> {

@@ -6,9 +6,11 @@ import {
   type AuthorizedKey,
   type CertificateRequest,
   certifiedKey,
+  checkRevoked,
   fingerprint,
   formatPublicKey,
   issueCertificate,
+  makeKrl,
   parseAuthorizedKeys,
   parseCertificate,
   parsePublicKeyBlob,
@@ -380,7 +382,7 @@ test('revoked: the key, the certificate, its key, its authority', async () => {
   const mine = certificate();
   const cases: [{ blob: Uint8Array }, Uint8Array, RegExp][] = [
     [user, user.blob, /^info: sign-in refused: the key is revoked$/],
-    [mine, mine.blob, new RegExp(`refused: ${subject}: it is revoked$`)],
+    [mine, mine.blob, new RegExp(`refused: ${subject} is revoked$`)],
     [mine, user.blob, new RegExp(`refused: ${subject}: its key is revoked$`)],
     [mine, authority.blob, new RegExp(`refused: ${subject}: its authority is revoked$`)],
   ];
@@ -392,6 +394,12 @@ test('revoked: the key, the certificate, its key, its authority', async () => {
     assert.is(admissions.length, 0);
     assert.match(log[1], sentence);
   }
+  // In the words of a revocation list.
+  const krl = makeKrl({ certificates: [{ authority: authority.blob, serials: [7n] }] }, { generated: 0n });
+  const listed = authenticator(lines(CA), { revoked: blob => checkRevoked(krl, blob) });
+  assert.equal(await listed.answer(ask(mine)), { result: 'reject' });
+  assert.match(listed.log[0], new RegExp(`refused: ${subject} is revoked by its serial number, 7$`));
+  assert.is((await listed.answer(ask(certificate({ serial: 8n })))).result, 'accept');
   const { answer } = authenticator(lines(['', user], CA), { revoked: () => false });
   assert.is((await answer(ask(mine))).result, 'accept');
 });
