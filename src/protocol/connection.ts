@@ -147,6 +147,7 @@ export class Connection {
             {
               ...options,
               banner: message => events.banner?.(message),
+              ask: (credential, respond) => this.#later(respond, decide => credential.ask(decide)),
               prompt: (credential, round, respond) => this.#later(respond, decide => credential.answer(round, decide)),
               sign: (credential, data, algorithm, respond) =>
                 this.#later(respond, decide => credential.sign(data, algorithm, decide)),

@@ -1,4 +1,4 @@
-// The three kinds of error: the peer's fault (ProtocolError, OpenError), ours (UsageError), and the network's
+// The three kinds of error: the peer's fault or will (ProtocolError, DisconnectError, OpenError, RequestError), ours (UsageError), and the network's
 // (whatever the socket throws; it never enters this folder). RFC 4253 §11.1, RFC 4254 §5.1.
 
 /** Reason codes of SSH_MSG_DISCONNECT (RFC 4253 §11.1). */
@@ -57,6 +57,11 @@ export class OpenError extends Error {
     super(message);
     this.reason = reason;
   }
+}
+
+/** A request was refused (RFC 4254 §4 and §5.4; the protocol has no place for a reason); the connection lives on. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
 }
 
 /** A key or a file of keys cannot be read. The message is one sentence that names the offending thing. */

@@ -4,10 +4,10 @@ import type { Eventually } from '../protocol/channels/answers.ts';
 import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channels/mux.ts';
 import { Connection } from '../protocol/connection.ts';
 import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
+import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
 import type { Authenticator } from './authenticators.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
-import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from './host-keys.ts';
 import {
   dropsEarly,
   isLoopback,
@@ -44,6 +44,8 @@ export interface Client {
   readonly port: number;
   /** The user name it signs, or has signed, in with. */
   readonly user: string;
+  /** Resolves to the reason when the connection has ended. What a handler has opened for this client ends then. */
+  readonly closed: Promise<Error>;
 }
 
 /** One that throws at once ends its connection; one whose promise is rejected, only the channel that is not open yet. */
@@ -136,6 +138,8 @@ export class Server {
     this.#unauthenticated++;
     let signedIn = false;
     let noMoreSessions = false;
+    let over!: (error: Error) => void;
+    const closed = new Promise<Error>(resolve => (over = resolve));
     const connection = new Connection(
       {
         role: 'server',
@@ -155,7 +159,7 @@ export class Server {
           signedIn = true;
           this.#unauthenticated--;
           options.log?.info(describe(client), 'signed in');
-          connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys));
+          connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys, options.provider));
           options.signedIn?.(client);
         },
         channelOpen: open => {
@@ -169,7 +173,7 @@ export class Server {
         globalRequest: request => {
           switch (request.type) {
             case HOSTKEYS_PROVE:
-              return proveHostKeys(request.data, options.hostKeys, options.provider, connection);
+              return proveHostKeys(request.data, options.hostKeys, options.provider, connection.transport);
             case NO_MORE_SESSIONS:
               noMoreSessions = true;
               return true;
@@ -177,6 +181,7 @@ export class Server {
           return own(options.requests, request.type)?.(request, client) ?? false;
         },
         closed: error => {
+          over(error);
           if (!signedIn) this.#unauthenticated--;
           this.#logEnd(client, error, signedIn);
           this.#penalise(client, error, signedIn, driver.graceOver);
@@ -194,6 +199,7 @@ export class Server {
       get user() {
         return connection.user ?? '';
       },
+      closed,
     };
     this.#drivers.set(client, driver);
     options.log?.debug(describe(client), 'connected');

@@ -22,8 +22,11 @@ export const SUBSYSTEM = layout({ name: 'name' });
 export const SIGNAL = layout({ signal: 'name' });
 export const EXIT_STATUS = layout({ status: 'uint32' });
 export const EXIT_SIGNAL = layout({ signal: 'name', coreDumped: 'boolean', message: 'text', language: 'string' });
-/** RFC 4335; milliseconds. */
+/** `break` (RFC 4335 §3): how long, in milliseconds; 0 for the device's own default. */
 export const BREAK = layout({ length: 'uint32' });
+
+/** The request by which a peer says that it reads no more; without payload, and no reply is wanted (OpenSSH PROTOCOL §2.1). */
+export const EOW = 'eow@openssh.com';
 
 export type PtyRequest = Fields<typeof PTY_REQ>;
 export type WindowChange = Fields<typeof WINDOW_CHANGE>;

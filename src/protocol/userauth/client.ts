@@ -24,17 +24,28 @@ const MAX_PROMPTS = 16;
 /** Rounds of keyboard-interactive prompts in one attempt. */
 const MAX_ROUNDS = 16;
 
-/** What the user is asked at once. */
+/** What the user is asked at once (RFC 4256 §3.2); all of it is the server's text, and untrusted. */
 export interface Round {
+  /** A title; often empty. */
   readonly name: string;
+  /** What to show above the prompts; often empty. */
   readonly instruction: string;
+  /** The questions; there may be none, and the answer then is an empty list. */
   readonly prompts: readonly Prompt[];
 }
 
 type Interactive = Credential & { readonly method: 'keyboard-interactive' };
 
+/** A password that somebody is asked for only when the server would take one. */
+export interface AskedPassword {
+  readonly method: 'password';
+  /** Call `respond` once, now or later, with the password, or with undefined if there is none: then the next credential is tried. */
+  ask(respond: (password: string | undefined) => void): void;
+}
+
 /** A key that signs somewhere else: in an agent, a token, a vault. The server is asked whether it would do before it is bothered. */
 export interface RemoteKey {
+  /** Its name on the wire. */
   readonly method: 'publickey';
   /** Its public half, or certificate. */
   readonly key: Pick<PrivateKey, 'type' | 'blob'>;
@@ -49,11 +60,15 @@ export interface RemoteKey {
 export type Credential =
   | { readonly method: 'publickey'; readonly key: PrivateKey; readonly sign?: undefined }
   | RemoteKey
-  | { readonly method: 'password'; readonly password: string }
+  | { readonly method: 'password'; readonly password: string; readonly ask?: undefined }
+  | AskedPassword
   | {
       readonly method: 'keyboard-interactive';
-      /** Answers one round of prompts; call `respond` once, with as many answers as there were prompts. */
-      answer(round: Round, respond: (answers: readonly string[]) => void): void;
+      /**
+       * Answers one round of prompts; call `respond` once, now or later, with as many answers as there were prompts, or with
+       * undefined if there are none: then the next credential is tried.
+       */
+      answer(round: Round, respond: (answers: readonly string[] | undefined) => void): void;
     };
 
 export interface ClientAuthOptions {
@@ -63,7 +78,9 @@ export interface ClientAuthOptions {
   /** Text that the server wants shown; untrusted. */
   banner?(message: string): void;
   /** Puts a round to a credential; called with its answers, now or later, `respond` sends them. */
-  prompt(credential: Interactive, round: Round, respond: (answers: readonly string[]) => void): void;
+  prompt(credential: Interactive, round: Round, respond: (answers: readonly string[] | undefined) => void): void;
+  /** Has somebody asked for a password, in the same way. */
+  ask(credential: AskedPassword, respond: (password: string | undefined) => void): void;
   /** Has a remote key sign, in the same way. */
   sign(
     credential: RemoteKey,
@@ -154,13 +171,32 @@ export class ClientAuth {
     this.#probed = undefined;
     this.#rounds = 0;
     if (credential.method === 'publickey') return this.#tryKey(credential);
-    this.#tried.push(credential.method);
-    if (credential.method === 'password') {
-      this.#request('password', new Writer().boolean(false).string(credential.password).finish());
-    } else {
+    if (credential.method === 'keyboard-interactive') {
+      this.#tried.push(credential.method);
       this.#request('keyboard-interactive', new Writer().string('').string('').finish());
-    }
+    } else if (credential.ask) {
+      this.#await<string>(
+        respond => this.#options.ask(credential, respond),
+        password => this.#password(password),
+      );
+    } else this.#password(credential.password);
     return true;
+  }
+
+  #password(password: string): void {
+    this.#tried.push('password');
+    this.#request('password', new Writer().boolean(false).string(password).finish());
+  }
+
+  /** Waits for what somebody else has to give; if that is nothing, the next credential is tried. */
+  #await<T>(ask: (respond: (given: T | undefined) => void) => void, use: (given: T) => void): void {
+    this.waiting = true;
+    ask(given => {
+      if (!this.waiting) return;
+      this.waiting = false;
+      if (given === undefined) this.#tryNext(this.#methods);
+      else use(given);
+    });
   }
 
   #tryKey(credential: Credential & { readonly method: 'publickey' }): boolean {
@@ -191,13 +227,10 @@ export class ClientAuth {
     if (answer.algorithm !== algorithm.name || !equalBytes(answer.key, blob))
       throw new ProtocolError('the server answers for another key than the one it was asked about');
     this.#probed = undefined;
-    this.waiting = true;
-    this.#options.sign(credential, this.#toSign(blob, algorithm.name), algorithm.name, signature => {
-      if (!this.waiting) return;
-      this.waiting = false;
-      if (signature === undefined) this.#tryNext(this.#methods);
-      else this.#offer(blob, algorithm.name, signature);
-    });
+    this.#await<Uint8Array>(
+      respond => this.#options.sign(credential, this.#toSign(blob, algorithm.name), algorithm.name, respond),
+      signature => this.#offer(blob, algorithm.name, signature),
+    );
   }
 
   /** The server's key, where it goes under the signature (OpenSSH PROTOCOL §3.1). */
@@ -232,13 +265,13 @@ export class ClientAuth {
     const reader = new Reader(prompts);
     const list = Array.from({ length: count }, () => ({ text: reader.text(), echo: reader.boolean() }));
     reader.finish();
-    this.waiting = true;
-    this.#options.prompt(credential, { name, instruction, prompts: list }, answers => {
-      if (!this.waiting) return;
-      this.waiting = false;
-      const responses = new Writer();
-      for (const answer of answers) responses.string(answer);
-      this.#transport.send(encode(USERAUTH_INFO_RESPONSE, { count: answers.length, responses: responses.finish() }));
-    });
+    this.#await<readonly string[]>(
+      respond => this.#options.prompt(credential, { name, instruction, prompts: list }, respond),
+      answers => {
+        const responses = new Writer();
+        for (const answer of answers) responses.string(answer);
+        this.#transport.send(encode(USERAUTH_INFO_RESPONSE, { count: answers.length, responses: responses.finish() }));
+      },
+    );
   }
 }

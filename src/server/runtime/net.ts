@@ -1,4 +1,5 @@
 // What a runtime must provide for sockets; node:net serves Node, Bun and Deno alike. The only file that opens one.
+import { chmod } from 'node:fs/promises';
 import { createServer, type Socket as NetSocket, connect as netConnect } from 'node:net';
 
 /** What a socket tells its user. */
@@ -17,13 +18,17 @@ export interface SocketEvents {
 export interface Socket {
   /** The peer's address without brackets or zone, and port; empty and 0 where there is none. */
   readonly address: string;
+  /** See `address`. */
   readonly port: number;
   /** Bytes written that the system has not yet taken. */
   readonly pending: number;
+  /** Begins to read, and to tell what happens; called once. */
   start(events: SocketEvents): void;
   /** One write to the system for all chunks; takes ownership of them. */
   write(chunks: readonly Uint8Array[]): void;
+  /** `data` is not called any more, as soon as possible. */
   pause(): void;
+  /** The end of `pause`. */
   resume(): void;
   /** No more will be written; what is pending still goes out. */
   end(): void;
@@ -31,8 +36,11 @@ export interface Socket {
   destroy(): void;
 }
 
+/** A TCP address that is listened on. */
 export interface Listener {
+  /** The IP address. */
   readonly host: string;
+  /** The port, which the system has chosen if 0 was asked for. */
   readonly port: number;
   /** Stops listening; open sockets live on. */
   close(): Promise<void>;
@@ -46,7 +54,8 @@ export function wrap(socket: NetSocket): Socket {
   // An error before `start` must not take the process down; `close` reports it.
   socket.on('error', error => (failure = error));
   return {
-    address: (socket.remoteAddress ?? '').replace(/%.*$/, ''),
+    // IPv4 met on a socket for both families is "::ffff:192.0.2.1".
+    address: (socket.remoteAddress ?? '').replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, ''),
     port: socket.remotePort ?? 0,
     get pending() {
       return socket.writableLength;
@@ -105,26 +114,64 @@ export function listen(host: string, port: number, connected: (socket: Socket) =
   });
 }
 
-/** Connects to a TCP address. @throws the system's error if that fails */
-export function connect(host: string, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = netConnect({ host, port, allowHalfOpen: true, noDelay: true });
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      socket.off('error', reject);
-      resolve(wrap(socket));
+/**
+ * Listens on a Unix socket, or on Windows a named pipe. Only the user of this process may connect to it; the file is
+ * removed when the listener is closed.
+ * @throws the system's error if that is not possible: EADDRINUSE if there is a file of that name, whatever it is
+ */
+export async function listenPath(
+  path: string,
+  connected: (socket: Socket) => void,
+): Promise<{ close(): Promise<void> }> {
+  const server = createServer({ pauseOnConnect: false, allowHalfOpen: true }, socket => connected(wrap(socket)));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ path }, () => {
+      server.off('error', reject);
+      server.on('error', () => {});
+      resolve();
     });
   });
+  const close = () => new Promise<void>(done => server.close(() => done()));
+  try {
+    if (!path.startsWith('\\\\')) await chmod(path, 0o600);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { close };
 }
 
-/** Connects to a Unix socket, or on Windows a named pipe. @throws the system's error if that fails */
-export function connectPath(path: string): Promise<Socket> {
+/**
+ * Connects to a TCP address.
+ * @param signal gives up when it is aborted, and throws its reason
+ * @throws the system's error if that fails
+ */
+export function connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {
+  return connected(netConnect({ host, port, allowHalfOpen: true, noDelay: true }), signal);
+}
+
+/** Connects to a Unix socket, or on Windows a named pipe; `signal` as above. @throws the system's error if that fails */
+export function connectPath(path: string, signal?: AbortSignal): Promise<Socket> {
+  return connected(netConnect({ path, allowHalfOpen: true }), signal);
+}
+
+function connected(socket: NetSocket, signal: AbortSignal | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = netConnect({ path, allowHalfOpen: true });
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      socket.off('error', reject);
-      resolve(wrap(socket));
+    const abort = () => {
+      reject(signal!.reason);
+      socket.destroy();
+    };
+    // Stays: a socket that is destroyed may report an error yet.
+    socket.on('error', error => {
+      signal?.removeEventListener('abort', abort);
+      reject(error);
     });
+    socket.once('connect', () => {
+      signal?.removeEventListener('abort', abort);
+      if (!socket.destroyed) resolve(wrap(socket));
+    });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
   });
 }

@@ -145,7 +145,7 @@ test('a server that answers for another key, or under another algorithm, gets no
     const credential = remote(right);
     const auth = new ClientAuth(
       {
-        ...{ provider: noble, user: 'alice', credentials: [credential], prompt() {} },
+        ...{ provider: noble, user: 'alice', credentials: [credential], prompt() {}, ask() {} },
         sign: (key, data, name, respond) => key.sign(data, name, respond),
       },
       { sessionId: new Uint8Array(32), hostKey: hostKey.blob, extensions: new Map(), send() {} },

@@ -2,8 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { byName, type CryptoProvider, type PrivateKey } from '../../../src/crypto/provider.ts';
+import { proofAlgorithm, proofData } from '../../../src/protocol/host-keys.ts';
 import { Reader, Writer } from '../../../src/protocol/wire/reader.ts';
-import { proofAlgorithm, proofData } from '../../../src/server/host-keys.ts';
 import { insecureKey } from '../../kit/insecure.ts';
 import { call, closeServers, hostKey, provider, testServer } from '../../kit/served.ts';
 
