@@ -3,8 +3,10 @@
 import { type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import {
+  BREAK,
   ENV,
   EXEC,
+  EXIT_SIGNAL,
   EXIT_STATUS,
   PTY_REQ,
   SIGNAL,
@@ -14,7 +16,7 @@ import {
 import { OpenFailure } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import type { ChannelOpenHandler, Client } from './server.ts';
-import { ChannelStream } from './streams.ts';
+import { ChannelStream, takesEow } from './streams.ts';
 
 /** Environment variables that one session may set, and their size in bytes; sshd's default accepts two names. */
 const MAX_ENV = 64;
@@ -22,10 +24,13 @@ const MAX_ENV_BYTES = 32 * 1024;
 /** Sessions of one connection at once (OpenSSH's MaxSessions). */
 const MAX_SESSIONS = 10;
 
+/** The terminal that a client has at its end. */
 export interface Terminal {
+  /** What TERM says there: "xterm-256color". */
   term: string;
   /** Characters. */
   columns: number;
+  /** Characters. */
   rows: number;
   /** Encoded terminal modes (RFC 4254 §8). */
   modes: Uint8Array;
@@ -33,23 +38,31 @@ export interface Terminal {
 
 /** One session, from the moment the client says what it wants. */
 export interface Session {
+  /** Whose it is. */
   readonly client: Client;
   /** What the client writes (`for await`), and what it reads (`write`). */
   readonly stream: ChannelStream;
   /** Undefined without a pty; `columns` and `rows` follow the client's window. */
   readonly terminal: Terminal | undefined;
+  /** What the client has set; untrusted, like all that it says. */
   readonly env: ReadonlyMap<string, string>;
   /** Hears of a new window size. */
   onresize: (() => void) | undefined;
-  /** Hears of signals, named without "SIG". */
+  /** Hears of signals (RFC 4254 §6.9), named without "SIG": "TERM", "INT". */
   onsignal: ((signal: string) => void) | undefined;
-  /** Writes text; line ends become CR LF if there is a terminal. */
-  write(text: string): Promise<void>;
-  error(text: string): Promise<void>;
-  /** Reports the exit status and closes. Without a status stock clients exit with 255. */
+  /** Hears of a BREAK (RFC 4335) of so many milliseconds, 0 for the device's own default. Without it they are refused. */
+  onbreak: ((milliseconds: number) => void) | undefined;
+  /** Writes text; line ends become CR LF if there is a terminal. False if nobody reads it (`ssh host command | head`): time to stop. */
+  write(text: string): Promise<boolean>;
+  /** The same, to the client's standard error. */
+  error(text: string): Promise<boolean>;
+  /** Reports the exit status (RFC 4254 §6.10) and closes. Without a status stock clients exit with 255. */
   exit(status: number): Promise<void>;
+  /** Reports that a signal, named without "SIG", ended the program, and closes. */
+  exitSignal(signal: string, details?: { coreDumped?: boolean; message?: string }): Promise<void>;
 }
 
+/** What a client may run. What is not here is refused, and so are X11 and agent forwarding. */
 export interface SessionHandlers {
   /** `ssh host command` */
   exec?(command: string, session: Session): void | Promise<void>;
@@ -76,12 +89,17 @@ export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
 }
 
 function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): ChannelStream {
-  const stream = new ChannelStream();
+  const stream = new ChannelStream({ eow: takesEow(client.connection.transport.peerIdent) });
   const env = new Map<string, string>();
   let envBytes = 0;
   let started = false;
   const say = (text: string, type: number) =>
     stream.write(session.terminal ? text.replace(/\r?\n/g, '\r\n') : text, type);
+  const finish = async (type: string, data: Uint8Array) => {
+    await stream.end();
+    stream.channel.notify(type, data);
+    await stream.close();
+  };
   const session: Session & { terminal: Terminal | undefined } = {
     client,
     stream,
@@ -89,13 +107,12 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
     env,
     onresize: undefined,
     onsignal: undefined,
+    onbreak: undefined,
     write: text => say(text, 0),
     error: text => say(text, STDERR),
-    async exit(status) {
-      await stream.end();
-      stream.channel.notify('exit-status', pack(EXIT_STATUS, { status }));
-      await stream.close();
-    },
+    exit: status => finish('exit-status', pack(EXIT_STATUS, { status })),
+    exitSignal: (signal, { coreDumped = false, message = '' } = {}) =>
+      finish('exit-signal', pack(EXIT_SIGNAL, { signal, coreDumped, message, language: new Uint8Array(0) })),
   };
   const run = (body: () => void | Promise<void>): boolean => {
     if (started) return false;
@@ -150,6 +167,9 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
       case 'signal':
         session.onsignal?.(unpack(SIGNAL, data).signal);
         return session.onsignal !== undefined;
+      case 'break':
+        session.onbreak?.(unpack(BREAK, data).length);
+        return session.onbreak !== undefined;
     }
     return false;
   };

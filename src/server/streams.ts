@@ -2,7 +2,9 @@
 
 import type { Eventually } from '../protocol/channels/answers.ts';
 import { type Channel, type ChannelHandler, type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
+import { EOW } from '../protocol/channels/session-requests.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
+import type { Socket, SocketEvents } from './runtime/net.ts';
 
 /**
  * The two byte streams of a channel. What has not been read gives the peer no credit, so at most one window (2 MiB)
@@ -22,20 +24,30 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
 
   readonly #stdout: Queue;
   readonly #stderr: Queue;
+  readonly #sendEow: boolean;
   #writing: Promise<void> = Promise.resolve();
   #writable: (() => void) | undefined;
   #over = false;
+  /** The peer has said that it reads no more. */
+  #unread = false;
 
-  constructor() {
+  /** `eow`: a peer that is no longer listened to is told so, see `discard`; only where `takesEow` says that it may be. */
+  constructor({ eow = false }: { eow?: boolean } = {}) {
     const consumed = (bytes: number) => this.channel.consumed(bytes);
     this.#stdout = new Queue(consumed);
     this.#stderr = new Queue(consumed);
+    this.#sendEow = eow;
     let over!: () => void;
     this.closed = new Promise(resolve => (over = resolve));
     this.handler = {
       data: (bytes, type) => (type === STDERR ? this.#stderr : this.#stdout).push(bytes),
       eof: () => this.#end(),
-      request: request => this.onrequest?.(request) ?? false,
+      request: request => {
+        if (request.type !== EOW) return this.onrequest?.(request) ?? false;
+        this.#unread = true;
+        this.#writable?.();
+        return true;
+      },
       writable: () => this.#writable?.(),
       closed: () => {
         this.#over = true;
@@ -52,7 +64,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     this.#stderr.end();
   }
 
-  /** What the peer writes, until its EOF. */
+  /** What the peer writes, until its EOF. Who leaves the loop may begin another, and gets the rest. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#stdout[Symbol.asyncIterator]();
   }
@@ -62,22 +74,42 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     return this.#stderr;
   }
 
-  /** Resolves when all bytes are on their way; once the channel is closed it resolves at once and they are lost. Rejects after `end`. */
-  write(data: Uint8Array | string, type = 0): Promise<void> {
+  /** Whether anybody may read yet what is written: the channel is open, and the peer has not said that it reads no more. */
+  get wanted(): boolean {
+    return !this.#unread && !this.#over && !this.channel.closeSent;
+  }
+
+  /**
+   * Resolves when all bytes are on their way; leave them alone until then. False if they are lost: the channel is closed,
+   * or the peer has said that it reads no more (`type` 0 only; STDERR still gets through). Rejects after `end`.
+   */
+  write(data: Uint8Array | string, type = 0): Promise<boolean> {
     const bytes = typeof data === 'string' ? encodeUtf8(data) : data;
     const done = this.#writing.then(() => this.#writeAll(bytes, type));
     // One that is refused is the business of who asked for it, not of those that come after.
-    this.#writing = done.catch(() => {});
+    this.#writing = done.then(
+      () => {},
+      () => {},
+    );
     return done;
   }
 
-  async #writeAll(bytes: Uint8Array, type: number): Promise<void> {
+  async #writeAll(bytes: Uint8Array, type: number): Promise<boolean> {
     for (let sent = 0; !this.#over && !this.channel.closeSent; ) {
+      if (this.#unread && type === 0) return false;
       sent += this.channel.write(bytes.subarray(sent), type);
-      if (sent >= bytes.length) return;
+      if (sent >= bytes.length) return true;
       await new Promise<void>(resolve => (this.#writable = resolve));
       this.#writable = undefined;
     }
+    return false;
+  }
+
+  /** Nobody reads any more: what waits and what comes is dropped, and the peer is told where it understands that (OpenSSH PROTOCOL §2.1). */
+  discard(): void {
+    if (this.#stdout.discarding) return;
+    this.#stdout.discard();
+    if (this.#sendEow && !this.channel.eofReceived) this.channel.notify(EOW, new Uint8Array(0));
   }
 
   /** Sends EOF after everything written so far. */
@@ -89,6 +121,126 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   close(): Promise<void> {
     return this.#writing.then(() => this.channel.close());
   }
+
+  /** What the peer writes, as a web stream; made once, and instead of a loop. Cancelling it is `discard`. */
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= readableOf(this, () => this.discard());
+    return this.#readable;
+  }
+  #readable: ReadableStream<Uint8Array> | undefined;
+
+  /** Writing, as a web stream; made once. Closing it is `end`; it fails once nobody reads any more. */
+  get writable(): WritableStream<Uint8Array> {
+    this.#webWritable ??= new WritableStream({
+      write: async bytes => {
+        if (!(await this.write(bytes))) throw new Error('the peer reads no more');
+      },
+      close: () => this.end(),
+      abort: () => this.channel.close(),
+    });
+    return this.#webWritable;
+  }
+  #webWritable: WritableStream<Uint8Array> | undefined;
+}
+
+/** Whether a peer, by its identification line, takes eow@openssh.com: OpenSSH does, from version 5 on, and others may take it for a fault. */
+export const takesEow = (ident: string): boolean => /^SSH-2\.0-OpenSSH_(?![2-4](?!\d))/.test(ident);
+
+/** Chunks as a web stream that asks for one at a time. */
+export function readableOf(source: AsyncIterable<Uint8Array>, cancel: () => void): ReadableStream<Uint8Array> {
+  const chunks = source[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel,
+    },
+    // Nothing is fetched in advance: a chunk that has left the queue counts as read.
+    { highWaterMark: 0 },
+  );
+}
+
+/**
+ * A stream as a socket: what a connection through another one runs on (`ssh -J`).
+ * `dial({ socket: streamSocket(await board.forward(host, 22)), … })`
+ * @param address and `port` of the peer, where they are known
+ */
+export function streamSocket(stream: ChannelStream, address = '', port = 0): Socket {
+  let events: SocketEvents | undefined;
+  let pending = 0;
+  let paused: Promise<void> | undefined;
+  let resume = () => {};
+  let heardEnd = false;
+  let ended = false;
+  let destroyed = false;
+  const closeIfOver = () => {
+    if (heardEnd && ended && pending === 0) stream.channel.close();
+  };
+  const read = async (tell: SocketEvents) => {
+    for await (const chunk of stream) {
+      await paused;
+      if (destroyed) break;
+      tell.data(chunk);
+    }
+    await paused;
+    if (!destroyed) {
+      heardEnd = true;
+      tell.end();
+      closeIfOver();
+      await Promise.race([stream.closed, destruction]);
+    }
+    tell.close();
+  };
+  let destroy!: () => void;
+  const destruction = new Promise<void>(resolve => (destroy = resolve));
+  return {
+    address,
+    port,
+    get pending() {
+      return pending;
+    },
+    start(tell) {
+      events = tell;
+      void read(tell);
+    },
+    write(chunks) {
+      if (ended) return;
+      for (const chunk of chunks) {
+        pending += chunk.length;
+        const done = () => {
+          pending -= chunk.length;
+          if (pending > 0 || destroyed) return;
+          events?.drain();
+          closeIfOver();
+        };
+        stream.write(chunk).then(done, done);
+      }
+    },
+    pause() {
+      paused ??= new Promise(resolve => (resume = resolve));
+    },
+    resume() {
+      paused = undefined;
+      resume();
+    },
+    end() {
+      if (ended) return;
+      ended = true;
+      void stream.end().then(closeIfOver);
+    },
+    destroy() {
+      ended = true;
+      destroyed = true;
+      stream.discard();
+      stream.channel.close();
+      paused = undefined;
+      resume();
+      destroy();
+    },
+  };
 }
 
 /** Small chunks that wait are put together in memory of this many bytes: a window of one-byte packets would otherwise be two million objects. */
@@ -98,6 +250,8 @@ const JOINED = 4096;
 class Queue implements AsyncIterable<Uint8Array> {
   readonly #chunks: { memory: Uint8Array; length: number }[] = [];
   readonly #consumed: (bytes: number) => void;
+  /** What comes is dropped. */
+  discarding = false;
   #ended = false;
   #wake: (() => void) | undefined;
 
@@ -108,6 +262,7 @@ class Queue implements AsyncIterable<Uint8Array> {
   /** Copies `bytes`. */
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
+    if (this.discarding) return this.#consumed(bytes.length);
     const last = this.#chunks[this.#chunks.length - 1];
     if (last !== undefined && last.length + bytes.length <= JOINED) {
       if (last.memory.length < JOINED) {
@@ -120,6 +275,12 @@ class Queue implements AsyncIterable<Uint8Array> {
     } else {
       this.#chunks.push({ memory: bytes.slice(), length: bytes.length });
     }
+    this.#wake?.();
+  }
+
+  discard(): void {
+    this.discarding = true;
+    for (const { length } of this.#chunks.splice(0)) this.#consumed(length);
     this.#wake?.();
   }
 
@@ -138,7 +299,7 @@ class Queue implements AsyncIterable<Uint8Array> {
           // Credit only now: the reader has come back for more, or has left, so it is done with this.
           this.#consumed(chunk.length);
         }
-      } else if (this.#ended) return;
+      } else if (this.#ended || this.discarding) return;
       else {
         await new Promise<void>(resolve => (this.#wake = resolve));
         this.#wake = undefined;
