@@ -1,188 +1,95 @@
 // Connects to an SSH server, checks its host key, signs in, and gives back a connection that is ready to use.
 import { accelerated } from '../crypto/accelerated.ts';
+import { type HostName, type PublicKey, parsePublicKeyBlob } from '../crypto/keys/index.ts';
 import type { CompressionAlgorithm, CryptoProvider } from '../crypto/provider.ts';
-import { DIRECT_TCPIP, FORWARDED_PORT, TCPIP_FORWARD } from '../protocol/channels/forwarding.ts';
-import type { ChannelOpen, GlobalRequest } from '../protocol/channels/mux.ts';
-import { EXEC, EXIT_STATUS } from '../protocol/channels/session-requests.ts';
 import { Connection } from '../protocol/connection.ts';
-import { Disconnect, DisconnectError, OpenFailure } from '../protocol/errors.ts';
-import type { Credential } from '../protocol/userauth/client.ts';
-import { pack, unpack } from '../protocol/wire/codec.ts';
-import { encodeUtf8 } from '../protocol/wire/reader.ts';
+import { Disconnect } from '../protocol/errors.ts';
+import { announcedHostKeys, HOSTKEYS, HOSTKEYS_PROVE, hostKeysProven, hostKeysRequest } from '../protocol/host-keys.ts';
+import { equalBytes } from '../protocol/wire/reader.ts';
 import { Driver, TIMES, type Times } from '../server/drive.ts';
-import { connect, type Socket } from '../server/runtime/net.ts';
-import { ChannelStream } from '../server/streams.ts';
+import type { Socket } from '../server/runtime/net.ts';
+import { ClientConnection } from './client.ts';
+import { credentialsOf, type SignInOptions } from './credentials.ts';
 import type { HostKeyCheck } from './known-hosts.ts';
+import { reach } from './reach.ts';
 
-export interface DialOptions {
+/** Times in seconds; 0 switches one off. */
+export interface DialTimes extends Times {
+  /** Until the host, or the server that leads to it, has taken the connection. */
+  readonly connect: number;
+}
+
+/** What applies if `times` does not say otherwise. */
+export const DIAL_TIMES: DialTimes = { ...TIMES, connect: 30 };
+
+/** Where to, as whom, and whom to trust. */
+export interface DialOptions extends SignInOptions {
+  /** Name or address; by default 127.0.0.1. */
   readonly host?: string;
+  /** By default 22. */
   readonly port?: number;
-  /** A socket that is already connected, in place of host and port. */
+  /** A server to connect through, as `ssh -J`: it must let us forward to `host` and `port`, and sees nothing but ciphertext. */
+  readonly via?: ClientConnection;
+  /** A socket that is already connected; `host` and `port` then only say whose key is expected. */
   readonly socket?: Socket;
+  /** The name to sign in with. */
   readonly user: string;
-  /** Tried in this order. */
-  readonly credentials: readonly Credential[];
   /**
    * Whether this is the server's key (a blob, perhaps a certificate), as a function of the key, the name of the algorithm
    * it signed under, and host and port; what it throws, `dial` throws. There is no default, because there is no safe one:
    * see `knownHosts`.
    */
   readonly hostKey: HostKeyCheck;
+  /** Cryptography; by default what the runtime has, and our own for the rest. */
   readonly provider?: CryptoProvider;
-  readonly times?: Partial<Times>;
+  /** Those that are not given are as in DIAL_TIMES. */
+  readonly times?: Partial<DialTimes>;
+  /** Bytes in either direction after which new keys are exchanged; by default 1 GiB. */
   readonly rekeyBytes?: number;
   /** Such as [zlib]; used if the server has it. */
   readonly compression?: readonly CompressionAlgorithm[];
+  /** Gives up connecting and signing in; `dial` throws its reason. Later it has no effect. */
+  readonly signal?: AbortSignal;
   /** Text that the server wants shown before sign-in; untrusted. */
   banner?(message: string): void;
-}
-
-/** What a command left behind. */
-export interface Finished {
-  stdout: Uint8Array;
-  stderr: Uint8Array;
-  /** Undefined if the server reported none. */
-  status: number | undefined;
-}
-
-/** A connection to a server, signed in. */
-export class ClientConnection {
-  readonly connection: Connection;
-  /** Resolves to the reason when the connection has ended. */
-  readonly closed: Promise<Error>;
-  /** Listeners on the server's side, "host port" as asked for. */
-  readonly #forwards = new Map<string, (open: ChannelOpen) => void>();
-  /** `listen`s that await their answer. */
-  readonly #asking = new Set<Promise<unknown>>();
-
-  /** For `dial`. */
-  constructor(connection: Connection, closed: Promise<Error>) {
-    this.connection = connection;
-    this.closed = closed;
-  }
-
-  /** Opens a channel of any type as a stream. @throws OpenError if it is refused */
-  async open(type: string, data: Uint8Array = new Uint8Array(0)): Promise<ChannelStream> {
-    const stream = new ChannelStream();
-    return new Promise((resolve, reject) =>
-      this.connection.mux.open(
-        type,
-        data,
-        stream.handler,
-        channel => {
-          stream.channel = channel;
-          resolve(stream);
-        },
-        reject,
-      ),
-    );
-  }
-
-  /** A byte stream to `host:port` as seen from the server, as `ssh -W`. @throws OpenError */
-  forward(host: string, port: number): Promise<ChannelStream> {
-    return this.open('direct-tcpip', pack(DIRECT_TCPIP, { host, port, originHost: '127.0.0.1', originPort: 1 }));
-  }
-
   /**
-   * Has the server listen, as `ssh -R`; each caller's channel goes to `called`.
-   * @returns the port, which the server chooses if `port` is 0; undefined if it refuses
+   * All host keys of the server, once after sign-in, if it names them and has proved that it has their private halves (ssh's
+   * UpdateHostKeys): those that are new may be remembered with `addKnownHost`, so that it can change its key one day.
    */
-  async listen(host: string, port: number, called: (open: ChannelOpen) => void): Promise<number | undefined> {
-    const asking = this.#listen(host, port, called);
-    this.#asking.add(asking);
-    try {
-      return await asking;
-    } finally {
-      this.#asking.delete(asking);
-    }
-  }
-
-  async #listen(host: string, port: number, called: (open: ChannelOpen) => void): Promise<number | undefined> {
-    const reply = await this.connection.request('tcpip-forward', pack(TCPIP_FORWARD, { host, port }));
-    if (reply === undefined) return undefined;
-    const actual = port === 0 ? unpack(FORWARDED_PORT, reply).port : port;
-    this.#forwards.set(`${host} ${actual}`, called);
-    return actual;
-  }
-
-  /** Takes a listener back. False if the server knows of none. */
-  async unlisten(host: string, port: number): Promise<boolean> {
-    this.#forwards.delete(`${host} ${port}`);
-    return (await this.connection.request('cancel-tcpip-forward', pack(TCPIP_FORWARD, { host, port }))) !== undefined;
-  }
-
-  /** Runs a command and collects what it writes. @throws OpenError; DisconnectError if the server does not run commands; what ended the connection, if that came first */
-  async exec(command: string, stdin: Uint8Array = new Uint8Array(0)): Promise<Finished> {
-    const stream = await this.open('session');
-    let status: number | undefined;
-    stream.onrequest = ({ type, data }) => {
-      if (type !== 'exit-status') return false;
-      status = unpack(EXIT_STATUS, data).status;
-      return true;
-    };
-    const granted = await stream.channel.request('exec', pack(EXEC, { command: encodeUtf8(command) }));
-    if (!granted) {
-      if (this.connection.error !== undefined) throw this.connection.error;
-      stream.channel.close();
-      throw new DisconnectError('the server refused to run the command');
-    }
-    const [stdout, stderr] = await Promise.all([
-      collect(stream),
-      collect(stream.stderr),
-      stream.write(stdin).then(() => stream.end()),
-    ]);
-    // Ours is not to close: sshd reports the exit status after its EOF.
-    await stream.closed;
-    // Half an output must not pass for a whole one.
-    if (status === undefined && this.connection.error !== undefined) throw this.connection.error;
-    return { stdout, stderr, status };
-  }
-
-  /** Says goodbye; resolves when the connection has ended. */
-  async close(): Promise<void> {
-    this.connection.disconnect(Disconnect.BY_APPLICATION, 'disconnected by user');
-    await this.closed;
-  }
-
-  /** For `dial`: a channel that the server opens. */
-  called(open: ChannelOpen): void {
-    const refuse = () => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not asked for');
-    if (open.type !== 'forwarded-tcpip') return refuse();
-    const { host, port } = unpack(DIRECT_TCPIP, open.data);
-    const called = this.#forwards.get(`${host} ${port}`);
-    if (called !== undefined) return called(open);
-    if (this.#asking.size === 0) return refuse();
-    // A caller may come right behind the server's "yes", before `listen` has heard of that.
-    void Promise.allSettled(this.#asking)
-      .then(() => (this.#forwards.get(`${host} ${port}`) ?? refuse)(open))
-      // As when it throws at once: a fault of this program ends this connection.
-      .catch(() => this.connection.disconnect(Disconnect.BY_APPLICATION, 'internal error'));
-  }
+  hostKeys?(keys: readonly PublicKey[], host: Required<HostName>): void | Promise<void>;
 }
 
 /**
  * Connects and signs in.
- * @throws the system's error if the host cannot be reached; ProtocolError if it breaks the protocol or its host key is not accepted; DisconnectError if it does not let us in or closes
+ * @throws the system's error (with a message that says what to look at) if the host cannot be reached; ProtocolError if it
+ * breaks the protocol or its host key is not accepted; DisconnectError if it does not let us in or closes; the reason of
+ * `signal`; what the functions in `options` throw; KeyFormatError and UsageError for keys that cannot be used
  */
 export async function dial(options: DialOptions): Promise<ClientConnection> {
-  const provider = options.provider ?? accelerated;
+  const { signal, provider = accelerated } = options;
+  signal?.throwIfAborted();
   const target = { host: options.host ?? '127.0.0.1', port: options.port ?? 22 };
+  const times = { ...DIAL_TIMES, ...options.times };
+
+  /** Why we have given up, in more words than the peer is told. */
+  let failure: Error | undefined;
+  let giveUp = (error: Error) => void (failure ??= error);
+  const credentials = await credentialsOf(options, error => giveUp(error));
   const hostKeyAlgorithms = await options.hostKey.prefer?.(provider.signatures, target);
-  const socket = options.socket ?? (await connect(target.host, target.port));
-  const times = { ...TIMES, ...options.times };
+  const socket = options.socket ?? (await reach(options.via, target, times.connect, signal));
   const driver = new Driver(socket, times);
   let over!: (error: Error) => void;
   const closed = new Promise<Error>(resolve => (over = resolve));
 
   return new Promise((resolve, reject) => {
-    /** Why the host key was refused, in more words than the peer is told. */
-    let refusal: Error | undefined;
+    const abort = () => giveUp(signal!.reason);
+    let announced = false;
     const connection = new Connection(
       {
         role: 'client',
         provider,
         user: options.user,
-        credentials: options.credentials,
+        credentials,
         rekeyBytes: options.rekeyBytes,
         hostKeyAlgorithms,
         compression: options.compression,
@@ -193,16 +100,27 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
           Promise.resolve()
             .then(() => options.hostKey(hostKey, algorithm, target))
             .then(answer, (error: Error) => {
-              refusal = error;
+              failure = error;
               answer(false);
             });
         },
         banner: message => options.banner?.(message),
-        ready: () => resolve(client),
+        ready: () => {
+          signal?.removeEventListener('abort', abort);
+          resolve(client);
+        },
         channelOpen: open => client.called(open),
-        globalRequest: (_request: GlobalRequest) => false,
+        globalRequest: ({ type, data }) => {
+          if (type !== HOSTKEYS || options.hostKeys === undefined || announced) return false;
+          announced = true;
+          void prove(data)
+            .then(keys => keys && options.hostKeys?.(keys, target))
+            .catch(fault);
+          return true;
+        },
         closed: cause => {
-          const error = refusal ?? cause;
+          signal?.removeEventListener('abort', abort);
+          const error = failure ?? cause;
           driver.wake();
           over(error);
           reject(error);
@@ -210,27 +128,30 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
       },
     );
     const client = new ClientConnection(connection, closed);
+    const fault = () => connection.disconnect(Disconnect.BY_APPLICATION, 'internal error');
+    /** The server's keys, if it can prove that they are. */
+    const prove = async (announcement: Uint8Array): Promise<PublicKey[] | undefined> => {
+      const { transport } = connection;
+      const blobs = announcedHostKeys(announcement, provider);
+      const others = blobs.filter(blob => !equalBytes(blob, transport.hostKey!));
+      if (others.length > 0) {
+        const answer = await connection.request(HOSTKEYS_PROVE, hostKeysRequest(others));
+        if (answer === undefined || !hostKeysProven(answer, others, provider, transport)) return undefined;
+      }
+      return blobs.map(blob => parsePublicKeyBlob(blob));
+    };
+    giveUp = error => {
+      if (connection.closed || connection.stage === 'connection') return;
+      failure = error;
+      connection.disconnect(Disconnect.AUTH_CANCELLED_BY_USER, 'given up by the user');
+    };
     const ticker = setInterval(() => {
       if (driver.tick()) clearInterval(ticker);
     }, 1000);
     // A connection that has been closed must not keep the process alive while the last bytes linger.
     void closed.then(() => ticker.unref());
     driver.start(connection);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
   });
-}
-
-async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of source) {
-    chunks.push(chunk);
-    length += chunk.length;
-  }
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }

@@ -11,6 +11,13 @@ export {
   type Refusal,
 } from './authorized-keys.ts';
 export { Driver, TIMES, type Times } from './drive.ts';
+export {
+  directStreamlocal,
+  directTcpip,
+  type ListenTarget,
+  type RemoteForwardingOptions,
+  remoteForwarding,
+} from './forwarding.ts';
 export { PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
 export { connect, type Listener, listen, type Socket, type SocketEvents, wrap } from './runtime/net.ts';
 export {
@@ -23,5 +30,5 @@ export {
   type ServerOptions,
 } from './server.ts';
 export { type Session, type SessionHandlers, sessions, type Terminal } from './session.ts';
-export { ChannelStream } from './streams.ts';
-export { directTcpip, SocketJoin } from './tcp.ts';
+export { ChannelStream, streamSocket, takesEow } from './streams.ts';
+export { SocketJoin } from './tcp.ts';

@@ -1,16 +1,13 @@
 // A channel joined to a TCP socket, with backpressure both ways and half-close (EOF ≠ CLOSE).
 import type { Channel, ChannelHandler } from '../protocol/channels/channel.ts';
-import { DIRECT_TCPIP, type DirectTcpip } from '../protocol/channels/forwarding.ts';
-import { OpenFailure } from '../protocol/errors.ts';
-import { unpack } from '../protocol/wire/codec.ts';
-import { connect, type Socket } from './runtime/net.ts';
-import type { ChannelOpenHandler, Client } from './server.ts';
+import type { Socket } from './runtime/net.ts';
 
 /** Bytes that may wait in a socket before its channel gives no more credit. */
 const SOCKET_MARK = 1024 * 1024;
 
 /** One half of the join: the handler for a channel that is yet to be opened. Call `join` once it is. */
 export class SocketJoin {
+  /** Give to `accept` or `open`. */
   readonly handler: ChannelHandler;
   readonly #socket: Socket;
   #channel: Channel | undefined;
@@ -40,6 +37,7 @@ export class SocketJoin {
     };
   }
 
+  /** Begins to pass bytes on, both ways; from now on each ends with the other. */
   join(channel: Channel): void {
     this.#channel = channel;
     this.#socket.start({
@@ -91,24 +89,4 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array {
   all.set(a);
   all.set(b, a.length);
   return all;
-}
-
-/** A handler for `direct-tcpip` that connects where the client wishes, as far as `allowed` says so. */
-export function directTcpip(
-  allowed: (target: DirectTcpip, client: Client) => boolean | Promise<boolean>,
-): ChannelOpenHandler {
-  return async (open, client) => {
-    try {
-      const target = unpack(DIRECT_TCPIP, open.data);
-      if (!(await allowed(target, client))) {
-        return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not allowed');
-      }
-      const socket = await connect(target.host, target.port);
-      if (open.gone) return socket.destroy();
-      const half = new SocketJoin(socket);
-      half.join(open.accept(half.handler));
-    } catch (error) {
-      open.reject(OpenFailure.CONNECT_FAILED, error instanceof Error ? error.message : 'connection failed');
-    }
-  };
 }

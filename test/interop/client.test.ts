@@ -2,15 +2,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ClientConnection, type DialOptions, dial } from '../../src/client/index.ts';
+import { type ClientConnection, type DialOptions, dial, type RemoteCall } from '../../src/client/index.ts';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import { parsePublicKey } from '../../src/crypto/keys/index.ts';
 import { noble } from '../../src/crypto/noble.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
-import type { ChannelOpen } from '../../src/protocol/channels/mux.ts';
 import { Disconnect, DisconnectError, OpenError, ProtocolError } from '../../src/protocol/errors.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
-import { ChannelStream } from '../../src/server/index.ts';
+import type { ChannelStream } from '../../src/server/index.ts';
 import { bounded, echoes, echoServer, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
 import { type KeyType, only, provide, readKey, ssh, sshd, switchboard, type Target } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
@@ -124,17 +123,17 @@ for (const provider of [accelerated, noble]) {
       const both = await client.exec('echo to stdout; echo to stderr >&2; exit 7');
       assert.equal([text(both.stdout), text(both.stderr), both.status], ['to stdout\n', 'to stderr\n', 7]);
       const input = randomBytes(3 * MIB);
-      const cat = await client.exec('cat; cat <&0 >&2', input);
+      const cat = await client.exec('cat; cat <&0 >&2', { stdin: input });
       assert.is(sha256(cat.stdout), sha256(input));
       assert.is(cat.status, 0);
-      const stderr = await client.exec('cat >&2', input);
+      const stderr = await client.exec('cat >&2', { stdin: input });
       assert.is(sha256(stderr.stderr), sha256(input));
       // sshd says EOF long before it knows the status.
       assert.is((await client.exec('exec >&- 2>&-; sleep 0.3; exit 4')).status, 4);
       // Killed: there is no status, and that must not look like success.
       assert.is((await client.exec('kill -9 $$')).status, undefined);
       // A program that does not read its input.
-      assert.is((await client.exec('exec 0<&-; exit 3', input)).status, 3);
+      assert.is((await client.exec('exec 0<&-; exit 3', { stdin: input })).status, 3);
       const several = await Promise.all([1, 2, 3, 4, 5].map(n => client.exec(`echo ${n}; exit ${n}`)));
       assert.equal(
         several.map(({ stdout, status }) => text(stdout) + status),
@@ -164,17 +163,17 @@ for (const provider of [accelerated, noble]) {
     title('listen and unlisten: sshd hands its callers over, until it is told not to'),
     bounded(60, async scope => {
       const client = await login(scope, await sshd(scope, ALL_KEYS), { provider });
-      const port = await client.listen('127.0.0.1', 0, echo);
-      assert.ok(port! > 0);
-      const [one, two] = [await tcpConnect(scope, port!), await tcpConnect(scope, port!)];
+      const listener = await client.listen('127.0.0.1', 0, echo);
+      const { port } = listener;
+      assert.ok(port > 0);
+      const [one, two] = [await tcpConnect(scope, port), await tcpConnect(scope, port)];
       await echoes(one, 'the first');
       await echoes(two, 'the second');
       one.end('and an end');
       assert.is((await soon('the end', readAll(one))).toString(), 'and an end');
-      assert.ok(await client.unlisten('127.0.0.1', port!));
-      assert.match((await failure(tcpConnect(scope, port!))).message, /ECONNREFUSED/);
+      assert.ok(await listener.close());
+      assert.match((await failure(tcpConnect(scope, port))).message, /ECONNREFUSED/);
       await echoes(two, 'a circuit that is open goes on');
-      assert.not.ok(await client.unlisten('127.0.0.1', port!));
     }),
   );
 
@@ -188,7 +187,7 @@ for (const provider of [accelerated, noble]) {
         [['RekeyLimit 1M'], MIB],
       ] as const) {
         const client = await login(scope, await sshd(scope, ALL_KEYS, config), { provider, rekeyBytes });
-        const { stdout } = await client.exec('cat', input);
+        const { stdout } = await client.exec('cat', { stdin: input });
         assert.is(sha256(stdout), sha256(input));
         const { exchanges } = client.connection.transport;
         assert.ok(exchanges > 4, `${exchanges} key exchanges`);
@@ -213,9 +212,7 @@ for (const provider of [accelerated, noble]) {
 }
 
 /** Sends back what a caller sends, and ends when it does. */
-async function echo(open: ChannelOpen): Promise<void> {
-  const stream = new ChannelStream();
-  stream.channel = open.accept(stream.handler);
+async function echo({ stream }: RemoteCall): Promise<void> {
   for await (const bytes of stream) await stream.write(bytes.slice());
   await stream.end();
   await stream.close();
@@ -227,12 +224,13 @@ it(
     const board = await switchboard(scope);
     let banner = '';
     const provider = await login(scope, board, { owner: 'alice', banner: message => (banner += message) });
-    assert.is(await provider.listen('localhost', 80, echo), 80);
-    const port = await provider.listen('localhost', 0, echo);
+    const eighty = await provider.listen('localhost', 80, echo);
+    assert.is(eighty.port, 80);
+    const { port } = await provider.listen('localhost', 0, echo);
     const [, alias] = /^Your lines are reached as (\S+):/m.exec(banner)!;
     const caller = await login(scope, board, { owner: 'bob' });
     const input = randomBytes(3 * MIB);
-    for (const line of [80, port!]) {
+    for (const line of [80, port]) {
       const stream = await caller.forward(alias, line);
       const [, answer] = await Promise.all([stream.write(input).then(() => stream.end()), everything(stream)]);
       assert.is(sha256(answer), sha256(input));
@@ -242,7 +240,7 @@ it(
     assert.match(refused.message, /has no line on port 81/);
     assert.match(text((await caller.exec('help')).stdout), /listeners/);
     assert.is((await caller.exec('rm')).status, 1);
-    assert.ok(await provider.unlisten('localhost', 80));
+    assert.ok(await eighty.close());
     assert.match((await failure(caller.forward(alias, 80))).message, /has no line on port 80/);
 
     // Our caller, ssh's line; ssh's caller, our line.

@@ -76,7 +76,7 @@ for (const provider of [accelerated, noble]) {
         const narrowed = only(provider, { kex, signatures: ['ssh-ed25519'] });
         const client = await login(scope, server, narrowed, 'ed25519', 'ed25519', 500_000);
         assert.is(client.connection.transport.negotiated!.kex, kex);
-        const { stdout, status } = await client.exec('cat', input);
+        const { stdout, status } = await client.exec('cat', { stdin: input });
         assert.is(status, 0);
         assert.ok(Buffer.compare(stdout, input) === 0, kex);
         assert.ok(client.connection.transport.exchanges > 2, kex);

@@ -1,5 +1,6 @@
 // Our server and our client in one process, with a wire in memory and cryptography that only goes through the motions.
-import { type ClientConnection, type DialOptions, dial } from '../../src/client/dial.ts';
+import type { ClientConnection } from '../../src/client/client.ts';
+import { type DialOptions, dial } from '../../src/client/dial.ts';
 import type { Authenticator } from '../../src/server/authenticators.ts';
 import { type Logger, Server, type ServerOptions } from '../../src/server/server.ts';
 import { insecure, insecureKey, seeded } from './insecure.ts';

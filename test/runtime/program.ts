@@ -9,7 +9,7 @@ import { DIRECT_TCPIP, FORWARDED_TCPIP, OpenFailure, pack, TCPIP_FORWARD, WINDOW
 import { unpack } from '../../src/protocol/wire/codec.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
 import {
-  ChannelStream,
+  type ChannelStream,
   type Client,
   connect,
   keyboardInteractive,
@@ -110,12 +110,7 @@ const signIn = (options: Partial<DialOptions> = {}): Promise<ClientConnection> =
 /** Opens a line that sends back what it gets, and a circuit to it. */
 async function circuit(name: string, serve: (stream: ChannelStream) => void | Promise<void>) {
   const provider = await signIn();
-  const listening = await provider.listen(name, 7, open => {
-    const stream = new ChannelStream();
-    stream.channel = open.accept(stream.handler);
-    void serve(stream);
-  });
-  check(listening === 7, 'the line was refused');
+  await provider.listen(name, 7, ({ stream }) => void serve(stream));
   const caller = await signIn();
   return { provider, caller, stream: await caller.forward(name, 7) };
 }
@@ -172,7 +167,7 @@ const list: Record<string, () => Promise<void>> = {
       for (const part of parts(provider)) {
         const client = await signIn({ provider: { ...provider, ...part } });
         const input = noise(100_000);
-        const { stdout } = await client.exec('cat', input);
+        const { stdout } = await client.exec('cat', { stdin: input });
         check(same(stdout, input), `other bytes with ${JSON.stringify(client.connection.transport.negotiated)}`);
         await client.close();
       }
@@ -183,7 +178,7 @@ const list: Record<string, () => Promise<void>> = {
     const input = noise(10 * MIB);
     for (const options of [{}, { compression: [zlib] }, { rekeyBytes: MIB }]) {
       const client = await signIn(options);
-      const { stdout, status } = await client.exec('cat', input);
+      const { stdout, status } = await client.exec('cat', { stdin: input });
       check(same(stdout, input) && status === 0, `other bytes with ${Object.keys(options)}`);
       await client.close();
     }

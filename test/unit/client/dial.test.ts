@@ -1,16 +1,24 @@
 // The client: how dialling fails and what it says, and what a connection offers: commands, forwarding both ways, goodbye.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ClientConnection, dial } from '../../../src/client/dial.ts';
+import type { ClientConnection } from '../../../src/client/client.ts';
+import { dial } from '../../../src/client/dial.ts';
+import type { RemoteCall } from '../../../src/client/forwards.ts';
 import { FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
-import type { ChannelOpen } from '../../../src/protocol/channels/mux.ts';
-import { Disconnect, DisconnectError, OpenError, OpenFailure, ProtocolError } from '../../../src/protocol/errors.ts';
+import {
+  Disconnect,
+  DisconnectError,
+  OpenError,
+  OpenFailure,
+  ProtocolError,
+  RequestError,
+} from '../../../src/protocol/errors.ts';
 import { pack, unpack } from '../../../src/protocol/wire/codec.ts';
 import { passwords, publicKeys } from '../../../src/server/authenticators.ts';
+import { directTcpip } from '../../../src/server/forwarding.ts';
 import type { Client, GlobalRequestHandler } from '../../../src/server/server.ts';
 import { sessions } from '../../../src/server/session.ts';
 import { ChannelStream } from '../../../src/server/streams.ts';
-import { directTcpip } from '../../../src/server/tcp.ts';
 import { insecureKey } from '../../kit/insecure.ts';
 import { bounded, echoServer, freePort, soon } from '../../kit/processes.ts';
 import { call, closeServers, hostKey, provider, testServer, textOf } from '../../kit/served.ts';
@@ -192,10 +200,10 @@ test('a command: input, both outputs, status', async () => {
   const both = await client.exec('both');
   assert.equal([text(both.stdout), text(both.stderr), both.status], ['out', 'err', 3]);
   const input = new Uint8Array(5_000_000).map((_, i) => i % 251);
-  const { stdout, status } = await client.exec('cat', input);
+  const { stdout, status } = await client.exec('cat', { stdin: input });
   assert.is(Buffer.compare(stdout, input), 0);
   assert.is(status, 0);
-  assert.is((await client.exec('quiet', input)).status, undefined, 'it reported none, and did not read');
+  assert.is((await client.exec('quiet', { stdin: input })).status, undefined, 'it reported none, and did not read');
   await client.close();
 });
 
@@ -267,10 +275,8 @@ function caller(connection: Client['connection'], host: string, port: number): P
   });
 }
 
-/** Accepts a call and says hello. */
-function hello(open: ChannelOpen): void {
-  const stream = new ChannelStream();
-  stream.channel = open.accept(stream.handler);
+/** Says hello to a caller. */
+function hello({ stream }: RemoteCall): void {
   void stream.write('hello').then(() => stream.end());
 }
 
@@ -284,9 +290,12 @@ test('listen is ssh -R: callers of that host and port, of no other, until it is 
   const server = board(4711);
   const { client } = await call(server);
   const [{ connection }] = server.clients;
-  assert.is(await client.listen('localhost', 80, hello), 80);
-  assert.is(await client.listen('', 0, hello), 4711, 'the server chose');
-  assert.is(await client.listen('refused', 80, hello), undefined);
+  const eighty = await client.listen('localhost', 80, hello);
+  assert.is(eighty.port, 80);
+  assert.is((await client.listen('', 0, hello)).port, 4711, 'the server chose');
+  const refused = await failure(client.listen('refused', 80, hello));
+  assert.instance(refused, RequestError);
+  assert.match(refused.message, /refused to listen on refused:80: .*taken.*port 0/);
   assert.is(await heard(caller(connection, 'localhost', 80)), 'hello');
   assert.is(await heard(caller(connection, '', 4711)), 'hello');
   for (const [host, port] of [
@@ -298,7 +307,8 @@ test('listen is ssh -R: callers of that host and port, of no other, until it is 
     const error = (await failure(caller(connection, host, port))) as OpenError;
     assert.is(error.reason, OpenFailure.ADMINISTRATIVELY_PROHIBITED, `${host}:${port}`);
   }
-  assert.ok(await client.unlisten('localhost', 80));
+  assert.ok(await eighty.close());
+  assert.ok(await eighty.close(), 'the same answer');
   await failure(caller(connection, 'localhost', 80));
   assert.is(await heard(caller(connection, '', 4711)), 'hello');
   await client.close();
@@ -311,7 +321,7 @@ test('a caller that comes right behind the server’s "yes" is not turned away',
       calling ??= heard(caller(connection, 'localhost', asked || 4711));
     });
     const { client } = await call(server);
-    assert.is(await client.listen('localhost', asked, hello), asked || 4711);
+    assert.is((await client.listen('localhost', asked, hello)).port, asked || 4711);
     assert.is(await calling, 'hello', `port ${asked}`);
     await client.close();
   }
@@ -356,7 +366,7 @@ test('goodbye is said, heard, and final', async () => {
   assert.is(connection.error?.message, 'disconnected by user');
   assert.ok(far.destroyed);
   assert.instance(await failure(client.open('session')), OpenError);
-  assert.is(await client.listen('localhost', 80, hello), undefined);
+  assert.is((await failure(client.listen('localhost', 80, hello))).message, 'disconnected by user');
   await client.close();
 });
 

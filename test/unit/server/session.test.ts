@@ -1,7 +1,7 @@
 // Sessions (RFC 4254 §6): what may be asked for, in what order, how much of it, and how a session ends.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ClientConnection } from '../../../src/client/dial.ts';
+import type { ClientConnection } from '../../../src/client/client.ts';
 import {
   ENV,
   EXEC,
@@ -235,7 +235,7 @@ test('a handler that fails ends its session with status 1, wherever it has come 
 });
 
 test('what is written after the exit is lost, and nobody is hurt', async () => {
-  let late: Promise<void> | undefined;
+  let late: Promise<boolean> | undefined;
   const client = await connected({
     async exec(_command, session) {
       await session.write('before\n');

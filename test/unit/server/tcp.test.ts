@@ -2,12 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
-import { DIRECT_TCPIP } from '../../../src/protocol/channels/forwarding.ts';
-import { OpenError, OpenFailure } from '../../../src/protocol/errors.ts';
-import { pack } from '../../../src/protocol/wire/codec.ts';
 import type { ChannelStream } from '../../../src/server/streams.ts';
-import { directTcpip, SocketJoin } from '../../../src/server/tcp.ts';
-import { bounded, echoServer, freePort, soon, tcpServer } from '../../kit/processes.ts';
+import { SocketJoin } from '../../../src/server/tcp.ts';
 import { call, closeServers, testServer, textOf } from '../../kit/served.ts';
 import { FakeSocket, turn, turns, until } from '../../kit/socket.ts';
 
@@ -153,92 +149,6 @@ test('extended data has no place on a socket: dropped, and its credit given back
   await turns();
   assert.is(textOf(socket), 'plain');
 });
-
-/** Opens a direct-tcpip channel through a server that asks `allowed`. */
-async function through(
-  allowed: Parameters<typeof directTcpip>[0],
-  host: string,
-  port: number,
-): Promise<ChannelStream | OpenError> {
-  const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(allowed) } }));
-  return client.forward(host, port).catch((error: unknown) => {
-    if (error instanceof OpenError) return error;
-    throw error;
-  });
-}
-
-test(
-  'direct-tcpip connects where it is allowed to',
-  bounded(60, async scope => {
-    const port = await echoServer(scope);
-    const asked: object[] = [];
-    const allowed = (target: object) => asked.push(target) > 0;
-    const stream = (await through(allowed, '127.0.0.1', port)) as ChannelStream;
-    const reading = read(stream);
-    const bytes = new Uint8Array(3_000_000).map((_, i) => i % 253);
-    await stream.write(bytes);
-    await stream.end();
-    assert.is(Buffer.compare(await soon('the echo', reading), bytes), 0);
-    await soon('the end', stream.closed);
-    assert.equal(asked, [{ host: '127.0.0.1', port, originHost: '127.0.0.1', originPort: 1 }]);
-  }),
-);
-
-test(
-  'a target that sends more than a window and closes, to a caller that had ended and is late to read',
-  bounded(60, async scope => {
-    const size = WINDOW + 700_000;
-    const { port } = await tcpServer(scope, socket => socket.end(Buffer.alloc(size)).resume());
-    const stream = (await through(() => true, '127.0.0.1', port)) as ChannelStream;
-    await stream.end();
-    await until(() => stream.channel.inbound.size === 0);
-    await turns(200);
-    assert.is((await soon('the bytes', read(stream))).length, size);
-    await soon('the end', stream.closed);
-  }),
-);
-
-test('what is not allowed is prohibited, what cannot be reached has failed, and a failing judge allows nothing', async () => {
-  const port = await freePort();
-  const reason = async (allowed: Parameters<typeof directTcpip>[0], to = port) =>
-    ((await through(allowed, '127.0.0.1', to)) as OpenError).reason;
-  assert.is(await reason(() => false), OpenFailure.ADMINISTRATIVELY_PROHIBITED);
-  assert.is(await reason(async () => false), OpenFailure.ADMINISTRATIVELY_PROHIBITED);
-  assert.is(await reason(() => true), OpenFailure.CONNECT_FAILED);
-  assert.is(await reason(() => true, 70_000), OpenFailure.CONNECT_FAILED);
-  const failing = () => Promise.reject(new Error('no such list'));
-  assert.is(await reason(failing), OpenFailure.CONNECT_FAILED);
-});
-
-test('a malformed open is refused', async () => {
-  const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(() => true) } }));
-  const data = pack(DIRECT_TCPIP, { host: 'x', port: 1, originHost: 'y', originPort: 2 });
-  const error = await client.open('direct-tcpip', data.subarray(1)).catch((thrown: unknown) => thrown);
-  assert.instance(error, OpenError);
-});
-
-test(
-  'a caller that is gone when the connection to the target is made leaves nothing behind',
-  bounded(60, async scope => {
-    let reached = 0;
-    const { port, sockets } = await tcpServer(scope, socket => {
-      reached++;
-      socket.resume().on('end', () => socket.end());
-    });
-    let go!: (allowed: boolean) => void;
-    const allowed = () => new Promise<boolean>(resolve => (go = resolve));
-    const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(allowed) } }));
-    const opening = client.forward('127.0.0.1', port).catch(() => {});
-    await turns();
-    await client.close();
-    await opening;
-    go(true);
-    await soon(
-      'the target to be reached, and left',
-      until(() => reached === 1 && sockets.size === 0),
-    );
-  }),
-);
 
 test.after(closeServers);
 test.run();

@@ -1,0 +1,242 @@
+// Port and Unix-socket forwarding on the server's side (RFC 4254 §7; OpenSSH PROTOCOL §2.4): handlers that connect, or listen, for a client.
+import type { Eventually } from '../protocol/channels/answers.ts';
+import {
+  DIRECT_STREAMLOCAL,
+  DIRECT_TCPIP,
+  type DirectTcpip,
+  FORWARDED_PORT,
+  FORWARDED_STREAMLOCAL,
+  FORWARDED_TCPIP,
+  STREAMLOCAL_FORWARD,
+  TCPIP_FORWARD,
+} from '../protocol/channels/forwarding.ts';
+import type { ChannelOpen } from '../protocol/channels/mux.ts';
+import { OpenFailure } from '../protocol/errors.ts';
+import { pack, unpack } from '../protocol/wire/codec.ts';
+import { encodeUtf8 } from '../protocol/wire/reader.ts';
+import { connect, connectPath, listen, listenPath, type Socket } from './runtime/net.ts';
+import { type ChannelOpenHandler, type Client, describe, type GlobalRequestHandler, type Logger } from './server.ts';
+import { SocketJoin } from './tcp.ts';
+
+/** Listeners of one client at once, those under way included: each costs a file descriptor. */
+const MAX_LISTENERS = 64;
+/** Longest path of a Unix socket, in bytes, on the systems that allow least (macOS); a longer one may be cut off, and then name another file. */
+const MAX_PATH = 103;
+
+/**
+ * A handler for `direct-tcpip` (`ssh -L`, `-W`, `-J`, `-D`) that connects where the client wishes, as far as `allowed`
+ * says so: it gets the host as the client wrote it, before any name is looked up.
+ */
+export function directTcpip(allowed: (target: DirectTcpip, client: Client) => Eventually<boolean>): ChannelOpenHandler {
+  return (open, client) => {
+    const target = unpack(DIRECT_TCPIP, open.data);
+    return put(
+      open,
+      () => allowed(target, client),
+      () => connect(target.host, target.port),
+    );
+  };
+}
+
+/** A handler for `direct-streamlocal@openssh.com` (`ssh -L PORT:/PATH`) that connects to Unix sockets, as far as `allowed` says so. */
+export function directStreamlocal(allowed: (path: string, client: Client) => Eventually<boolean>): ChannelOpenHandler {
+  return (open, client) => {
+    const { path } = unpack(DIRECT_STREAMLOCAL, open.data);
+    return put(
+      open,
+      async () => isSocketPath(path) && allowed(path, client),
+      () => connectPath(path),
+    );
+  };
+}
+
+async function put(open: ChannelOpen, allowed: () => Eventually<boolean>, reach: () => Promise<Socket>): Promise<void> {
+  let socket: Socket;
+  if (!(await allowed())) return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not allowed');
+  try {
+    socket = await reach();
+  } catch (error) {
+    return open.reject(OpenFailure.CONNECT_FAILED, error instanceof Error ? error.message : 'connection failed');
+  }
+  if (open.gone) return socket.destroy();
+  const half = new SocketJoin(socket);
+  half.join(open.accept(half.handler));
+}
+
+/** What a client would have this host listen on: an address (as it wrote it) and a port, 0 for any; or the path of a Unix socket. */
+export type ListenTarget =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** What `remoteForwarding` is given. */
+export interface RemoteForwardingOptions {
+  /**
+   * Whether the client may have that. The host is an address to listen on: `localhost` for this host only, an empty one
+   * (or `*`) for everybody. Sockets are opened with the rights of this process, whoever the client is.
+   */
+  allowed(target: ListenTarget, client: Client): Eventually<boolean>;
+  /** Listeners of one client at once; 64 if not given. */
+  readonly limit?: number;
+  /** Hears why somebody could not listen: the protocol has no place for reasons. */
+  readonly log?: Logger;
+}
+
+/** One thing that is listened on for a client. */
+interface Open {
+  /** As the client asked for it, with the port that it got. */
+  readonly target: ListenTarget;
+  readonly close: () => void;
+}
+
+/**
+ * Handlers for `ssh -R`: spread them into a Server's `requests`. They open real listeners, which end when the client
+ * takes them back or is gone. A Unix socket's file must not be there yet: none is ever replaced.
+ */
+export function remoteForwarding(options: RemoteForwardingOptions): Readonly<Record<string, GlobalRequestHandler>> {
+  const clients = new WeakMap<Client, Listeners>();
+  const of = (client: Client) => {
+    let listeners = clients.get(client);
+    if (listeners === undefined) {
+      listeners = new Listeners(client, options);
+      clients.set(client, listeners);
+    }
+    return listeners;
+  };
+  return {
+    'tcpip-forward': async ({ data }, client) => {
+      const { host, port } = unpack(TCPIP_FORWARD, data);
+      const given = await of(client).add({ kind: 'tcp', host, port });
+      if (given?.kind !== 'tcp') return false;
+      return port === 0 ? pack(FORWARDED_PORT, { port: given.port }) : true;
+    },
+    'cancel-tcpip-forward': ({ data }, client) => {
+      return of(client).remove({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
+    },
+    'streamlocal-forward@openssh.com': async ({ data }, client) => {
+      const { path } = unpack(STREAMLOCAL_FORWARD, data);
+      return (await of(client).add({ kind: 'unix', path })) !== undefined;
+    },
+    'cancel-streamlocal-forward@openssh.com': ({ data }, client) => {
+      return of(client).remove({ kind: 'unix', ...unpack(STREAMLOCAL_FORWARD, data) });
+    },
+  };
+}
+
+/** All that one client listens on. */
+class Listeners {
+  readonly #client: Client;
+  readonly #options: RemoteForwardingOptions;
+  readonly #open = new Set<Open>();
+  /** Listeners, and those that are being opened. */
+  #count = 0;
+  #gone = false;
+
+  constructor(client: Client, options: RemoteForwardingOptions) {
+    this.#client = client;
+    this.#options = options;
+    void client.closed.then(() => {
+      this.#gone = true;
+      for (const { close } of this.#open) close();
+      this.#open.clear();
+    });
+  }
+
+  /** What was opened, or undefined. */
+  async add(target: ListenTarget): Promise<ListenTarget | undefined> {
+    const { allowed, limit = MAX_LISTENERS } = this.#options;
+    if (this.#count >= limit) return this.#refuse(target, `it has ${limit} listeners already`);
+    this.#count++;
+    const open = await this.#listen(target, allowed).catch((error: unknown) => this.#refuse(target, String(error)));
+    if (open !== undefined && !this.#gone) {
+      this.#open.add(open);
+      return open.target;
+    }
+    this.#count--;
+    open?.close();
+    return undefined;
+  }
+
+  /** Nobody new is connected; who is already stays. False if nothing is listened on by that name. */
+  remove(target: ListenTarget): boolean {
+    for (const open of this.#open) {
+      if (!same(open.target, target)) continue;
+      this.#open.delete(open);
+      this.#count--;
+      open.close();
+      return true;
+    }
+    return false;
+  }
+
+  #refuse(target: ListenTarget, reason: string): undefined {
+    this.#options.log?.info({ ...describe(this.#client), ...target, reason }, 'the client may not listen');
+  }
+
+  async #listen(target: ListenTarget, allowed: RemoteForwardingOptions['allowed']): Promise<Open | undefined> {
+    if (target.kind === 'unix' && !isSocketPath(target.path)) return this.#refuse(target, 'such a path cannot be');
+    if (target.kind === 'tcp' && target.port > 65535) return this.#refuse(target, 'there is no such port');
+    if (!(await allowed(target, this.#client))) return this.#refuse(target, 'not allowed');
+    if (target.kind === 'unix') {
+      const data = pack(FORWARDED_STREAMLOCAL, { path: target.path, reserved: new Uint8Array(0) });
+      const { close } = await listenPath(target.path, socket =>
+        this.#called(socket, 'forwarded-streamlocal@openssh.com', data),
+      );
+      return { target, close: () => void close() };
+    }
+    const { host } = target;
+    let port = target.port;
+    // The client recognises its listener by what it asked for, to the letter.
+    const called = (socket: Socket) => {
+      const caller = { originHost: socket.address, originPort: socket.port };
+      this.#called(socket, 'forwarded-tcpip', pack(FORWARDED_TCPIP, { host, port, ...caller }));
+    };
+    const [first, second] = addresses(host);
+    const listeners = [await listen(first, port, called).catch(error => ipv6Missing(error, first, port, called))];
+    ({ port } = listeners[0]);
+    // One of two loopback addresses is enough.
+    if (second !== undefined)
+      await listen(second, port, called).then(
+        other => listeners.push(other),
+        () => {},
+      );
+    const close = () => {
+      for (const listener of listeners) void listener.close();
+    };
+    return { target: { kind: 'tcp', host, port }, close };
+  }
+
+  #called(socket: Socket, type: string, data: Uint8Array): void {
+    const half = new SocketJoin(socket);
+    this.#client.connection.mux.open(
+      type,
+      data,
+      half.handler,
+      channel => half.join(channel),
+      // The client does not take it, has gone, or has too many.
+      () => socket.destroy(),
+    );
+  }
+}
+
+/** What an address to listen on means (RFC 4254 §7.1), for the system: the first must be possible, the second may be. */
+function addresses(host: string): [string, string?] {
+  if (host === '' || host === '*') return ['::'];
+  if (host === 'localhost') return ['127.0.0.1', '::1'];
+  return [host];
+}
+
+/** Everybody, on a host without IPv6. @throws `error` in any other case */
+function ipv6Missing(error: unknown, host: string, port: number, called: (socket: Socket) => void) {
+  const { code } = error as { code?: string };
+  if (host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
+  return listen('0.0.0.0', port, called);
+}
+
+/** Whether the system would take this path, and take it whole. An empty one, or a NUL in it, means something else to it. */
+const isSocketPath = (path: string): boolean =>
+  path !== '' && !path.includes('\0') && encodeUtf8(path).length <= MAX_PATH;
+
+const same = (a: ListenTarget, b: ListenTarget): boolean =>
+  a.kind === 'tcp'
+    ? b.kind === 'tcp' && a.host === b.host && a.port === b.port
+    : b.kind === 'unix' && a.path === b.path;
