@@ -120,6 +120,10 @@ const sha256 = chooser(
   native => checkHash(native, noble.sha256),
 );
 
+/**
+ * The provider for programs with node:crypto: each algorithm is the runtime's own where that passes a known-answer test, at its first
+ * use, and `noble`'s elsewhere (`implementations` tells which).
+ */
 export const accelerated: CryptoProvider = {
   name: 'accelerated',
   random: randomFillSync,

@@ -24,6 +24,10 @@ const random: Random = into => {
   return into;
 };
 
+/**
+ * The portable provider, for browsers and wherever node:crypto is not. RSA and Diffie-Hellman are not constant-time in it: where
+ * there is node:crypto, `accelerated` is the better choice. Its `random` throws where the runtime has no Web Crypto.
+ */
 export const noble: CryptoProvider = {
   name: 'noble',
   random,

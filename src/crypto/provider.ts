@@ -6,6 +6,7 @@ export type Random = (into: Uint8Array) => Uint8Array;
 
 /** Bytes to send, in order; sealers append to it. Pushing gives the chunk away. */
 export interface Output {
+  /** Appends a chunk, whole frames or parts of one; the caller must not touch it again. */
   push(chunk: Uint8Array): void;
 }
 
@@ -38,36 +39,47 @@ export interface Sealer {
 
 /** One message authentication code with its key (RFC 4253 §6.4). */
 export interface Mac {
+  /** Length of the tag in bytes. */
   readonly tagLength: number;
   /** The tag over uint32 sequence ‖ bytes[start..end). */
   compute(sequence: number, bytes: Uint8Array, start: number, end: number): Uint8Array;
 }
 
+/** A message authentication code by itself, for ciphers that do not authenticate (RFC 4253 §6.4, RFC 6668). */
 export interface MacAlgorithm {
+  /** The name under which it is negotiated. */
   readonly name: string;
   /** Key length in bytes. */
   readonly keyLength: number;
+  /** Length of the tag in bytes. */
   readonly tagLength: number;
   /** Encrypt-then-MAC: the length field stays in the clear and the tag covers the ciphertext. */
   readonly etm: boolean;
+  /** With its key, of `keyLength` bytes, for one direction and epoch. */
   create(key: Uint8Array): Mac;
 }
 
+/** A cipher for packets (RFC 4253 §6.3), with what it needs to open and seal whole frames. */
 export interface CipherAlgorithm {
+  /** The name under which it is negotiated. */
   readonly name: string;
-  /** Lengths in bytes. */
+  /** Key length in bytes. */
   readonly keyLength: number;
+  /** Length of the initial vector in bytes; 0 for a cipher that takes the sequence number. */
   readonly ivLength: number;
+  /** Frames are padded to a multiple of so many bytes, 8 at least. */
   readonly blockLength: number;
   /** True: the cipher authenticates by itself and no MAC is negotiated (RFC 5647, chacha20-poly1305). */
   readonly aead: boolean;
-  /** `mac` is given exactly when `aead` is false. */
+  /** For what is received. `mac` is given exactly when `aead` is false; a key of another length is a fault of the caller. */
   opener(key: Uint8Array, iv: Uint8Array, mac?: MacAlgorithm, macKey?: Uint8Array): Opener;
+  /** For what is sent; `random` makes the padding, `mac` as in `opener`. */
   sealer(key: Uint8Array, iv: Uint8Array, random: Random, mac?: MacAlgorithm, macKey?: Uint8Array): Sealer;
 }
 
 /** A compression method that begins after sign-in (RFC 4253 §6.2). Streams keep state from packet to packet, and are made anew with each exchange of keys. */
 export interface CompressionAlgorithm {
+  /** The name under which it is negotiated. */
   readonly name: string;
   /** A function from a packet to one with the compressed payload. */
   compressor(): (packet: Packet) => Packet;
@@ -85,8 +97,11 @@ export interface KexInitiator {
 
 /** A key exchange of the form init → reply (RFC 4253 §8, RFC 5656 §4, RFC 8731; hybrid post-quantum ones too). */
 export interface KexAlgorithm {
+  /** The name under which it is negotiated. */
   readonly name: string;
+  /** The hash for the exchange hash H and for the keys (RFC 4253 §7.2, §8). */
   hash(data: Uint8Array): Uint8Array;
+  /** The client's half, begun: makes its ephemeral keys. */
   initiate(random: Random): KexInitiator;
   /** The server's half: `secret` is K, encoded as in `KexInitiator.finish`. @throws ProtocolError on a bad `init`. */
   respond(init: Uint8Array, random: Random): { reply: Uint8Array; secret: Uint8Array };
@@ -100,9 +115,13 @@ export interface KexAlgorithm {
  * With a certificate (`certifiedKey`) `type` is that of the certificate, `blob` the certificate, and the fields stay.
  */
 export interface PrivateKey {
+  /** Its key type, "ssh-ed25519"; with a certificate that of the certificate. */
   readonly type: string;
+  /** The public half, or the certificate. */
   readonly blob: Uint8Array;
+  /** See above. Secret: for no log, no error message. */
   readonly fields: readonly Uint8Array[];
+  /** For people; empty where the file knows none. */
   readonly comment: string;
 }
 
@@ -118,6 +137,7 @@ export interface Presence {
 
 /** A signature algorithm, by the name under which it is negotiated (RFC 4253 §6.6, RFC 8332). */
 export interface SignatureAlgorithm {
+  /** The name in KEXINIT, `server-sig-algs` and sign-in requests. */
   readonly name: string;
   /** The key type it signs with: rsa-sha2-256 works with ssh-rsa keys. */
   readonly keyType: string;
@@ -133,13 +153,21 @@ export interface SignatureAlgorithm {
   presence?(signature: Uint8Array): Presence;
 }
 
+/** All cryptography that a connection uses. To offer less, spread one and filter its lists; their order is the order of preference. */
 export interface CryptoProvider {
+  /** For people: "noble", "accelerated". */
   readonly name: string;
+  /** Where random bytes come from; the runtime's own ML-KEM and ECDSA draw theirs themselves. */
   readonly random: Random;
+  /** Best first; both directions are offered the same. */
   readonly ciphers: readonly CipherAlgorithm[];
+  /** Best first; for ciphers that do not authenticate. */
   readonly macs: readonly MacAlgorithm[];
+  /** Best first. */
   readonly kex: readonly KexAlgorithm[];
+  /** Best first: for host keys, for users' keys, and for what authorities sign. */
   readonly signatures: readonly SignatureAlgorithm[];
+  /** SHA-256, for what has no algorithm to negotiate. */
   sha256(data: Uint8Array): Uint8Array;
 }
 

@@ -4,6 +4,7 @@ import { formatAddress, type IpAddress, parseAddress } from './ip-address.ts';
 
 /** One element of a pattern list: a network, or a glob in lower case. */
 export interface AddressPattern {
+  /** Written with "!": whoever it matches is kept out, whatever else does. */
   readonly negated: boolean;
   /** Matches addresses whose first `bits` bits are those of `bytes` (4 or 16 of them). */
   readonly network?: { readonly bytes: IpAddress; readonly bits: number };

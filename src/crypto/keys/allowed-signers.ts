@@ -22,13 +22,15 @@ import { trimBlanks } from './text.ts';
 export interface AllowedSigner {
   /** A pattern list of names, "user@domain". */
   readonly principals: string;
+  /** Whose signature counts; with `certAuthority`, whose certificates. */
   readonly key: PublicKey;
   /** The key does not sign itself, it certifies others that do. */
   readonly certAuthority: boolean;
   /** A pattern list of the namespaces for which it counts; undefined: all. */
   readonly namespaces?: string;
-  /** Milliseconds since 1970; the key counts at and after the one, at and before the other. */
+  /** Milliseconds since 1970 at and after which the key counts. */
   readonly validAfter?: number;
+  /** Milliseconds since 1970 at and before which it counts. */
   readonly validBefore?: number;
   /** Counted from 1. */
   readonly line: number;

@@ -4,9 +4,11 @@ import { keyTypeNames } from './key-types.ts';
 import { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts';
 import { trimBlanks, unprintable } from './text.ts';
 
-/** One option of a line; `name` in lower case, `value` without its quotes. */
+/** One option of a line. */
 export interface KeyOption {
+  /** In lower case. */
   readonly name: string;
+  /** Without its quotes; undefined where there is no "=". */
   readonly value?: string;
 }
 
@@ -14,7 +16,9 @@ export interface KeyOption {
 export interface AuthorizedKey {
   /** In the order of the line; names may repeat. */
   readonly options: readonly KeyOption[];
+  /** With `cert-authority` among the options it certifies others, and does not sign in itself. */
   readonly key: PublicKey;
+  /** What stands behind the key, for people; may be empty. */
   readonly comment: string;
   /** Counted from 1. */
   readonly line: number;

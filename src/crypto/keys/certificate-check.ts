@@ -8,6 +8,7 @@ import { fingerprint } from './public-key.ts';
 
 /** What the certificate is wanted for. */
 export interface CertificateUse {
+  /** To sign in with, or to be the host. */
   readonly kind: 'user' | 'host';
   /**
    * One of these names must be among the certificate's: the user's, or the host's as it was asked for (there the

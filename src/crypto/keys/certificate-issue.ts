@@ -11,13 +11,15 @@ import type { PublicKey } from './public-key.ts';
 export interface CertificateRequest {
   /** The plain public key of the user or host. */
   readonly key: Pick<PublicKey, 'type' | 'blob'>;
+  /** SSH_CERT_TYPE_USER or SSH_CERT_TYPE_HOST: to sign in with, or to be the host. */
   readonly kind: 'user' | 'host';
   /** Who it is, for logs of those who accept it. */
   readonly keyId: string;
   /** User names, or host names and patterns of them; at least one, because none would mean everybody to OpenSSH before 10.3. */
   readonly principals: readonly string[];
-  /** Seconds since 1970, uint64: valid from `validAfter` to before `validBefore`; `FOREVER` for no end. */
+  /** Seconds since 1970, uint64, from which on it is valid. */
   readonly validAfter: bigint;
+  /** Seconds since 1970, uint64, from which on it is so no more; `FOREVER` for no end. */
   readonly validBefore: bigint;
   /** The authority's number for this certificate, by which it can be revoked; 0 if it does not number. */
   readonly serial?: bigint;

@@ -18,13 +18,15 @@ export interface Certificate {
   readonly nonce: Uint8Array;
   /** The authority's number for it; 0 if it does not number. */
   readonly serial: bigint;
+  /** SSH_CERT_TYPE_USER or SSH_CERT_TYPE_HOST; one is never good for the other. */
   readonly kind: 'user' | 'host';
   /** Free text of the authority's, for logs; untrusted until the signature is verified. */
   readonly keyId: string;
   /** User names, or host names (which may be patterns with * and ?). Empty means nobody. */
   readonly principals: readonly string[];
-  /** Seconds since 1970, uint64: valid from `validAfter` to before `validBefore`. */
+  /** Seconds since 1970, uint64, from which on it is valid. */
   readonly validAfter: bigint;
+  /** Seconds since 1970, uint64, from which on it is so no more; `FOREVER` for no end. */
   readonly validBefore: bigint;
   /** Restrictions by name; who does not know one must refuse the certificate. Values as they stand, see `optionText`. */
   readonly criticalOptions: ReadonlyMap<string, Uint8Array>;
@@ -34,6 +36,7 @@ export interface Certificate {
   readonly signatureKey: PublicKey;
   /** The authority's signature blob (string name ‖ string value), over `signed`. */
   readonly signature: Uint8Array;
+  /** The bytes that it is over: `blob` up to the signature. */
   readonly signed: Uint8Array;
   /** Behind the key in a -cert.pub file. */
   readonly comment: string;

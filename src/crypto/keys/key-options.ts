@@ -9,13 +9,19 @@ export interface KeyRules {
   readonly from: readonly (readonly AddressPattern[])[];
   /** `expiry-time`, the earliest: milliseconds since 1970 from which on the key is refused. */
   readonly expiry?: number;
-  /** `permitopen` and `permitlisten`: where forwardings may lead and what may be listened on (`permits`); undefined: anywhere. */
+  /** `permitopen`: where forwardings may lead (`permits`); undefined: anywhere. */
   readonly permitOpen?: readonly Permit[];
+  /** `permitlisten`: what may be listened on (`permits`); undefined: anything. */
   readonly permitListen?: readonly Permit[];
+  /** Ports and sockets may be forwarded, in either direction: false with `restrict` or `no-port-forwarding`. */
   readonly portForwarding: boolean;
+  /** `auth-agent-req@openssh.com` may be granted: false with `restrict` or `no-agent-forwarding`. */
   readonly agentForwarding: boolean;
+  /** `x11-req` may be granted (RFC 4254 §6.3): false with `restrict` or `no-x11-forwarding`. */
   readonly x11Forwarding: boolean;
+  /** `pty-req` may be granted (RFC 4254 §6.2): false with `restrict` or `no-pty`. */
   readonly pty: boolean;
+  /** ~/.ssh/rc may be run: false with `restrict` or `no-user-rc`. */
   readonly userRc: boolean;
   /** `command`: runs in place of whatever the client asks for. */
   readonly command?: string;
@@ -23,8 +29,9 @@ export interface KeyRules {
   readonly tunnel?: number | 'any';
   /** `environment`: name to value. */
   readonly environment: ReadonlyMap<string, string>;
-  /** `cert-authority`: the key does not sign in, it signs certificates, for these `principals` if they are given. */
+  /** `cert-authority`: the key does not sign in, it signs certificates. */
   readonly certAuthority: boolean;
+  /** `principals`: one of these names must be in the certificate; undefined: the user's. */
   readonly principals?: readonly string[];
   /** For keys in security tokens: false with `no-touch-required`. */
   readonly touchRequired: boolean;
@@ -38,6 +45,7 @@ export interface KeyRules {
 export interface Permit {
   /** A name or address without brackets; "*" is any. */
   readonly host: string;
+  /** 1 to 65535; "*" is any. */
   readonly port: number | '*';
   /** `permitlisten` takes patterns and no notice of case, `permitopen` is literal: as in sshd. */
   readonly glob: boolean;

@@ -18,6 +18,7 @@ export interface KnownHost {
   readonly marker?: 'cert-authority' | 'revoked';
   /** The names and patterns as they stand, separated by commas; or one hashed name, "|1|salt|hash". */
   readonly hosts: string;
+  /** The host's, or with `cert-authority` that of the authority over its certificates. */
   readonly key: PublicKey;
   /** Which file it stands in, if the caller has said so, for messages. */
   readonly file?: string;

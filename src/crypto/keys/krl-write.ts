@@ -21,11 +21,13 @@ import {
 export interface Revocations {
   /** The keys as they are: the list shows whose they were. */
   readonly keys?: readonly Uint8Array[];
-  /** The keys by their hashes, which is shorter; SHA-1 for OpenSSH before 7.9 only. */
+  /** The keys by their hashes, which is shorter. */
   readonly sha256?: readonly Uint8Array[];
+  /** The same under SHA-1, for OpenSSH before 7.9 only. */
   readonly sha1?: readonly Uint8Array[];
   /** Keys by what `ssh-keygen -l` prints, "SHA256:…". */
   readonly fingerprints?: readonly string[];
+  /** Certificates by number or id, which says nothing of the keys in them. */
   readonly certificates?: readonly {
     /** Public key blob; absent: of whatever authority. */
     readonly authority?: Uint8Array;

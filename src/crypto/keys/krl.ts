@@ -15,12 +15,15 @@ export interface Krl {
   readonly version: bigint;
   /** When it was made, in seconds since 1970. */
   readonly generated: bigint;
+  /** Of whoever keeps it, for people; untrusted text. */
   readonly comment: string;
   /** Public key blobs, of plain keys. */
   readonly keys: ReadonlySet<string>;
-  /** Hashes of public key blobs, of plain keys. */
+  /** SHA-1 hashes of public key blobs, of plain keys. */
   readonly sha1: ReadonlySet<string>;
+  /** SHA-256 hashes of public key blobs, of plain keys. */
   readonly sha256: ReadonlySet<string>;
+  /** By authority; a certificate is revoked if any of them names it. */
   readonly certificates: readonly RevokedCertificates[];
 }
 
@@ -30,12 +33,15 @@ export interface RevokedCertificates {
   readonly authority: string | undefined;
   /** In ascending order, neither touching nor overlapping. */
   readonly serials: readonly SerialRange[];
+  /** Compared to the letter; text, not base64. */
   readonly keyIds: ReadonlySet<string>;
 }
 
-/** Serial numbers, both ends included. */
+/** Serial numbers, uint64. */
 export interface SerialRange {
+  /** The first, itself included; at least 1. */
   readonly from: bigint;
+  /** The last, itself included. */
   readonly to: bigint;
 }
 
@@ -98,7 +104,9 @@ export function parseRevokedKeys(bytes: Uint8Array): Krl {
   return { version: 0n, generated: 0n, comment: '', keys, sha1: new Set(), sha256: new Set(), certificates: [] };
 }
 
-/** @throws KeyFormatError, one sentence: also for what is unknown here and marked as critical, because it would be a hole */
+/**
+ * The list in the bytes of a KRL (PROTOCOL.krl). A signature in it is not verified: the list is trusted for where it lies.
+ * @throws KeyFormatError, one sentence: also for what is unknown here and marked as critical, because it would be a hole */
 export function parseKrl(bytes: Uint8Array): Krl {
   if (bytes.length > MAX_KRL) throw new KeyFormatError(`the revocation list is longer than ${MAX_KRL} bytes`);
   if (!equalBytes(bytes.subarray(0, KRL_MAGIC.length), KRL_MAGIC))

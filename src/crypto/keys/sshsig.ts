@@ -8,6 +8,7 @@ import { inFormat } from './key-types.ts';
 import { formatPem, MAX_PEM, readPem } from './pem.ts';
 import { parsePublicKeyBlob } from './public-key.ts';
 
+/** What the message is hashed with before it is signed (PROTOCOL.sshsig §3). */
 export type SshsigHash = 'sha256' | 'sha512';
 
 /** A signature as plain data. */
@@ -16,6 +17,7 @@ export interface SshSignature {
   readonly key: Uint8Array;
   /** What the signature is for: "file", "git", "name@example.org". Keeps one made for one purpose from counting for another. */
   readonly namespace: string;
+  /** Under which the message was signed. */
   readonly hash: SshsigHash;
   /** RFC 4253 §6.6: string algorithm ‖ string value. */
   readonly signature: Uint8Array;
@@ -24,7 +26,7 @@ export interface SshSignature {
 /** What is signed: its bytes, or, for what is too large for memory, a function that gives its digest under a hash. */
 export type SignedMessage = Uint8Array | ((hash: SshsigHash) => Uint8Array);
 
-/** @throws KeyFormatError, one sentence, if the text is no armoured signature */
+/** The signature in the text of a file, with BEGIN and END lines; nothing of it is verified. @throws KeyFormatError, one sentence */
 export function parseSignature(text: string): SshSignature {
   if (text.length > MAX_PEM) throw new KeyFormatError('the file is too large to be a signature');
   const { label, headers, bytes } = readPem(text, 'the signature');
