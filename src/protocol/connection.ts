@@ -24,17 +24,24 @@ const ANSWERS_MARK = 256 * 1024;
 const MAX_EXCHANGES_BEFORE_SIGN_IN = 4;
 
 interface CommonOptions {
+  /** Its lists are what is offered, in their order. */
   readonly provider: CryptoProvider;
+  /** Our identification line without CR LF (RFC 4253 §4.2). */
   readonly ident?: string;
+  /** Key re-exchange after so many bytes in either direction; by default 1 GiB. */
   readonly rekeyBytes?: number;
+  /** And after so many packets; by default 2^31. */
   readonly rekeyPackets?: number;
   /** See TransportOptions. */
   readonly compression?: readonly CompressionAlgorithm[];
   /** Channels at once, both directions. */
   readonly maxChannels?: number;
 }
+/** What the server's end of a connection is made with. */
 export interface ServerConnectionOptions extends CommonOptions {
+  /** Which end this is. */
   readonly role: 'server';
+  /** Its keys and certified keys, in order of preference among those of one type. */
   readonly hostKeys: readonly PrivateKey[];
   /** Sign-in methods that the client is told of, best first. */
   readonly methods: readonly string[];
@@ -43,10 +50,15 @@ export interface ServerConnectionOptions extends CommonOptions {
   /** Failed tries before the connection is closed. */
   readonly maxTries?: number;
 }
+/** What the client's end of a connection is made with. */
 export interface ClientConnectionOptions extends CommonOptions {
+  /** Which end this is. */
   readonly role: 'client';
+  /** As whom to sign in. */
   readonly user: string;
+  /** Tried in their order, as far as the server lets them. */
   readonly credentials: readonly Credential[];
+  /** Names of the host key algorithms that the server may use, best first; by default all of the provider's. */
   readonly hostKeyAlgorithms?: readonly string[];
 }
 
@@ -75,10 +87,15 @@ export interface ConnectionEvents {
   fault?(error: unknown): void;
 }
 
+/** A connection. Its owner moves bytes: `receive` takes what the socket gave, `takeOutput` gives what the socket is to take. */
 export class Connection {
+  /** Which end this is. */
   readonly role: 'server' | 'client';
+  /** Packets and keys (RFC 4253). */
   readonly transport: Transport;
+  /** Channels and global requests (RFC 4254); nothing may be opened or asked before `ConnectionEvents.ready`. */
   readonly mux: Mux;
+  /** How far it has come: 'keying', 'keyed', 'userauth', 'connection'. */
   stage: Stage = 'keying';
   /** Why it is over; undefined while it lives. */
   error: Error | undefined;
@@ -174,6 +191,7 @@ export class Connection {
     return this.#auth instanceof ServerAuth ? this.#auth.failures : 0;
   }
 
+  /** It is over, and `error` says why. */
   get closed(): boolean {
     return this.error !== undefined;
   }
@@ -189,7 +207,10 @@ export class Connection {
 
   /** The peer's stream has ended; `cause` says how, if it was not in an orderly way. */
   receiveEnd(cause?: Error): void {
-    this.#close(new DisconnectError(cause?.message ?? 'the peer closed the connection', Disconnect.CONNECTION_LOST));
+    const what = cause?.message ?? 'the peer closed the connection';
+    const { greeting } = this.transport;
+    const said = greeting === '' ? '' : `, and said "${greeting}"`;
+    this.#close(new DisconnectError(what + said, Disconnect.CONNECTION_LOST));
   }
 
   /** Whether reading from the socket should wait: a decision is open, or the peer asks and does not read the answers. */
@@ -234,7 +255,7 @@ export class Connection {
     }
   }
 
-  /** Opens a channel. @throws OpenError if the peer refuses (the connection lives on) */
+  /** Opens a channel. @throws OpenError if the peer refuses (the connection lives on), or the connection has ended */
   open(type: string, data: Uint8Array = new Uint8Array(0), handler: ChannelHandler = {}): Promise<Channel> {
     return new Promise((resolve, reject) => this.mux.open(type, data, handler, resolve, reject));
   }

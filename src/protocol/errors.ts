@@ -18,6 +18,7 @@ export const Disconnect = {
   NO_MORE_AUTH_METHODS_AVAILABLE: 14,
   ILLEGAL_USER_NAME: 15,
 } as const;
+/** One of the codes that we send; a peer's may be any uint32. */
 export type DisconnectReason = (typeof Disconnect)[keyof typeof Disconnect];
 
 /** Reason codes of SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1). */
@@ -27,11 +28,13 @@ export const OpenFailure = {
   UNKNOWN_CHANNEL_TYPE: 3,
   RESOURCE_SHORTAGE: 4,
 } as const;
+/** One of the codes that we send; a peer's may be any uint32. */
 export type OpenFailureReason = (typeof OpenFailure)[keyof typeof OpenFailure];
 
 /** The peer broke the protocol. `reason` is what we tell it in SSH_MSG_DISCONNECT; the connection is over. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
+  /** What goes into our SSH_MSG_DISCONNECT. */
   readonly reason: DisconnectReason;
   constructor(message: string, reason: DisconnectReason = Disconnect.PROTOCOL_ERROR) {
     super(message);
@@ -42,6 +45,7 @@ export class ProtocolError extends Error {
 /** The peer (or our own end) ended the connection; `reason` and text come from SSH_MSG_DISCONNECT where there was one. */
 export class DisconnectError extends Error {
   override readonly name = 'DisconnectError';
+  /** As in `Disconnect`, or whatever uint32 the peer has sent; CONNECTION_LOST where nobody said goodbye. */
   readonly reason: number;
   constructor(message: string, reason: number = Disconnect.CONNECTION_LOST) {
     super(message);
@@ -52,6 +56,7 @@ export class DisconnectError extends Error {
 /** A channel was refused (SSH_MSG_CHANNEL_OPEN_FAILURE); the connection lives on. */
 export class OpenError extends Error {
   override readonly name = 'OpenError';
+  /** As in `OpenFailure`, or whatever uint32 the peer has sent. */
   readonly reason: number;
   constructor(message: string, reason: number) {
     super(message);

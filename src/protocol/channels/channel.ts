@@ -25,8 +25,11 @@ export const MAX_DATA = 32 * 1024;
 /** SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2). */
 export const STDERR = 1;
 
+/** A request that the peer makes on a channel (RFC 4254 §5.4). */
 export interface ChannelRequest {
+  /** Its name, printable ASCII: "exec", "signal". */
   readonly type: string;
+  /** Whether the peer waits for an answer; without, what the handler returns goes nowhere. */
   readonly wantReply: boolean;
   /** Payload by type; a copy. */
   readonly data: Uint8Array;
@@ -65,18 +68,34 @@ export interface ChannelEnds {
   maxOutbound: number;
 }
 
+/**
+ * An open channel. `write` with what it returns, and `consumed` for what `ChannelHandler.data` was lent, are the two halves of
+ * flow control; whoever wants streams instead takes a `ChannelStream`.
+ */
 export class Channel {
+  /** As it was opened: "session", "direct-tcpip". */
   readonly type: string;
+  /** The connection, as far as a channel sees it. */
   readonly host: ChannelHost;
+  /** The number by which the peer addresses it. */
   readonly localId: number;
+  /** The number by which we address it. */
   readonly remoteId: number;
+  /** Bytes that the peer may send now (RFC 4254 §5.2). */
   readonly inbound: Window;
+  /** Bytes that we may send now. */
   readonly outbound: Window;
+  /** Bytes in one message of data that the peer may send. */
   readonly maxInbound: number;
+  /** Bytes in one message of data that we send: what the peer takes, and MAX_DATA at most. */
   readonly maxOutbound: number;
+  /** We send no more data (RFC 4254 §5.3). */
   eofSent = false;
+  /** The peer sends no more data. */
   eofReceived = false;
+  /** We have sent CLOSE; nothing is sent after it. */
   closeSent = false;
+  /** The peer has sent CLOSE. */
   closeReceived = false;
   /** The other end of a splice: what comes here leaves there. */
   partner: Channel | undefined;
@@ -85,6 +104,7 @@ export class Channel {
   /** Relayed bytes for our peer that wait until the way is free; EOF and the end of the circuit wait behind them. */
   backlog: Backlog | undefined;
 
+  /** Who hears what comes; may be exchanged for another. */
   handler: ChannelHandler;
   readonly #windowSize: number;
   #consumed = 0;
@@ -192,6 +212,7 @@ export class Channel {
 
   // What follows is for the mux.
 
+  /** CHANNEL_REQUEST: asks the handler, and answers in the order of the requests. */
   receiveRequest(request: ChannelRequest): void {
     // A byte stream that is relayed has no requests; they are refused here, not passed on.
     const reply = this.partner === undefined ? (this.handler.request?.(request) ?? false) : false;
@@ -205,6 +226,7 @@ export class Channel {
     return resolve !== undefined;
   }
 
+  /** CHANNEL_EOF: for the handler, or passed on by a splice. */
   receiveEof(): void {
     this.eofReceived = true;
     if (this.partner !== undefined) this.partner.eof();
@@ -212,6 +234,7 @@ export class Channel {
     else if (!this.closeSent) this.handler.eof?.();
   }
 
+  /** CHANNEL_CLOSE: answers it, and ends the channel. */
   receiveClose(): void {
     this.closeReceived = true;
     this.close();

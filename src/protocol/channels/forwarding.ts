@@ -18,5 +18,7 @@ export const DIRECT_STREAMLOCAL = layout({ path: 'text', reserved: 'string', res
 /** Channel `forwarded-streamlocal@openssh.com`. */
 export const FORWARDED_STREAMLOCAL = layout({ path: 'text', reserved: 'string' });
 
+/** The payload of a `direct-tcpip` or `forwarded-tcpip` channel; names and ports are untrusted, ports any uint32. */
 export type DirectTcpip = Fields<typeof DIRECT_TCPIP>;
+/** The payload of `tcpip-forward`: where to listen ("" is everywhere, "localhost" loopback, RFC 4254 §7.1); port 0 is any. */
 export type TcpipForward = Fields<typeof TCPIP_FORWARD>;

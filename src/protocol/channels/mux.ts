@@ -27,8 +27,11 @@ import { flush, relay, splice, topUp } from './splice.ts';
 /** Channels of one connection, both directions, opens under consideration included. A browser behind -D seldom holds more than a few hundred. */
 const MAX_CHANNELS = 1024;
 
+/** A request that concerns the whole connection (RFC 4254 §4). */
 export interface GlobalRequest {
+  /** Its name, printable ASCII: "tcpip-forward". */
   readonly type: string;
+  /** Whether the peer waits for an answer; without, what the handler returns goes nowhere. */
   readonly wantReply: boolean;
   /** Payload by type; a copy. */
   readonly data: Uint8Array;
@@ -38,6 +41,7 @@ export type GlobalReply = boolean | Uint8Array;
 
 /** A peer's wish for a channel. Answer it once: accept, reject or forward, now or later. */
 export interface ChannelOpen {
+  /** Its name, printable ASCII: "session". */
   readonly type: string;
   /** Payload by type; a copy. */
   readonly data: Uint8Array;
@@ -45,6 +49,7 @@ export interface ChannelOpen {
   readonly gone: boolean;
   /** `window`: bytes that the peer may send before `consumed` credits it; `maxPacket`: bytes in one message, 32 KiB at most. */
   accept(handler: ChannelHandler, window?: number, maxPacket?: number): Channel;
+  /** Refuses it; `message` is for people (RFC 4254 §5.1). */
   reject(reason: OpenFailureReason, message: string): void;
   /**
    * Opens a channel of `type` with `data` on another connection and, when it is confirmed, splices the two; a refusal
@@ -70,6 +75,7 @@ interface PendingOpen {
   failed(error: OpenError): void;
 }
 
+/** The channels and global requests of one connection (RFC 4254 §4 and §5); most users go by way of `Connection`. */
 export class Mux {
   readonly #options: MuxOptions;
   readonly #host: Pick<ChannelHost, 'send'> & { readonly congested: boolean };

@@ -12,7 +12,9 @@ const MAX_PREAMBLE = 16 * 1024;
 export class IdentReader {
   readonly #mayGreet: boolean;
   #bytes = new Uint8Array(0);
+  /** Bytes and lines so far. */
   #greeted = 0;
+  #lastWords = '';
 
   /** `mayGreet`: the peer is a server and may send other lines first. */
   constructor(mayGreet: boolean) {
@@ -36,7 +38,14 @@ export class IdentReader {
       at = lf + 1;
       if (line.startsWith('SSH-')) return { line: check(line), rest: chunk.subarray(at) };
       if (!this.#mayGreet) throw notSsh(line);
+      if (line.trim() !== '') this.#lastWords = line;
     }
+  }
+
+  /** The last line that the peer has sent in place of its identification, be it incomplete; made printable, "" if there is none. */
+  get greeting(): string {
+    const line = String.fromCharCode(...this.#bytes).trim();
+    return printable(line === '' ? this.#lastWords : line);
   }
 
   #append(piece: Uint8Array): void {

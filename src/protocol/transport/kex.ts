@@ -10,6 +10,7 @@ import type { Negotiated } from './negotiate.ts';
 
 /** Yielded instead of a message number: the coroutine waits for the user's word on this host key. */
 export interface HostKeyQuestion {
+  /** The name under which the server has signed; the signature is verified already. */
   readonly algorithm: string;
   /** Public key blob (RFC 4253 §6.6). */
   readonly hostKey: Uint8Array;

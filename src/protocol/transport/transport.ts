@@ -65,8 +65,11 @@ const HELD_OVERHEAD = 128;
 /** The coroutine awaits one packet of a wrongly guessed method, whatever its number, and drops it. */
 const GUESS = -1;
 
+/** What a transport is made with. */
 export interface TransportOptions {
+  /** Which end this is. */
   readonly role: Role;
+  /** Its lists are what is offered, in their order. */
   readonly provider: CryptoProvider;
   /** Server: its keys, in order of preference among those of one type. */
   readonly hostKeys?: readonly PrivateKey[];
@@ -76,11 +79,13 @@ export interface TransportOptions {
   readonly compression?: readonly CompressionAlgorithm[];
   /** Our identification line without CR LF (RFC 4253 §4.2). */
   readonly ident?: string;
-  /** Key re-exchange after so many bytes or packets in either direction. */
+  /** Key re-exchange after so many bytes in either direction; by default 1 GiB. */
   readonly rekeyBytes?: number;
+  /** And after so many packets; by default 2^31. */
   readonly rekeyPackets?: number;
 }
 
+/** What the owner of a transport hears; calls come from inside it. */
 export interface TransportEvents {
   /** There is something to take with `takeOutput` where there was nothing before. */
   output(): void;
@@ -90,11 +95,15 @@ export interface TransportEvents {
   exchanging(active: boolean): void;
 }
 
+/** One end of the transport protocol. It does no I/O: bytes come in by `receive`, and leave by `takeOutput`. */
 export class Transport {
+  /** Which end this is. */
   readonly role: Role;
+  /** The cryptography that it was made with. */
   readonly provider: CryptoProvider;
-  /** Identification lines without CR LF; the peer's is empty until it has come. */
+  /** Our identification line without CR LF. */
   readonly ident: string;
+  /** The peer's, empty until it has come; untrusted, but printable ASCII. */
   peerIdent = '';
   /** The first exchange hash; identifies the connection for ever (RFC 4253 §7.2). */
   sessionId: Uint8Array | undefined;
@@ -128,6 +137,7 @@ export class Transport {
   #sentPackets = 0;
   /** Sealed, not yet taken. */
   #chunks: Uint8Array[] = [];
+  /** Bytes that wait for `takeOutput`. */
   outputBytes = 0;
   /** Packets sent while exchanging; at most what the peer's windows and our owner's own queues let through. */
   #held: Packet[] = [];
@@ -180,6 +190,11 @@ export class Transport {
     this.peerIdent = found.line;
     this.#identReader = undefined;
     this.#frames.push(found.rest);
+  }
+
+  /** What the peer has said so far in place of its identification, one line; a server that turns us away may tell why. */
+  get greeting(): string {
+    return this.#identReader?.greeting ?? '';
   }
 
   /** Bytes received and not yet pulled. */

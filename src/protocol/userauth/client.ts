@@ -1,6 +1,6 @@
 // User authentication, the client's side (RFC 4252, RFC 4256): tries what it was given, in order, as far as the server lets it.
 import type { CryptoProvider, PrivateKey, SignatureAlgorithm } from '../../crypto/provider.ts';
-import { Disconnect, DisconnectError, ProtocolError } from '../errors.ts';
+import { Disconnect, DisconnectError, ProtocolError, printable } from '../errors.ts';
 import {
   SERVICE_ACCEPT,
   SERVICE_REQUEST,
@@ -38,6 +38,7 @@ type Interactive = Credential & { readonly method: 'keyboard-interactive' };
 
 /** A password that somebody is asked for only when the server would take one. */
 export interface AskedPassword {
+  /** Its name on the wire. */
   readonly method: 'password';
   /** Call `respond` once, now or later, with the password, or with undefined if there is none: then the next credential is tried. */
   ask(respond: (password: string | undefined) => void): void;
@@ -118,6 +119,8 @@ export class ClientAuth {
   /** Methods that can go on, by the server's last word. */
   #methods: readonly string[] = [];
   readonly #tried: string[] = [];
+  /** What could not be tried, and why. */
+  readonly #unfit: string[] = [];
 
   constructor(options: ClientAuthOptions, transport: ClientAuthTransport) {
     this.#options = options;
@@ -156,8 +159,11 @@ export class ClientAuth {
       const credential = this.#left.shift();
       if (credential === undefined) {
         const tried = this.#tried.length === 0 ? 'nothing' : this.#tried.join(', ');
+        const accepted = methods.map(method => printable(method)).join(', ') || 'nothing more';
         throw new DisconnectError(
-          `the server refused ${this.#options.user}: tried ${tried}; it accepts ${methods.join(', ') || 'nothing more'}`,
+          [`the server refused ${this.#options.user}: tried ${tried}; it accepts ${accepted}`, ...this.#unfit].join(
+            '; ',
+          ),
           Disconnect.NO_MORE_AUTH_METHODS_AVAILABLE,
         );
       }
@@ -208,7 +214,10 @@ export class ClientAuth {
       // Servers list the plain names only.
       ({ name, plain, keyType }) => keyType === key.type && (names === undefined || names.includes(plain ?? name)),
     );
-    if (algorithm === undefined) return false;
+    if (algorithm === undefined) {
+      this.#unfit.push(this.#whyUnfit(key.type, names));
+      return false;
+    }
     this.#tried.push(`publickey ${algorithm.name}`);
     if (credential.sign) {
       this.#probed = { credential, algorithm };
@@ -218,6 +227,16 @@ export class ClientAuth {
       this.#offer(key.blob, algorithm.name, signature);
     }
     return true;
+  }
+
+  /** Why a key of that type is of no use here, such as an RSA key where only SHA-1 is taken. */
+  #whyUnfit(type: string, names: readonly string[] = []): string {
+    const ours = this.#options.provider.signatures.filter(({ keyType }) => keyType === type).map(({ name }) => name);
+    const because =
+      ours.length === 0
+        ? 'cannot sign here'
+        : `signs by ${ours.join(' or ')}, and the server takes ${printable(names.join(', ')) || 'nothing'}`;
+    return `the key of type ${printable(type)} was not tried: it ${because}`;
   }
 
   /** USERAUTH_PK_OK (RFC 4252 §7): the key would do, so it is worth a signature. */

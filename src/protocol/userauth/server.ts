@@ -29,7 +29,9 @@ const MAX_PROMPTS = 16;
 /** OpenSSH PROTOCOL §3.1. */
 export const HOSTBOUND_METHOD = 'publickey-hostbound-v00@openssh.com';
 
+/** One question of keyboard-interactive (RFC 4256 §3.2). */
 export interface Prompt {
+  /** What to show before the input, "Password: "; from a server untrusted text. */
   readonly text: string;
   /** Show what the user types. */
   readonly echo: boolean;
@@ -53,6 +55,7 @@ export type AuthQuestion = { readonly user: string } & (
   | { readonly method: 'keyboard-interactive'; readonly submethods: string; readonly responses?: readonly string[] }
 );
 
+/** What the owner answers; each result is for the questions that it says, and `reject` (USERAUTH_FAILURE) for all. */
 export type AuthAnswer =
   | { readonly result: 'reject' }
   /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */

@@ -16,6 +16,7 @@ interface FieldTypes {
   rest: Uint8Array;
 }
 export type FieldType = keyof FieldTypes;
+/** The fields of a message by name, in their order. */
 export type Layout = { readonly [field: string]: FieldType };
 /** The value that a layout describes. */
 export type Fields<L extends Layout> = { -readonly [K in keyof L]: FieldTypes[L[K]] };
@@ -25,9 +26,13 @@ export type Phase = 'transport' | 'kex' | 'service' | 'userauth' | 'connection';
 
 /** One message of the protocol. */
 export interface Message<L extends Layout = Layout> {
+  /** The RFC's, without "SSH_MSG_". */
   readonly name: string;
+  /** Its first byte (RFC 4250 §4.1). */
   readonly number: number;
+  /** When it may come. */
   readonly phase: Phase;
+  /** What follows the number. */
   readonly layout: L;
 }
 

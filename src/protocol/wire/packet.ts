@@ -10,8 +10,11 @@ export const TAIL_ROOM = 84;
  * `bytes.subarray(start, end)` is the payload; what lies outside belongs to whoever seals the packet.
  */
 export class Packet {
+  /** The memory it lies in; may be shared with others, and larger. */
   bytes: Uint8Array;
+  /** Index of the payload's first byte, the message number. */
   start: number;
+  /** Index behind its last byte. */
   end: number;
 
   constructor(bytes: Uint8Array, start: number, end: number) {

@@ -30,8 +30,11 @@ export function decodeAscii(bytes: Uint8Array): string {
 
 /** Reads fields from `bytes` in order. Views, not copies: what must outlive the buffer has to be copied. @throws ProtocolError when a field runs past the end. */
 export class Reader {
+  /** What is read. */
   readonly bytes: Uint8Array;
+  /** Index of the next byte. */
   at: number;
+  /** Index behind the last one. */
   readonly end: number;
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
@@ -40,6 +43,7 @@ export class Reader {
     this.end = end;
   }
 
+  /** Bytes that are left. */
   get remaining(): number {
     return this.end - this.at;
   }
@@ -51,6 +55,7 @@ export class Reader {
     return at;
   }
 
+  /** 0 to 255. */
   byte(): number {
     return this.bytes[this.#take(1)];
   }
@@ -60,10 +65,12 @@ export class Reader {
     return this.byte() !== 0;
   }
 
+  /** 0 to 2^32 − 1. */
   uint32(): number {
     return readUint32(this.bytes, this.#take(4));
   }
 
+  /** 0 to 2^64 − 1. */
   uint64(): bigint {
     const at = this.#take(8);
     return (BigInt(readUint32(this.bytes, at)) << 32n) | BigInt(readUint32(this.bytes, at + 4));
@@ -80,16 +87,17 @@ export class Reader {
     return this.raw(this.uint32());
   }
 
+  /** A string of UTF-8, untrusted text. @throws ProtocolError if it is not UTF-8 */
   text(): string {
     return decodeUtf8(this.string());
   }
 
-  /** A name: a string of printable US-ASCII (RFC 4251 §6). */
+  /** A name: a string of printable US-ASCII (RFC 4251 §6). @throws ProtocolError if it is not */
   name(): string {
     return decodeAscii(this.string());
   }
 
-  /** A name-list: comma-separated names, none of them empty; an empty string is the empty list. */
+  /** A name-list: comma-separated names, none of them empty; an empty string is the empty list. @throws ProtocolError if one is empty or not ASCII */
   nameList(): string[] {
     const text = this.name();
     if (text === '') return [];
@@ -113,7 +121,7 @@ export class Reader {
     return this.raw(this.remaining);
   }
 
-  /** @throws ProtocolError if bytes are left over. */
+  /** To be called at the end. @throws ProtocolError if bytes are left over */
   finish(): void {
     if (this.at !== this.end) throw new ProtocolError('a message has trailing bytes');
   }
@@ -128,6 +136,7 @@ export class Writer {
     this.#bytes = new Uint8Array(capacity);
   }
 
+  /** Bytes written so far. */
   get length(): number {
     return this.#length;
   }
@@ -143,26 +152,31 @@ export class Writer {
     return at;
   }
 
+  /** The lowest 8 bits of `value`. */
   byte(value: number): this {
     const at = this.#grow(1);
     this.#bytes[at] = value;
     return this;
   }
 
+  /** 1 or 0. */
   boolean(value: boolean): this {
     return this.byte(value ? 1 : 0);
   }
 
+  /** `value` modulo 2^32, most significant byte first. */
   uint32(value: number): this {
     const at = this.#grow(4);
     writeUint32(this.#bytes, at, value);
     return this;
   }
 
+  /** `value` modulo 2^64, most significant byte first. */
   uint64(value: bigint): this {
     return this.uint32(Number(value >> 32n)).uint32(Number(value & 0xffffffffn));
   }
 
+  /** The bytes as they are, without a length. */
   raw(bytes: Uint8Array): this {
     const at = this.#grow(bytes.length);
     this.#bytes.set(bytes, at);
@@ -175,6 +189,7 @@ export class Writer {
     return this.uint32(bytes.length).raw(bytes);
   }
 
+  /** A string of the names with commas between them; they must be printable ASCII without commas. */
   nameList(names: readonly string[]): this {
     return this.string(names.join(','));
   }
