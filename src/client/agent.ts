@@ -16,6 +16,7 @@ import {
   readKeys,
 } from './agent-messages.ts';
 
+/** Where the agent is, and how long it is waited for. */
 export interface AgentOptions {
   /** Path of the agent's socket; by default what SSH_AUTH_SOCK says. */
   readonly path?: string;

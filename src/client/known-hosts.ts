@@ -31,6 +31,7 @@ export interface HostKeyCheck {
   prefer?(algorithms: readonly SignatureAlgorithm[], host: Required<HostName>): string[] | Promise<string[]>;
 }
 
+/** Which files, and what to do with hosts that are in none. */
 export interface KnownHostsOptions {
   /** Paths, read anew for each connection; one that is not there holds no keys. New keys go to the first. */
   readonly files: readonly string[];
@@ -52,6 +53,7 @@ export interface KnownHostsOptions {
 
 /** A host that is not known, and the key that it has shown. */
 export interface NewHost extends Required<HostName> {
+  /** The plain key, if the host has shown a certificate too. */
   readonly key: PublicKey;
   /** "SHA256:…". */
   readonly fingerprint: string;

@@ -8,6 +8,7 @@ import type { Client } from './server.ts';
 export interface Authenticator {
   /** Its name on the wire: none, publickey, password, keyboard-interactive. */
   readonly method: string;
+  /** Decides, now or later; while it thinks, nothing more is read from the client. What it throws refuses, and is logged. */
   answer(question: AuthQuestion, client: Client): Eventually<AuthAnswer>;
 }
 
@@ -16,7 +17,9 @@ const verdict = (accepted: boolean | AuthAnswer): AuthAnswer =>
 
 /** A public key that somebody wants to sign in with. */
 export interface OfferedKey {
+  /** The name to sign in with; printable, 255 characters at most; untrusted. */
   readonly user: string;
+  /** What it signs, or is to sign, with: "rsa-sha2-512". */
   readonly algorithm: string;
   /** Public key blob (RFC 4253 §6.6); with an algorithm for certificates a certificate, of which nothing has been checked. */
   readonly key: Uint8Array;

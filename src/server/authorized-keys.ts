@@ -25,13 +25,15 @@ import { type Client, describe, type Logger } from './server.ts';
 
 /** Somebody who wants to sign in with a key. */
 export interface KeyUse {
+  /** The name to sign in with; untrusted text. */
   readonly user: string;
   /** Public key blob or certificate. */
   readonly key: Uint8Array;
   /** Of a verified signature by a security token; undefined as long as there is no signature. */
   readonly presence?: Presence;
-  /** The client's IP address, and its verified name if names are looked up. */
+  /** The client's IP address. */
   readonly address: string;
+  /** The client's verified name, if names are looked up. */
   readonly hostName?: string;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -55,9 +57,11 @@ export interface KeyPolicy {
 
 /** Somebody who may sign in, and what he may do. */
 export interface Admission {
+  /** The name to sign in with, which the line or the certificate lets this key have. */
   readonly user: string;
   /** The plain key, of which the certificate (if there is one) is. */
   readonly key: Uint8Array;
+  /** By which the key was let in; verified. */
   readonly certificate?: Certificate;
   /** The line that lets him in. */
   readonly entry: AuthorizedKey;
@@ -123,6 +127,7 @@ export function lineRules(entry: AuthorizedKey, policy: Pick<KeyPolicy, 'enforce
   return keyRules(entry, { ...policy, enforced: enforced(policy) });
 }
 
+/** Where the lines come from, and who hears of those who are let in. */
 export interface AuthorizedKeysOptions extends KeyPolicy {
   /** The lines that hold for this user, as `parseAuthorizedKeys` gives them. What is wrong with others is the caller's to log. */
   keys(user: string, client: Client): Eventually<readonly AuthorizedKey[]>;
@@ -136,8 +141,9 @@ export interface AuthorizedKeysOptions extends KeyPolicy {
    * May still refuse (false), or answer in another way. Not called for those who only ask.
    */
   admitted(admission: Admission, client: Client): Eventually<boolean | AuthAnswer | undefined>;
+  /** Hears who was let in by which line, and who was not, with the rule that kept him out. */
   readonly log?: Logger;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; by default the system's clock. */
   readonly now?: () => number;
 }
 

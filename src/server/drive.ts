@@ -22,6 +22,7 @@ export interface Times {
   readonly exchange: number;
 }
 
+/** What holds unless something else is said. */
 export const TIMES: Times = {
   loginGrace: 120,
   keepaliveInterval: 15,
@@ -30,7 +31,9 @@ export const TIMES: Times = {
   exchange: 60,
 };
 
+/** One connection's I/O. Whoever owns it calls `tick` each second, until that is true. */
 export class Driver {
+  /** Its socket; nobody else may read or write it. */
   readonly socket: Socket;
   /** The peer took longer to sign in than it may. */
   graceOver = false;

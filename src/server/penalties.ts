@@ -13,14 +13,19 @@ export type Offence =
   /** It made this program fail. */
   | 'crash';
 
-/** OpenSSH's PerSourcePenalties; seconds. */
+/** OpenSSH's PerSourcePenalties; seconds, of which 0 switches one off. They add up. */
 export interface PenaltyTimes {
+  /** For leaving without trying to sign in. */
   readonly noauth: number;
+  /** For trying, and not succeeding. */
   readonly authfail: number;
+  /** For not being signed in when the login grace time is over. */
   readonly grace: number;
+  /** For making this program fail. */
   readonly crash: number;
-  /** Penalties add up; nothing is refused below `min`, and nobody for longer than `max`. */
+  /** Nothing is refused before the penalties of an address have come to this. */
   readonly min: number;
+  /** And nobody for longer than this. */
   readonly max: number;
 }
 
@@ -37,6 +42,7 @@ export interface StartupLimits {
   readonly full: number;
 }
 
+/** OpenSSH's default. */
 export const STARTUPS: StartupLimits = { begin: 10, rate: 30, full: 100 };
 
 /** Addresses that are remembered (OpenSSH's figure): some 10 MB. Beyond, those whose penalty ends first are forgotten. */

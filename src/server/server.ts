@@ -28,9 +28,13 @@ const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
 
 /** Where messages for the operator go. Fields are for machines; `message` never contains secrets. */
 export interface Logger {
+  /** Each step: connected, a sign-in step. */
   debug(fields: object, message: string): void;
+  /** Who signed in, who was refused and why, who left. */
   info(fields: object, message: string): void;
+  /** A peer that broke the protocol, or was turned away. */
   warn(fields: object, message: string): void;
+  /** A fault of this program, handlers included. */
   error(fields: object, message: string): void;
 }
 
@@ -38,11 +42,13 @@ export interface Logger {
 export interface Client {
   /** Counts up from 1 within one server. */
   readonly id: number;
+  /** To open channels to it, to ask it something, to disconnect it. */
   readonly connection: Connection;
-  /** The peer's IP address and port. */
+  /** The peer's IP address. */
   readonly address: string;
+  /** The peer's port. */
   readonly port: number;
-  /** The user name it signs, or has signed, in with. */
+  /** The user name it signs, or has signed, in with; empty before it has said one, and untrusted text. */
   readonly user: string;
   /** Resolves to the reason when the connection has ended. What a handler has opened for this client ends then. */
   readonly closed: Promise<Error>;
@@ -50,10 +56,14 @@ export interface Client {
 
 /** One that throws at once ends its connection; one whose promise is rejected, only the channel that is not open yet. */
 export type ChannelOpenHandler = (open: ChannelOpen, client: Client) => void | Promise<void>;
+/** Answers a global request: false refuses, bytes go into the reply. One that throws at once ends its connection; a rejected promise refuses. */
 export type GlobalRequestHandler = (request: GlobalRequest, client: Client) => Eventually<GlobalReply>;
 
+/** What a server is made with. */
 export interface ServerOptions {
+  /** Its keys, with certificates or without (`certifiedKey`), in order of preference among those of one type. */
   readonly hostKeys: readonly PrivateKey[];
+  /** Its lists are what clients are offered, in their order. */
   readonly provider: CryptoProvider;
   /** Sign-in methods, best first; none of them, and nobody gets in. */
   readonly authenticators: readonly Authenticator[];
@@ -63,18 +73,23 @@ export interface ServerOptions {
   readonly requests?: Readonly<Record<string, GlobalRequestHandler>>;
   /** Text that clients show before sign-in. */
   readonly banner?: string;
+  /** Failed tries to sign in after which a connection is closed (MaxAuthTries); by default 6. */
   readonly maxTries?: number;
   /** Connections that are not signed in, at once (MaxStartups); by default STARTUPS. Loopback is exempt from early drop, not from `full`. */
   readonly startups?: StartupLimits;
   /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
   readonly penalties?: PenaltyTimes | false;
+  /** Connections at once, signed in or not; by default 10,000. */
   readonly maxConnections?: number;
   /** Channels of one connection at once. */
   readonly maxChannels?: number;
+  /** Times in seconds; what is left out is as in TIMES. */
   readonly times?: Partial<Times>;
+  /** Key re-exchange after so many bytes in either direction (RFC 4253 §9); by default 1 GiB. */
   readonly rekeyBytes?: number;
   /** For clients that wish it, such as [zlib]; by default none: it costs memory and time, and lets a client spend ours. */
   readonly compression?: readonly CompressionAlgorithm[];
+  /** By default nothing is logged. */
   readonly log?: Logger;
   /** A client has signed in. */
   signedIn?(client: Client): void;
@@ -82,6 +97,7 @@ export interface ServerOptions {
   gone?(client: Client): void;
 }
 
+/** A server: any number of listeners, and the clients that came by them. */
 export class Server {
   readonly #options: ServerOptions;
   readonly #times: Times;

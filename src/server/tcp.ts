@@ -15,7 +15,9 @@ export class SocketJoin {
   #left: Uint8Array = new Uint8Array(0);
   #socketEnded = false;
   #socketClosed = false;
-  /** Bytes given to the socket that still want credit. */
+  /** Bytes for the socket, until the end of this tick: one write, however many packets they came in. */
+  #gathered: Uint8Array[] = [];
+  /** Bytes for the socket that still want credit. */
   #uncredited = 0;
 
   constructor(socket: Socket) {
@@ -23,13 +25,15 @@ export class SocketJoin {
     this.handler = {
       data: (bytes, type) => {
         if (type !== 0) return this.#channel?.consumed(bytes.length);
-        socket.write([bytes.slice()]);
-        this.#uncredited += bytes.length;
-        this.#credit();
+        if (this.#gathered.push(bytes.slice()) === 1) queueMicrotask(() => this.#flush());
       },
-      eof: () => socket.end(),
+      eof: () => {
+        this.#flush();
+        socket.end();
+      },
       writable: () => this.#push(),
       closed: () => {
+        this.#flush();
         socket.end();
         socket.resume();
         if (socket.pending === 0) socket.destroy();
@@ -62,6 +66,14 @@ export class SocketJoin {
         this.#push();
       },
     });
+  }
+
+  #flush(): void {
+    if (this.#gathered.length === 0) return;
+    this.#socket.write(this.#gathered);
+    for (const { length } of this.#gathered) this.#uncredited += length;
+    this.#gathered = [];
+    this.#credit();
   }
 
   #credit(): void {
