@@ -30,7 +30,8 @@ export async function reach(
   }
 }
 
-function through(via: ClientConnection, host: string, port: number, stop: AbortSignal): Promise<Socket> {
+async function through(via: ClientConnection, host: string, port: number, stop: AbortSignal): Promise<Socket> {
+  stop.throwIfAborted();
   return new Promise((resolve, reject) => {
     stop.addEventListener('abort', () => reject(stop.reason), { once: true });
     via.forward(host, port).then(stream => {

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import type { ClientConnection } from '../../../src/client/client.ts';
 import { dial } from '../../../src/client/dial.ts';
 import type { RemoteCall } from '../../../src/client/forwards.ts';
+import type { CryptoProvider, PrivateKey } from '../../../src/crypto/provider.ts';
 import { FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
 import {
   Disconnect,
@@ -16,7 +17,7 @@ import {
 import { pack, unpack } from '../../../src/protocol/wire/codec.ts';
 import { passwords, publicKeys } from '../../../src/server/authenticators.ts';
 import { directTcpip } from '../../../src/server/forwarding.ts';
-import type { Client, GlobalRequestHandler } from '../../../src/server/server.ts';
+import type { Client, GlobalRequestHandler, Server } from '../../../src/server/server.ts';
 import { sessions } from '../../../src/server/session.ts';
 import { ChannelStream } from '../../../src/server/streams.ts';
 import { insecureKey } from '../../kit/insecure.ts';
@@ -98,6 +99,29 @@ test('a refused sign-in says who was refused, what was tried and what would be a
   assert.not.match(error.message, /secret/);
 });
 
+test('a key that the server takes under no algorithm of ours is told of, with the reason', async () => {
+  const [signature] = provider.signatures;
+  const taking = (...names: string[]) =>
+    testServer({
+      authenticators: [publicKeys({ acceptable: () => true, proven: () => true })],
+      provider: { ...provider, signatures: names.map(name => ({ ...signature, name })) },
+    });
+  const key = insecureKey(Uint8Array.of(5));
+  const rsa = { ...key, type: 'ssh-rsa' };
+  const modern = { ...signature, name: 'rsa-sha2-512', keyType: 'ssh-rsa' };
+  const tried = (server: Server, signatures: CryptoProvider['signatures'], keyed: PrivateKey) => {
+    const credentials = [{ method: 'publickey', key: keyed } as const];
+    return failure(call(server, { provider: { ...provider, signatures }, credentials }));
+  };
+  const old = taking('insecure-signature', 'ssh-rsa');
+  assert.is(
+    (await tried(old, [signature, modern], rsa)).message,
+    'the server refused alice: tried nothing; it accepts publickey; the key of type ssh-rsa was not tried: ' +
+      'it signs by rsa-sha2-512, and the server takes insecure-signature, ssh-rsa',
+  );
+  assert.match((await tried(old, [signature], rsa)).message, /type ssh-rsa was not tried: it cannot sign here$/);
+});
+
 test('credentials are tried in order, until one is accepted', async () => {
   const tried: string[] = [];
   const server = testServer({
@@ -166,6 +190,28 @@ test('a socket that dies before the server has said who it is', async () => {
   dead.close();
   await failure(late);
   orderly.socket.close();
+});
+
+test('what a server says instead of its identification is in the error: it may be the reason', async () => {
+  for (const [words, expected] of [
+    [['Welcome.\r\n', 'Too many connections; ', 'try again later.\r\n'], 'Too many connections; try again later.'],
+    [['Exceeded MaxStartups'], 'Exceeded MaxStartups'],
+    [['Not now\r\n\r\n', ' \r\n'], 'Not now'],
+    [['\x1b[2J\r\n'], '\ufffd[2J'],
+  ] as const) {
+    const { socket, calling } = scripted();
+    await turn();
+    for (const piece of words) socket.receive(piece);
+    socket.receiveEnd();
+    const error = await failure(calling);
+    assert.is(error.message, `the peer closed the connection, and said "${expected}"`);
+    socket.close();
+  }
+  const server = testServer({ maxConnections: 0 });
+  assert.match((await failure(call(server))).message, /closed the connection, and said "Too many connections; /);
+  const { client } = await call(testServer());
+  await client.close();
+  assert.is((await client.closed).message, 'disconnected by user');
 });
 
 test('a server that speaks something else is told so', async () => {

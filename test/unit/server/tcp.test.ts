@@ -102,6 +102,19 @@ test('what comes although the socket was paused keeps its order', async () => {
   assert.is(Buffer.compare(await read(stream), bytes), 0);
 });
 
+test('what comes in one tick is one write to the target, and its end comes after it', async () => {
+  const { stream, socket } = await joined();
+  const before = socket.writes;
+  for (let i = 0; i < 100; i++) stream.channel.write(Uint8Array.of(i));
+  stream.channel.eof();
+  await until(() => socket.ended);
+  assert.equal(
+    socket.take(),
+    new Uint8Array(100).map((_, i) => i),
+  );
+  assert.is(socket.writes, before + 1);
+});
+
 test('a target that ends while the caller has no room loses nothing of what it sent', async () => {
   const { stream, socket } = await joined();
   // Both directions end, so the socket is closed by the system with bytes that the channel has not taken.
