@@ -17,17 +17,8 @@ import {
   startShell,
   startSubsystem,
 } from './command.ts';
-import {
-  directOpen,
-  type Endpoint,
-  forwardLocal,
-  type LocalListener,
-  passOn,
-  type RemoteCall,
-  RemoteForwards,
-  type RemoteListener,
-  refusal,
-} from './forwards.ts';
+import { directOpen, type Endpoint, forwardLocal, type LocalListener, passOn, refusal } from './forwards.ts';
+import { type RemoteCall, RemoteForwards, type RemoteListener } from './remote-listeners.ts';
 
 /** A connection to a server, signed in. Everything that it carries ends with it. */
 export class ClientConnection {

@@ -1,7 +1,8 @@
 // The client half: what `cordboard/client` exports.
 export type { AskedPassword, Credential, RemoteKey, Round } from '../protocol/userauth/client.ts';
 export type { Prompt } from '../protocol/userauth/server.ts';
-export { ChannelStream, streamSocket } from '../server/streams.ts';
+export { streamSocket } from '../server/stream-socket.ts';
+export { ChannelStream } from '../server/streams.ts';
 export { Agent, type AgentOptions } from './agent.ts';
 export type { AgentKey, KeyConstraints } from './agent-messages.ts';
 export { ClientConnection } from './client.ts';
@@ -16,7 +17,7 @@ export {
 } from './command.ts';
 export type { SignInOptions } from './credentials.ts';
 export { DIAL_TIMES, type DialOptions, type DialTimes, dial } from './dial.ts';
-export { type Endpoint, type LocalListener, type RemoteCall, RemoteListener } from './forwards.ts';
+export type { Endpoint, LocalListener } from './forwards.ts';
 export {
   addKnownHost,
   type HostKeyCheck,
@@ -25,3 +26,4 @@ export {
   type NewHost,
   readKnownHosts,
 } from './known-hosts.ts';
+export { type RemoteCall, RemoteListener } from './remote-listeners.ts';

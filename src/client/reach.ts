@@ -1,6 +1,6 @@
 // The way to a server: a TCP connection, or a channel through another server; within a time, and with errors that say what to look at.
 import { connect, type Socket } from '../server/runtime/net.ts';
-import { streamSocket } from '../server/streams.ts';
+import { streamSocket } from '../server/stream-socket.ts';
 import type { ClientConnection } from './client.ts';
 
 /**

@@ -30,5 +30,6 @@ export {
   type ServerOptions,
 } from './server.ts';
 export { type Session, type SessionHandlers, sessions, type Terminal } from './session.ts';
-export { ChannelStream, streamSocket, takesEow } from './streams.ts';
+export { streamSocket } from './stream-socket.ts';
+export { ChannelStream, takesEow } from './streams.ts';
 export { SocketJoin } from './tcp.ts';

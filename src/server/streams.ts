@@ -4,7 +4,6 @@ import type { Eventually } from '../protocol/channels/answers.ts';
 import { type Channel, type ChannelHandler, type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
 import { EOW } from '../protocol/channels/session-requests.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
-import type { Socket, SocketEvents } from './runtime/net.ts';
 
 /**
  * The two byte streams of a channel. What has not been read gives the peer no credit, so at most one window (2 MiB)
@@ -161,86 +160,6 @@ export function readableOf(source: AsyncIterable<Uint8Array>, cancel: () => void
     // Nothing is fetched in advance: a chunk that has left the queue counts as read.
     { highWaterMark: 0 },
   );
-}
-
-/**
- * A stream as a socket: what a connection through another one runs on (`ssh -J`).
- * `dial({ socket: streamSocket(await board.forward(host, 22)), … })`
- * @param address and `port` of the peer, where they are known
- */
-export function streamSocket(stream: ChannelStream, address = '', port = 0): Socket {
-  let events: SocketEvents | undefined;
-  let pending = 0;
-  let paused: Promise<void> | undefined;
-  let resume = () => {};
-  let heardEnd = false;
-  let ended = false;
-  let destroyed = false;
-  const closeIfOver = () => {
-    if (heardEnd && ended && pending === 0) stream.channel.close();
-  };
-  const read = async (tell: SocketEvents) => {
-    for await (const chunk of stream) {
-      await paused;
-      if (destroyed) break;
-      tell.data(chunk);
-    }
-    await paused;
-    if (!destroyed) {
-      heardEnd = true;
-      tell.end();
-      closeIfOver();
-      await Promise.race([stream.closed, destruction]);
-    }
-    tell.close();
-  };
-  let destroy!: () => void;
-  const destruction = new Promise<void>(resolve => (destroy = resolve));
-  return {
-    address,
-    port,
-    get pending() {
-      return pending;
-    },
-    start(tell) {
-      events = tell;
-      void read(tell);
-    },
-    write(chunks) {
-      if (ended) return;
-      for (const chunk of chunks) {
-        pending += chunk.length;
-        const done = () => {
-          pending -= chunk.length;
-          if (pending > 0 || destroyed) return;
-          events?.drain();
-          closeIfOver();
-        };
-        stream.write(chunk).then(done, done);
-      }
-    },
-    pause() {
-      paused ??= new Promise(resolve => (resume = resolve));
-    },
-    resume() {
-      paused = undefined;
-      resume();
-    },
-    end() {
-      if (ended) return;
-      ended = true;
-      void stream.end().then(closeIfOver);
-    },
-    destroy() {
-      ended = true;
-      destroyed = true;
-      stream.discard();
-      stream.channel.close();
-      paused = undefined;
-      resume();
-      destroy();
-    },
-  };
 }
 
 /** Small chunks that wait are put together in memory of this many bytes: a window of one-byte packets would otherwise be two million objects. */

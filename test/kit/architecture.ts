@@ -39,6 +39,7 @@ const isWire = either(inside('protocol/wire'), isAny('src/protocol/errors.ts'));
 /** Of the server, what a client's I/O is made of, too. */
 const SHARED_IO = isAny(
   'src/server/drive.ts',
+  'src/server/stream-socket.ts',
   'src/server/streams.ts',
   'src/server/tcp.ts',
   'src/server/runtime/net.ts',

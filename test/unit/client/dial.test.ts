@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ClientConnection } from '../../../src/client/client.ts';
 import { dial } from '../../../src/client/dial.ts';
-import type { RemoteCall } from '../../../src/client/forwards.ts';
+import type { RemoteCall } from '../../../src/client/remote-listeners.ts';
 import type { CryptoProvider, PrivateKey } from '../../../src/crypto/provider.ts';
 import { FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
 import {

@@ -4,7 +4,7 @@ import { createServer, connect as netConnect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { RemoteCall } from '../../../src/client/forwards.ts';
+import type { RemoteCall } from '../../../src/client/remote-listeners.ts';
 import { WINDOW } from '../../../src/protocol/channels/channel.ts';
 import { DIRECT_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
 import { OpenError, OpenFailure, RequestError } from '../../../src/protocol/errors.ts';
