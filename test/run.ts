@@ -1,9 +1,11 @@
 // Runs every test/**/*.test.ts in a process of its own, two at a time, and prints one closing line: "N passed, N failed, N skipped".
-// Arguments select files by part of their path: `npm test -- interop`.
+// Under a file that fails stands how its tests failed, and the last lines name them again: a record of a run may keep only its
+// beginning and its end. Arguments select files by part of their path, and then errors are shown whole: `npm test -- interop`.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
+import { failuresIn } from './kit/failures.ts';
 
 const here = import.meta.dirname;
 const wanted = process.argv.slice(2);
@@ -25,6 +27,7 @@ function count(text: string, word: string): number {
 
 function run(file: string): Promise<void> {
   return new Promise(resolve => {
+    const path = relative(process.cwd(), join(here, file));
     const started = Date.now();
     const child = spawn(process.execPath, ['--import', 'tsx', join(here, file)], { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
@@ -32,7 +35,8 @@ function run(file: string): Promise<void> {
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
     const timer = setTimeout(() => {
-      text += `\nkilled after ${LIMIT / 1000} s`;
+      const ended = text.match(/[•✘]/g)?.length ?? 0;
+      text += `\nkilled after ${LIMIT / 1000} s, in its test number ${ended + 1}\n`;
       child.kill('SIGKILL');
     }, LIMIT);
     child.on('close', code => {
@@ -47,11 +51,18 @@ function run(file: string): Promise<void> {
       sum.skipped += skipped;
       const verdict = failed ? 'FAILED' : 'ok';
       process.stdout.write(
-        `${verdict.padEnd(7)}${relative(process.cwd(), join(here, file))}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${((Date.now() - started) / 1000).toFixed(1)} s\n`,
+        `${verdict.padEnd(7)}${path}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${((Date.now() - started) / 1000).toFixed(1)} s\n`,
       );
       const notes = text.match(/^(?:note|skipped): .*$/gm);
       if (notes) process.stdout.write(`${notes.map(line => `       ${line}`).join('\n')}\n`);
-      if (failed) failures.push(`\n──── ${file} (exit code ${code})\n${text}`);
+      if (failed) {
+        for (const { name = `exit code ${code}`, lines } of failuresIn(text)) {
+          failures.push(`FAILED ${path}: ${name}`);
+          if (wanted.length === 0)
+            process.stdout.write(`       ✘ ${name}\n${lines.map(line => `         ${line}\n`).join('')}`);
+        }
+        if (wanted.length > 0) process.stdout.write(`${text}\n`);
+      }
       resolve();
     });
   });
@@ -64,7 +75,8 @@ await Promise.all(
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run(file);
   }),
 );
-for (const text of failures) process.stdout.write(`${text}\n`);
-process.stdout.write(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`);
+process.stdout.write(
+  `${['', ...failures, ''].join('\n')}${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`,
+);
 // Not process.exit, which cuts off what a pipe has not taken yet.
 process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0;

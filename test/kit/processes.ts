@@ -231,7 +231,9 @@ export function bounded(seconds: number, body: (scope: Scope) => Promise<void>):
       ]);
     } catch (error) {
       if (error instanceof Error && scope.children.length > 0) {
-        error.message += `\n${scope.children.map(child => child.report).join('\n')}`;
+        // The newest first: what was going on when it failed.
+        const reports = scope.children.toReversed().map(child => child.report);
+        error.message += `\n${reports.join('\n')}`;
       }
       throw error;
     } finally {
