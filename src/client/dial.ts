@@ -3,7 +3,7 @@ import { accelerated } from '../crypto/accelerated.ts';
 import { type HostName, type PublicKey, parsePublicKeyBlob } from '../crypto/keys/index.ts';
 import type { CompressionAlgorithm, CryptoProvider } from '../crypto/provider.ts';
 import { Connection } from '../protocol/connection.ts';
-import { Disconnect } from '../protocol/errors.ts';
+import { Disconnect, ProtocolError } from '../protocol/errors.ts';
 import { announcedHostKeys, HOSTKEYS, HOSTKEYS_PROVE, hostKeysProven, hostKeysRequest } from '../protocol/host-keys.ts';
 import { equalBytes } from '../protocol/wire/reader.ts';
 import { Driver, TIMES, type Times } from '../server/drive.ts';
@@ -54,7 +54,8 @@ export interface DialOptions extends SignInOptions {
   banner?(message: string): void;
   /**
    * All host keys of the server, once after sign-in, if it names them and has proved that it has their private halves (ssh's
-   * UpdateHostKeys): those that are new may be remembered with `addKnownHost`, so that it can change its key one day.
+   * UpdateHostKeys): those that are new may be remembered with `addKnownHost`, so that it can change its key one day. What
+   * this throws ends the connection, and is what `closed` resolves to.
    */
   hostKeys?(keys: readonly PublicKey[], host: Required<HostName>): void | Promise<void>;
 }
@@ -113,7 +114,9 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
         globalRequest: ({ type, data }) => {
           if (type !== HOSTKEYS || options.hostKeys === undefined || announced) return false;
           announced = true;
-          void prove(data)
+          // What is malformed ends the connection here and now.
+          const blobs = announcedHostKeys(data, provider);
+          void prove(blobs)
             .then(keys => keys && options.hostKeys?.(keys, target))
             .catch(fault);
           return true;
@@ -128,11 +131,15 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
       },
     );
     const client = new ClientConnection(connection, closed);
-    const fault = () => connection.disconnect(Disconnect.BY_APPLICATION, 'internal error');
+    const fault = (error: Error) => {
+      failure ??= error;
+      const [reason, message] =
+        error instanceof ProtocolError ? [error.reason, error.message] : [Disconnect.BY_APPLICATION, 'internal error'];
+      connection.disconnect(reason, message);
+    };
     /** The server's keys, if it can prove that they are. */
-    const prove = async (announcement: Uint8Array): Promise<PublicKey[] | undefined> => {
+    const prove = async (blobs: readonly Uint8Array[]): Promise<PublicKey[] | undefined> => {
       const { transport } = connection;
-      const blobs = announcedHostKeys(announcement, provider);
       const others = blobs.filter(blob => !equalBytes(blob, transport.hostKey!));
       if (others.length > 0) {
         const answer = await connection.request(HOSTKEYS_PROVE, hostKeysRequest(others));
