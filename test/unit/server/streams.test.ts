@@ -3,13 +3,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Channel, STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
 import { UsageError } from '../../../src/protocol/errors.ts';
-import { ChannelStream } from '../../../src/server/streams.ts';
+import { ChannelStream, takesEow } from '../../../src/server/streams.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 
-/** A stream on both ends of one channel. */
-async function joined(): Promise<{ near: ChannelStream; far: ChannelStream }> {
-  const near = new ChannelStream();
+/** A stream on both ends of one channel; `near`, the server's, may say that it reads no more. */
+async function joined(options: { eow?: boolean } = {}): Promise<{ near: ChannelStream; far: ChannelStream }> {
+  const near = new ChannelStream(options);
   const server = testServer({
     channels: {
       'pipe@x': open => {
@@ -203,6 +203,104 @@ test('requests on the channel go to whoever listens; without, they are refused',
   assert.ok(await far.channel.request('please@x', new Uint8Array(0)));
   const channel: Channel = far.channel;
   assert.not.ok(await channel.request('other@x', new Uint8Array(0)));
+});
+
+test('who reads no more says so: the peer’s writes come to nothing, those to stderr and our own go on', async () => {
+  const { near, far } = await joined({ eow: true });
+  const writing = far.write(new Uint8Array(3 * WINDOW));
+  await until(() => near.channel.inbound.size === 0);
+  assert.ok(far.wanted);
+  near.discard();
+  near.discard();
+  assert.is(await writing, false);
+  assert.not.ok(far.wanted);
+  assert.is(await far.write('more'), false);
+  assert.ok(await far.write('oops', STDERR));
+  assert.ok(near.wanted);
+  assert.ok(await near.write('I can still talk'));
+  await far.end();
+  for await (const _ of near) assert.unreachable('it was dropped');
+  let error = '';
+  for await (const bytes of near.stderr) error += text(bytes);
+  assert.is(error, 'oops');
+  for await (const bytes of far) {
+    assert.is(text(bytes), 'I can still talk');
+    break;
+  }
+});
+
+test('a peer that does not know that request is not told: what it writes is dropped, and it never waits', async () => {
+  const { near, far } = await joined();
+  near.discard();
+  assert.ok(await far.write(new Uint8Array(3 * WINDOW)));
+  assert.ok(far.wanted);
+  await far.end();
+  for await (const _ of near) assert.unreachable();
+});
+
+test('a loop that waits ends when reading ends', async () => {
+  const { near } = await joined();
+  const reading = (async () => {
+    for await (const _ of near) assert.unreachable();
+  })();
+  await turns();
+  near.discard();
+  await reading;
+});
+
+test('OpenSSH from version 5 on knows it, others may not', () => {
+  for (const ident of ['SSH-2.0-OpenSSH_5.0', 'SSH-2.0-OpenSSH_9.2p1 Debian-2', 'SSH-2.0-OpenSSH_10.0'])
+    assert.ok(takesEow(ident), ident);
+  for (const ident of [
+    'SSH-2.0-OpenSSH_4.9',
+    'SSH-2.0-OpenSSH_2.1',
+    'SSH-2.0-dropbear_2022.83',
+    'SSH-2.0-x_OpenSSH_9',
+    '',
+  ])
+    assert.not.ok(takesEow(ident), ident);
+});
+
+test('as web streams: in order, with backpressure, and an end of each direction', async () => {
+  const { near, far } = await joined();
+  assert.is(near.readable, near.readable);
+  assert.is(far.writable, far.writable);
+  const size = WINDOW + 300_000;
+  const writer = far.writable.getWriter();
+  let done = false;
+  const writing = writer.write(new Uint8Array(size).map((_, i) => i % 251)).then(() => (done = true));
+  await until(() => far.channel.outbound.size === 0);
+  await turns();
+  assert.not.ok(done, 'nobody has read');
+  let read = 0;
+  const reading = (async () => {
+    for await (const chunk of near.readable) {
+      assert.is(chunk[0], read % 251);
+      read += chunk.length;
+    }
+  })();
+  await writing;
+  await writer.close();
+  await reading;
+  assert.is(read, size);
+  assert.ok(near.channel.eofReceived);
+  assert.not.ok(near.channel.closeSent);
+});
+
+test('a web reader that is cancelled tells the peer; a web writer fails then, and when it is aborted the channel closes', async () => {
+  const { near, far } = await joined({ eow: true });
+  const reader = near.readable.getReader();
+  const writer = far.writable.getWriter();
+  await writer.write(new Uint8Array(1));
+  await reader.read();
+  await reader.cancel();
+  await until(() => !far.wanted);
+  const error = await writer.write(new Uint8Array(1)).catch((thrown: Error) => thrown);
+  assert.match((error as Error).message, /reads no more/);
+
+  const other = await joined();
+  await other.far.writable.abort();
+  await other.near.closed;
 });
 
 test.after(closeServers);
