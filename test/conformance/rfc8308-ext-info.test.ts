@@ -20,6 +20,7 @@ import { payloadOf, RawPeer } from '../kit/raw-peer.ts';
 const roles = ['client', 'server'] as const;
 const nothing = new Uint8Array(0);
 const STRICT = 'kex-strict-c-v00@openssh.com';
+const STRICT_SERVER = 'kex-strict-s-v00@openssh.com';
 const hostKey = noble.signatures[0].generate(noble.random);
 const rsa = accelerated.signatures.find(({ name }) => name === 'rsa-sha2-256')!.generate(accelerated.random);
 
@@ -52,8 +53,30 @@ test('RFC 8308 §2.4: to a client that asks, EXT_INFO is the next packet after o
   const peer = RawPeer.started();
   peer.exchange({ kex: ['insecure-kex', 'ext-info-c', STRICT] });
   assert.is(peer.heard[0].sequence, 0, 'strict kex: the first under the new keys');
-  parsed(peer);
+  const { 'server-sig-algs': _algorithms, ...others } = Object.fromEntries(parsed(peer));
+  assert.equal(others, { 'publickey-hostbound@openssh.com': '0', 'ping@openssh.com': '0' });
   peer.quiet();
+});
+
+test('OpenSSH PROTOCOL §1.11: to a server that asks, our client says that it hears EXT_INFO during sign-in, in the next packet after NEWKEYS', () => {
+  const kex = ['insecure-kex', 'ext-info-s', STRICT_SERVER];
+  const peer = RawPeer.keyed({ role: 'server' }, { kex });
+  assert.is(peer.heard[0].sequence, 0, 'strict kex: the first under the new keys');
+  assert.equal([...parsed(peer)], [['ext-info-in-auth@openssh.com', '0']]);
+  peer.take(SERVICE_REQUEST);
+  peer.send(SERVICE_ACCEPT, { service: 'ssh-userauth' });
+  peer.take(USERAUTH_REQUEST);
+  peer.send(USERAUTH_SUCCESS, {});
+  peer.exchange({ kex });
+  peer.quiet();
+});
+
+test('RFC 8308 §2.1: a server that does not ask gets none', () => {
+  for (const kex of [['insecure-kex'], ['insecure-kex', 'ext-info-c'], ['insecure-kex', STRICT_SERVER]]) {
+    const peer = RawPeer.keyed({ role: 'server' }, { kex });
+    peer.take(SERVICE_REQUEST);
+    peer.quiet();
+  }
 });
 
 test('RFC 8308 §2.4: it is sent before the client has sent its NEWKEYS', () => {
@@ -196,6 +219,24 @@ test('RFC 8332 §3.3 and RFC 8308 §3.1: our client signs with what the server s
   assert.is(triedWith(['server-sig-algs', 'ssh-ed25519,rsa-sha2-256']), 'rsa-sha2-256');
   assert.is(triedWith(['server-sig-algs', 'rsa-sha2-512,ssh-rsa']), 'rsa-sha2-512');
   assert.is(triedWith(['server-sig-algs', 'rsa-sha2-256,rsa-sha2-512']), 'rsa-sha2-512', 'our order counts');
+});
+
+test('OpenSSH PROTOCOL §1.11: what the server says once it knows the user counts from then on', () => {
+  const peer = RawPeer.keyed({
+    role: 'server',
+    provider: accelerated,
+    hostKey,
+    core: { credentials: [{ method: 'publickey', key: rsa }] },
+  });
+  peer.take(SERVICE_REQUEST);
+  peer.payload(extInfo(['server-sig-algs', 'rsa-sha2-512,rsa-sha2-256']));
+  peer.send(SERVICE_ACCEPT, { service: 'ssh-userauth' });
+  peer.take(USERAUTH_REQUEST);
+  peer.payload(extInfo(['server-sig-algs', 'rsa-sha2-256']));
+  peer.send(USERAUTH_FAILURE, { methods: ['publickey'], partialSuccess: false });
+  const reader = new Reader(peer.take(USERAUTH_REQUEST).data);
+  reader.boolean();
+  assert.is(reader.name(), 'rsa-sha2-256');
 });
 
 test('RFC 8332 §3.3: without server-sig-algs our client tries SHA-2 all the same', () => {

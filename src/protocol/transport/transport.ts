@@ -33,6 +33,8 @@ import { deriveKey } from './keys.ts';
 import {
   type Direction,
   EXT_INFO_C,
+  EXT_INFO_IN_AUTH,
+  EXT_INFO_S,
   guessedWrong,
   HOSTBOUND,
   kexInit,
@@ -433,7 +435,7 @@ export class Transport {
     this.#sentBytes = 0;
     this.#sentPackets = 0;
     this.exchanging = false;
-    if (first && this.role === 'server' && theirs.kex.includes(EXT_INFO_C)) this.#sendExtensions();
+    if (first && theirs.kex.includes(this.role === 'server' ? EXT_INFO_C : EXT_INFO_S)) this.#sendExtensions();
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
@@ -455,11 +457,14 @@ export class Transport {
 
   /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak; sent right after our first NEWKEYS. */
   #sendExtensions(): void {
-    const extensions = [
-      ['server-sig-algs', this.#signatureNames()],
-      [HOSTBOUND, '0'],
-      [PING_EXTENSION, '0'],
-    ];
+    const extensions =
+      this.role === 'client'
+        ? [[EXT_INFO_IN_AUTH, '0']]
+        : [
+            ['server-sig-algs', this.#signatureNames()],
+            [HOSTBOUND, '0'],
+            [PING_EXTENSION, '0'],
+          ];
     const writer = new Writer();
     for (const [name, value] of extensions) writer.string(name).string(value);
     this.#seal(encode(EXT_INFO, { count: extensions.length, extensions: writer.finish() }));
