@@ -165,10 +165,12 @@ export class RemoteCommand {
     return this.stream.channel.request('break', pack(BREAK, { length: milliseconds }));
   }
 
-  /** Closes its channel, whatever it is doing; resolves when that is done. A server usually ends the command then. */
+  /**
+   * Closes its channel, whatever it is doing: nothing more goes either way. That ends a command in a terminal, and one that
+   * reads or writes; sshd lets any other run on, and `exit` waits for it.
+   */
   async close(): Promise<void> {
     this.stream.channel.close();
-    await this.stream.closed;
   }
 
   /** `close`, for `await using`. */
