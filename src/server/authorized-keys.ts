@@ -22,6 +22,7 @@ import type { AuthAnswer } from '../protocol/userauth/server.ts';
 import { equalBytes } from '../protocol/wire/reader.ts';
 import type { Authenticator } from './authenticators.ts';
 import { type Client, describe, type Logger } from './server.ts';
+import { TokenCounters } from './token-counters.ts';
 
 /** Somebody who wants to sign in with a key. */
 export interface KeyUse {
@@ -73,7 +74,7 @@ export interface Admission {
 export interface Refusal {
   /** Why, as a clause for a log: "the key in line 3 expired". */
   readonly refused: string;
-  /** Some line is about this key; one that nobody has heard of is no news. */
+  /** Some line is about this key, or it is a certificate; a key that nobody has heard of is no news. */
   readonly known: boolean;
 }
 
@@ -98,7 +99,7 @@ export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy:
       equalBytes(key.blob, wanted) &&
       options.some(({ name }) => name === 'cert-authority') === (certificate !== undefined),
   );
-  if (lines.length === 0) return { refused: `no line admits ${subject}`, known: false };
+  if (lines.length === 0) return { refused: `no line admits ${subject}`, known: certificate !== undefined };
 
   const judged = lines.map(entry => ({ entry, rules: lineRules(entry, policy) }));
   const reasons: string[] = [];
@@ -141,6 +142,11 @@ export interface AuthorizedKeysOptions extends KeyPolicy {
    * May still refuse (false), or answer in another way. Not called for those who only ask.
    */
   admitted(admission: Admission, client: Client): Eventually<boolean | AuthAnswer | undefined>;
+  /**
+   * The counters of security tokens so far, if several authenticators are to share them; by default this one's own. A number that
+   * has come already keeps out, because there must be a copy of the token. False: they are not looked at.
+   */
+  readonly counters?: TokenCounters | false;
   /** Hears who was let in by which line, and who was not, with the rule that kept him out. */
   readonly log?: Logger;
   /** Milliseconds since 1970; by default the system's clock. */
@@ -149,7 +155,7 @@ export interface AuthorizedKeysOptions extends KeyPolicy {
 
 /** Sign-in by public key or certificate, as the lines say. What keeps somebody out is in the log, one sentence that names the rule. */
 export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
-  const { log, now = Date.now } = options;
+  const { log, now = Date.now, counters = new TokenCounters() } = options;
   return {
     method: 'publickey',
     async answer(question, client) {
@@ -171,6 +177,10 @@ export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
       }
       const untouched = !rules.touchRequired;
       if (question.method === 'publickey-query') return { result: 'accept' };
+      if (presence !== undefined && counters && !counters.note(fingerprint(verdict.key), presence.counter)) {
+        log?.warn(fields, `sign-in refused: ${copied(subject, presence)}`);
+        return { result: 'reject' };
+      }
       log?.info(fields, `${subject} is accepted by line ${entry.line}`);
       const answer = (await options.admitted(verdict, client)) ?? true;
       if (typeof answer === 'boolean') return answer ? { result: 'accept', untouched } : { result: 'reject' };
@@ -250,6 +260,10 @@ function checkPresence(rules: KeyRules, type: string, presence: Presence | undef
     return 'is in a security token that did not verify its user, which verify-required asks for';
   return undefined;
 }
+
+/** What to say of a key whose token's counter has gone back. */
+export const copied = (subject: string, { counter }: Presence): string =>
+  `${subject} is in a security token of which there must be a copy: its counter, ${counter}, has gone by already`;
 
 /** Which part of what was offered is revoked, and why. */
 async function revocation(

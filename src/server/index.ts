@@ -33,3 +33,4 @@ export { type Session, type SessionHandlers, sessions, type Terminal } from './s
 export { streamSocket } from './stream-socket.ts';
 export { ChannelStream, takesEow } from './streams.ts';
 export { SocketJoin } from './tcp.ts';
+export { TokenCounters } from './token-counters.ts';

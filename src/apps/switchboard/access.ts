@@ -12,9 +12,10 @@ import {
 } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, Presence } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
-import { type Admission, judgeKey, type KeyPolicy, lineRules } from '../../server/authorized-keys.ts';
+import { type Admission, copied, judgeKey, type KeyPolicy, lineRules } from '../../server/authorized-keys.ts';
 import { sourceOf } from '../../server/penalties.ts';
 import type { Logger } from '../../server/server.ts';
+import { TokenCounters } from '../../server/token-counters.ts';
 import { readIfThere, reason, replaceFile, StateError } from './state.ts';
 
 /** Keys that enrolment may add to the file; by then it is some 1.5 MB. */
@@ -64,6 +65,7 @@ export class Access {
   /** Modification time and size of the file as we know it. */
   #version = '';
   readonly #enrolments = new Map<string, number[]>();
+  readonly #counters = new TokenCounters();
 
   /** @throws StateError if the file is there and cannot be read */
   constructor(options: AccessOptions) {
@@ -106,9 +108,13 @@ export class Access {
     const lines = [...ids].flatMap(id => this.#entries.get(id) ?? []);
     if ([...ids].some(id => this.#refused.has(id)) || lines.some(denies)) return undefined;
     const verdict = judgeKey(lines, { key, user, address, presence, now: this.#now() }, this.#policy);
-    if (!('refused' in verdict)) return verdict;
     const fields = { user: printable(user), address, key: fingerprint(key) };
-    this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
+    if ('refused' in verdict) {
+      this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
+      return undefined;
+    }
+    if (presence === undefined || this.#counters.note(fingerprint(verdict.key), presence.counter)) return verdict;
+    this.#options.log.warn(fields, `sign-in refused: ${copied('the key', presence)}`);
     return undefined;
   }
 

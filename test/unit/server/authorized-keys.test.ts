@@ -28,6 +28,7 @@ import {
   type KeyPolicy,
   type KeyUse,
   type Logger,
+  TokenCounters,
 } from '../../../src/server/index.ts';
 import { Pair } from '../../kit/pair.ts';
 import { plugged, TOUCHED, Token, VERIFIED } from '../../kit/token.ts';
@@ -358,6 +359,43 @@ test('refusals are in the log at once, with the rule; a key that nobody knows on
   assert.is(log[1], log[0]);
   assert.match(log[2], new RegExp(`^info: sign-in refused: ${subject} expired at 2026-06-01T11:59:59Z$`));
   assert.is(log[4], 'debug: sign-in refused: no line admits the key');
+});
+
+test('a certificate that no line admits is news: the log names its authority', async () => {
+  const { answer, log } = authenticator(lines(CA));
+  assert.equal(await answer(ask(certificate({}, stranger))), { result: 'reject' });
+  assert.match(
+    log[0],
+    /^info: sign-in refused: no line admits .*certificate "alice" \(serial 7\) signed by ED25519 CA /,
+  );
+});
+
+test('a counter that comes again keeps out, with a warning; a query does not count, nor does anything if that is not wanted', async () => {
+  const counted = (counter: number): Presence => ({ touched: true, verified: false, counter });
+  const entries = lines(['', token]);
+  const { answer, admissions, log } = authenticator(entries);
+  for (const counter of [4, 6, 5]) {
+    assert.is((await answer(ask(token, 'publickey-query'))).result, 'accept');
+    assert.is((await answer(ask(token, 'publickey', counted(counter)))).result, 'accept');
+  }
+  log.length = 0;
+  assert.equal(await answer(ask(token, 'publickey', counted(5))), { result: 'reject' });
+  assert.is(admissions.length, 3);
+  assert.equal(log, [
+    'warn: sign-in refused: the key is in a security token of which there must be a copy: its counter, 5, has gone by already',
+  ]);
+  // The key is the same under a certificate, and where the counters are shared.
+  const counters = new TokenCounters();
+  const plain = authenticator(entries, { counters });
+  const certified = authenticator(lines(CA), { counters });
+  const certifiedToken = certificate({ key: parsePublicKeyBlob(token.blob) });
+  assert.is((await plain.answer(ask(token, 'publickey', counted(1)))).result, 'accept');
+  assert.is((await certified.answer(ask(certifiedToken, 'publickey', counted(1)))).result, 'reject');
+  assert.is((await certified.answer(ask(certifiedToken, 'publickey', counted(2)))).result, 'accept');
+  const lax = authenticator(entries, { counters: false });
+  for (const counter of [5, 5, 4]) {
+    assert.is((await lax.answer(ask(token, 'publickey', counted(counter)))).result, 'accept');
+  }
 });
 
 test('the application may refuse, or answer in another way', async () => {

@@ -260,4 +260,15 @@ test('with enrolment off an unknown key is refused', () => {
   assert.is(access.admit(newKey().blob, 'alice', A), undefined);
 });
 
+test('a counter of a security token that comes again keeps out, with a warning', () => {
+  const token = new Token('ed25519');
+  const { access, messages } = open(`${formatPublicKey(parsePublicKeyBlob(token.blob))}\n`);
+  const admit = (counter: number) => access.admit(token.blob, 'alice', A, { touched: true, verified: false, counter });
+  assert.ok(admit(3));
+  assert.ok(access.acceptable(token.blob, 'alice', A), 'a question counts nothing');
+  assert.is(admit(3), undefined);
+  assert.match(messages.at(-1)!, /^sign-in refused: the key is in a security token of which there must be a copy/);
+  assert.ok(admit(4));
+});
+
 test.run();
