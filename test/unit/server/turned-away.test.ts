@@ -1,0 +1,145 @@
+// Who a server turns away, and for what: each offence counts against its address, by default; loopback and who is signed in are spared.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Authenticator, passwords, type Server, type ServerOptions, TIMES } from '../../../src/server/index.ts';
+import { call, closeServers, notes, silent, testServer, textOf } from '../../kit/served.ts';
+import { turn, turns } from '../../kit/socket.ts';
+
+test.after(closeServers);
+
+/** The address of `call`'s clients, and that of somebody else. */
+const HOST = '192.0.2.1';
+const OTHER = '192.0.2.200';
+
+const nobody: Authenticator = passwords(() => false);
+/** Without early drop, which has tests of its own. */
+const server = (options: Partial<ServerOptions> = {}): Server =>
+  testServer({ startups: { begin: 1000, rate: 100, full: 1000 }, ...options });
+
+/** For how many seconds a new connection from that address is refused; 0 if it is served. It stays, so that asking is no offence. */
+async function refusedFor(at: Server, address: string): Promise<number> {
+  const socket = silent(at, address);
+  await turn();
+  const text = textOf(socket);
+  if (text.startsWith('SSH-2.0-')) return 0;
+  const [, seconds] = /^Too many failures from your address; try again in (\d+) s\.\r\n$/.exec(text) ?? [];
+  assert.ok(seconds && socket.ended, text);
+  return Number(seconds);
+}
+
+/** A connection whose peer says nothing and goes. */
+async function visit(at: Server, address = HOST): Promise<void> {
+  const socket = silent(at, address);
+  await turn();
+  socket.receiveEnd();
+  socket.close();
+  await turn();
+}
+
+/** A sign-in with a wrong password. */
+async function failToSignIn(at: Server): Promise<void> {
+  const credentials = [{ method: 'password', password: 'wrong' }] as const;
+  await call(at, { credentials }).then(
+    () => assert.unreachable('signed in'),
+    (error: Error) => assert.match(error.message, /^the server refused alice/),
+  );
+  await turns();
+}
+
+/** Penalties that no slow machine sees wear off: two of a kind turn away. */
+const SEVERE = { noauth: 0, authfail: 0, grace: 0, crash: 0, min: 5000, max: 10_000 };
+
+test('failed sign-ins turn their address away, and nobody else', async () => {
+  const log = notes();
+  const at = server({ authenticators: [nobody], log, penalties: { ...SEVERE, authfail: 3000 } });
+  await failToSignIn(at);
+  assert.is(await refusedFor(at, HOST), 0);
+  await failToSignIn(at);
+  assert.ok((await refusedFor(at, HOST)) > 5000);
+  assert.is(await refusedFor(at, OTHER), 0);
+  assert.ok(log.lines.some(line => /^warn connection refused: Too many failures from your address/.test(line)));
+});
+
+test('so does leaving without a try', async () => {
+  const at = server({ penalties: { ...SEVERE, noauth: 3000 } });
+  await visit(at);
+  assert.is(await refusedFor(at, HOST), 0);
+  await visit(at);
+  assert.ok((await refusedFor(at, HOST)) > 5000);
+});
+
+test('by default two that let the login grace time pass turn their address away', async () => {
+  const at = server();
+  for (let i = 0; i < 2; i++) silent(at, HOST);
+  for (let second = 0; second < TIMES.loginGrace; second++) at.tick();
+  await turns();
+  assert.ok((await refusedFor(at, HOST)) > 0);
+  assert.is(await refusedFor(at, OTHER), 0);
+});
+
+test('by default one fault of this program is enough, though its cause was signed in', async () => {
+  const at = server({
+    requests: {
+      fail() {
+        throw new Error('a bug');
+      },
+    },
+  });
+  const { client } = await call(at);
+  await client.connection.request('fail');
+  await turns();
+  assert.ok((await refusedFor(at, HOST)) > 60);
+  assert.is(await refusedFor(at, OTHER), 0);
+});
+
+test('who was signed in and leaves, in whatever way, has done nothing', async () => {
+  const at = server({ penalties: { noauth: 6000, authfail: 6000, grace: 6000, crash: 6000, min: 1, max: 6000 } });
+  const orderly = await call(at);
+  await orderly.client.close();
+  const torn = await call(at);
+  torn.near.close(new Error('reset'));
+  await turns();
+  assert.is(await refusedFor(at, HOST), 0);
+});
+
+test('a network of IPv6 counts as one address', async () => {
+  const at = server({ penalties: { ...SEVERE, noauth: 6000 } });
+  await visit(at, '2001:db8:1:2::3');
+  assert.ok((await refusedFor(at, '2001:db8:1:2:4::5')) > 5000);
+  assert.is(await refusedFor(at, '2001:db8:1:3::3'), 0);
+});
+
+test('false switches penalties off, and loopback has none', async () => {
+  const bug = () => {
+    throw new Error('a bug');
+  };
+  const off = server({ penalties: false, requests: { bug } });
+  await (await call(off)).client.connection.request('bug');
+  await turns();
+  assert.is(await refusedFor(off, HOST), 0);
+  const on = server({ penalties: { ...SEVERE, noauth: 6000 } });
+  for (const address of ['127.0.0.1', '::1']) {
+    for (let i = 0; i < 5; i++) await visit(on, address);
+    assert.is(await refusedFor(on, address), 0, address);
+  }
+});
+
+test('early drop: loopback is spared, up to the limit that holds for all', async () => {
+  const at = testServer({ startups: { begin: 2, rate: 100, full: 5 } });
+  const isServed = (address: string) => textOf(silent(at, address)) === '';
+  assert.equal([isServed(HOST), isServed(HOST), isServed(HOST)], [true, true, false]);
+  assert.equal(['127.0.0.1', '::1', '127.0.0.1', '127.0.0.1'].map(isServed), [true, true, true, false]);
+});
+
+test('by default the eleventh that is not signed in may be dropped, and the 101st is', async () => {
+  const at = testServer();
+  const served = Array.from({ length: 5000 }, (_, i) => textOf(silent(at, `10.0.0.${i % 256}`)) === '');
+  assert.ok(served.slice(0, 10).every(Boolean), 'the first ten');
+  assert.is(served.filter(Boolean).length, 100);
+  assert.ok(
+    served.slice(0, 110).some(one => !one),
+    'some are dropped before the limit',
+  );
+});
+
+test.run();
