@@ -6,27 +6,15 @@ import { type ClientConnection, type DialOptions, dial, type RemoteCall } from '
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import { parsePublicKey } from '../../src/crypto/keys/index.ts';
 import { noble } from '../../src/crypto/noble.ts';
-import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { Disconnect, DisconnectError, OpenError, ProtocolError } from '../../src/protocol/errors.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
 import type { ChannelStream } from '../../src/server/index.ts';
 import { bounded, echoes, echoServer, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
-import { type KeyType, only, provide, readKey, ssh, sshd, switchboard, type Target } from '../kit/ssh.ts';
+import { type KeyType, provide, readKey, ssh, sshd, switchboard, type Target } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'sshd', 'ssh-keygen');
 const MIB = 1024 * 1024;
-
-const KEX = ['curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256'];
-const SIGNATURES: [string, KeyType][] = [
-  ['ssh-ed25519', 'ed25519'],
-  ['ecdsa-sha2-nistp256', 'ecdsa'],
-  ['rsa-sha2-512', 'rsa'],
-  ['rsa-sha2-256', 'rsa'],
-];
-const AEAD = ['chacha20-poly1305@openssh.com', 'aes128-gcm@openssh.com', 'aes256-gcm@openssh.com'];
-const CTR = ['aes128-ctr', 'aes192-ctr', 'aes256-ctr'];
-const MACS = ['hmac-sha2-256', 'hmac-sha2-512', 'hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com'];
 
 /** Dials with one key, and takes the server's keys from the known_hosts lines. */
 async function login(
@@ -70,42 +58,6 @@ const ALL_KEYS = (['ed25519', 'ecdsa', 'rsa'] as const).map(type => ({ owner: 'a
 
 for (const provider of [accelerated, noble]) {
   const title = (what: string) => `${what} (${provider.name})`;
-
-  it(
-    title('each key exchange with each type of host and user key; each cipher with each MAC'),
-    bounded(120, async scope => {
-      const server = await sshd(scope, ALL_KEYS);
-      const agree = async (narrowed: CryptoProvider, keyType: KeyType) => {
-        const client = await login(scope, server, { provider: narrowed, keyType });
-        assert.is(text((await client.exec('echo in')).stdout), 'in\n');
-        await client.close();
-        return client.connection.transport.negotiated!;
-      };
-      for (const kex of KEX) {
-        for (const [signature, keyType] of SIGNATURES) {
-          const agreed = await agree(only(provider, { kex, signatures: [signature] }), keyType);
-          assert.is(agreed.kex, kex);
-          assert.is(agreed.hostKey, signature);
-          // The user signed with it too: the provider knows no other, and sshd says which key it took.
-          await server.child.says(
-            new RegExp(`Accepted publickey for \\S+ from [^\\n]*ssh2: ${keyType}`, 'i'),
-            'stderr',
-          );
-        }
-      }
-      const suites = [
-        ...AEAD.map(cipher => [cipher, undefined]),
-        ...CTR.flatMap(cipher => MACS.map(mac => [cipher, mac])),
-      ];
-      for (const [cipher, mac] of suites) {
-        const agreed = await agree(only(provider, { cipher, mac }), 'ed25519');
-        for (const way of [agreed.clientToServer, agreed.serverToClient]) {
-          assert.is(way.cipher, cipher);
-          assert.is(way.mac, mac);
-        }
-      }
-    }),
-  );
 
   it(
     title('strict key exchange with sshd, and its list of signature algorithms'),

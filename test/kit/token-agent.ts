@@ -1,7 +1,7 @@
-// An ssh-agent for tests (draft-ietf-sshm-ssh-agent) that holds a security token in software, so that the stock ssh signs with one.
+// An ssh-agent for tests (draft-ietf-sshm-ssh-agent) that holds security tokens in software, so that the stock ssh and sshd sign with them.
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { Reader, Writer } from '../../src/protocol/wire/reader.ts';
+import { equalBytes, Reader, Writer } from '../../src/protocol/wire/reader.ts';
 import type { Scope } from './processes.ts';
 import type { Said, Token } from './token.ts';
 
@@ -11,10 +11,10 @@ const IDENTITIES_ANSWER = 12;
 const SIGN_REQUEST = 13;
 const SIGN_RESPONSE = 14;
 
-/** The path of its socket. It offers the token's key, or `certificate` for it, and signs all that it is asked to. */
+/** The path of its socket. It offers the tokens' keys, or `certificate` for the only one, and signs all that it is asked to. */
 export async function tokenAgent(
   scope: Scope,
-  token: Token,
+  tokens: Token | readonly Token[],
   options: { said?: Said; certificate?: Uint8Array } = {},
 ): Promise<string> {
   const path = join(scope.directory(), 'agent');
@@ -33,13 +33,18 @@ export async function tokenAgent(
       }
     });
   });
+  const held = [tokens].flat().map(token => ({ token, blob: options.certificate ?? token.blob }));
   const answer = (message: Reader): Uint8Array => {
-    const blob = options.certificate ?? token.blob;
     switch (message.byte()) {
-      case REQUEST_IDENTITIES:
-        return new Writer().byte(IDENTITIES_ANSWER).uint32(1).string(blob).string('token').finish();
+      case REQUEST_IDENTITIES: {
+        const writer = new Writer().byte(IDENTITIES_ANSWER).uint32(held.length);
+        for (const { blob } of held) writer.string(blob).string('token');
+        return writer.finish();
+      }
       case SIGN_REQUEST: {
-        message.string(); // the key; there is only one
+        const wanted = message.string();
+        const token = held.find(({ blob }) => equalBytes(blob, wanted))?.token;
+        if (token === undefined) break;
         return new Writer().byte(SIGN_RESPONSE).string(token.sign(message.string(), options.said)).finish();
       }
     }

@@ -105,18 +105,15 @@ export class Token {
   }
 }
 
-/** The provider of a client that has the token plugged in: it signs with it, also under certificates for its key. */
-export function plugged(provider: CryptoProvider, token: Token, said?: Said): CryptoProvider {
+/** The provider of somebody who has tokens plugged in, of different types: it signs with them, also under certificates for their keys. */
+export function plugged(provider: CryptoProvider, tokens: Token | readonly Token[], said?: Said): CryptoProvider {
   return {
     ...provider,
-    signatures: provider.signatures.map(signature =>
-      signature.presence === undefined
-        ? signature
-        : {
-            ...signature,
-            sign: (_key, data) =>
-              signature.name.startsWith('webauthn-') ? token.signOnPage(data, said) : token.sign(data, said),
-          },
-    ),
+    signatures: provider.signatures.map(signature => {
+      const token = [tokens].flat().find(({ type }) => signature.keyType.startsWith(type.replace('@openssh.com', '')));
+      if (token === undefined) return signature;
+      const page = signature.name.startsWith('webauthn-');
+      return { ...signature, sign: (_key, data) => (page ? token.signOnPage(data, said) : token.sign(data, said)) };
+    }),
   };
 }
