@@ -6,6 +6,12 @@ import { EOW } from '../protocol/channels/session-requests.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
 
 /**
+ * A loop that writes small pieces and finds room each time would have the process for itself until a window is full, some
+ * ten seconds; after so many pieces everybody else gets a turn.
+ */
+const WRITES_PER_TURN = 64;
+
+/**
  * The two byte streams of a channel. What has not been read gives the peer no credit, so at most one window (2 MiB)
  * ever waits in here.
  */
@@ -25,6 +31,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   readonly #stderr: Queue;
   readonly #sendEow: boolean;
   #writing: Promise<void> = Promise.resolve();
+  #writes = 0;
   #writable: (() => void) | undefined;
   #over = false;
   /** The peer has said that it reads no more. */
@@ -94,6 +101,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   }
 
   async #writeAll(bytes: Uint8Array, type: number): Promise<boolean> {
+    if (++this.#writes % WRITES_PER_TURN === 0) await new Promise<void>(resolve => setImmediate(resolve));
     for (let sent = 0; !this.#over && !this.channel.closeSent; ) {
       if (this.#unread && type === 0) return false;
       sent += this.channel.write(bytes.subarray(sent), type);

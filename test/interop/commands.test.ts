@@ -45,7 +45,7 @@ async function until(stream: AsyncIterable<Uint8Array>, pattern: RegExp): Promis
       if (pattern.test(all)) break;
     }
   })();
-  await soon(`${pattern}`, reading, 30);
+  await soon(`${pattern}`, reading, 60);
   if (!pattern.test(all)) throw new Error(`ended without ${pattern}: ${all}`);
   return all;
 }
@@ -58,7 +58,7 @@ async function failure(promise: Promise<unknown>): Promise<Error> {
 
 it(
   'a command is talked to while it runs; variables; input in pieces; a signal that ends it',
-  bounded(90, async () => {
+  bounded(120, async () => {
     await using client = await login();
     const running = await client.start('while read line; do echo "got $line"; done; echo bye >&2; exit 3');
     await running.write('one\n');
@@ -83,7 +83,7 @@ it(
 
 it(
   'a shell in a terminal: its kind and size, a new size, a key that interrupts, a break',
-  bounded(90, async () => {
+  bounded(120, async () => {
     await using client = await login();
     await using shell = await client.shell({ term: 'vt220', columns: 99, rows: 33 });
     await shell.write(`PS1=; PS2=; export PS1; exec /bin/sh\n`);
@@ -107,7 +107,7 @@ it(
 
 it(
   'a subsystem answers; one that it has not is refused, and so says the error',
-  bounded(60, async () => {
+  bounded(120, async () => {
     await using client = await login();
     const sftp = await client.subsystem('sftp');
     // SSH_FXP_INIT, version 3; the answer is SSH_FXP_VERSION.
@@ -126,21 +126,21 @@ it(
 
 it(
   'nobody reads any more: the command is told, and stops; by web streams',
-  bounded(60, async () => {
+  bounded(120, async () => {
     await using client = await login();
     const running = await client.start('while echo y; do :; done 2>/dev/null; echo stopped >&2; exit 9');
     const reader = running.readable.getReader();
     assert.match(text((await reader.read()).value!), /^y\n/);
     await reader.cancel();
     // Without eow@openssh.com it would go on writing for ever.
-    const how = await soon('the command to end', running.exit, 30);
+    const how = await soon('the command to end', running.exit, 60);
     assert.ok(how.signal === 'PIPE' || how.status === 9, JSON.stringify(how));
   }),
 );
 
 it(
   'giving up a command, one that reads and one that is in a terminal',
-  bounded(60, async () => {
+  bounded(120, async () => {
     await using client = await login();
     const reason = new Error('enough');
     for (const [command, pty] of [
@@ -152,7 +152,7 @@ it(
       await until(running.stdout, /begun/);
       stop.abort(reason);
       assert.is(await failure(running.exit), reason);
-      await soon('the channel to close', running.stream.closed);
+      await soon('the channel to close', running.stream.closed, 60);
     }
     assert.is(text((await client.exec('echo on')).stdout), 'on\n');
   }),
@@ -174,7 +174,7 @@ async function unixConnect(scope: Scope, path: string): Promise<Socket> {
 
 it(
   'ports on both sides: -L, -R, and callers of its listener in a loop',
-  bounded(60, async scope => {
+  bounded(120, async scope => {
     await using client = await login();
     const echo = { host: '127.0.0.1', port: await echoServer(scope) };
     await using local = await client.forwardLocal({ port: 0 }, echo);
@@ -190,7 +190,7 @@ it(
       await stream.end();
       break;
     }
-    assert.is((await soon('the end', ended)).toString(), 'hello');
+    assert.is((await soon('the end', ended, 60)).toString(), 'hello');
     assert.ok(await listener.close());
     assert.ok(await isRefused(scope, listener.port));
     const failed: Error[] = [];
@@ -204,7 +204,7 @@ it(
 
 it(
   'Unix sockets on both sides',
-  bounded(60, async scope => {
+  bounded(120, async scope => {
     await using client = await login();
     const directory = scope.directory();
     const target = join(directory, 'target');
@@ -231,7 +231,7 @@ it(
 
 it(
   'through itself to itself, as ssh -J, with a transfer and an orderly end',
-  bounded(90, async () => {
+  bounded(120, async () => {
     const { host, port } = await server();
     await using jump = await login();
     await using client = await login({ via: jump, host, port });
@@ -240,13 +240,13 @@ it(
     assert.is(status, 0);
     assert.is(Buffer.compare(stdout, input), 0);
     await jump.close();
-    await soon('the inner connection to end', client.closed);
+    await soon('the inner connection to end', client.closed, 60);
   }),
 );
 
 it(
   'all its host keys, proven: remembered, each of them lets the next connection in',
-  bounded(60, async scope => {
+  bounded(120, async scope => {
     const { known } = await server();
     const file = join(scope.directory(), 'known_hosts');
     const learning = new Promise<void>((resolve, reject) => {
@@ -261,7 +261,7 @@ it(
         void client.closed.then(reject);
       }, reject);
     });
-    await soon('the keys', learning, 30);
+    await soon('the keys', learning, 60);
     const learnt = readFileSync(file, 'utf8')
       .trim()
       .split('\n')

@@ -132,6 +132,22 @@ test('a chunk that a reader has is not changed by what comes later', async () =>
   assert.is(text((await reader.next()).value), 'bc');
 });
 
+test('a loop that writes piece by piece leaves others their turn', async () => {
+  const { near, far } = await joined();
+  let turned = false;
+  setImmediate(() => (turned = true));
+  let pieces = 0;
+  while (!turned && pieces < 1000) {
+    await far.write('x');
+    pieces++;
+  }
+  assert.ok(turned, `nobody had a turn during ${pieces} writes`);
+  await far.end();
+  let read = 0;
+  for await (const { length } of near) read += length;
+  assert.is(read, pieces);
+});
+
 test('writes keep their order, and the end comes after them', async () => {
   const { near, far } = await joined();
   const all = [far.write(new Uint8Array(WINDOW + 1)), far.write('x'), far.end(), far.close()];
