@@ -45,10 +45,12 @@ export async function startSwitchboard(
   scope: Scope,
   source: number,
   nodeOptions: readonly string[] = [],
+  runtime: string = process.execPath,
+  from: string = dist,
 ): Promise<Contender> {
   const data = join(scope.directory(), 'data');
-  const args = [join(dist, 'cli.js'), 'switchboard', '--port', '0', '--data', data, '--log-level', 'warn'];
-  const child = scope.start(process.execPath, [...nodeOptions, ...args]);
+  const args = [join(from, 'cli.js'), 'switchboard', '--port', '0', '--data', data, '--log-level', 'warn'];
+  const child = scope.start(runtime, [...nodeOptions, ...args]);
   const [, host, port] = await soon(
     'the switchboard to start',
     child.says(/^listening on (\S+):(\d+)\n[\s\S]*bob@\S+\n/m),

@@ -5,6 +5,9 @@ import { Command, CommanderError } from 'commander';
 import { addSwitchboard } from './apps/switchboard/main.ts';
 import { StateError } from './apps/switchboard/state.ts';
 import { KeyFormatError, UsageError } from './protocol/errors.ts';
+import { enableTransfer } from './server/runtime/memory.ts';
+
+enableTransfer();
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;

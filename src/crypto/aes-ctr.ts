@@ -58,6 +58,7 @@ function checkTag(mac: Mac, sequence: number, bytes: Uint8Array, start: number, 
 /** Length in the clear, tag over the ciphertext. */
 class EtmOpener implements Opener {
   readonly headLength = 4;
+  readonly copiesFrom = Infinity;
   readonly #keystream: Keystream;
   readonly #mac: Mac;
 
@@ -83,6 +84,7 @@ class EtmOpener implements Opener {
 /** Everything encrypted, length included; tag over the plaintext. */
 class PlainOpener implements Opener {
   readonly headLength = BLOCK;
+  readonly copiesFrom = Infinity;
   readonly #keystream: Keystream;
   readonly #mac: Mac;
 

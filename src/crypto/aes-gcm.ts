@@ -46,6 +46,7 @@ export const wrongTag = (): ProtocolError => new ProtocolError('a packet has a w
 
 class GcmOpener implements Opener {
   readonly headLength = 4;
+  readonly copiesFrom = Infinity;
   readonly #gcm: Gcm;
 
   constructor(key: Uint8Array, iv: Uint8Array) {

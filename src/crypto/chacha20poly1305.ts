@@ -2,7 +2,7 @@
 // encrypted under a key of its own, Poly1305 over length and text as they are on the wire.
 
 import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
-import { HEAD_ROOM, type Packet, readUint32, writeUint32 } from '../protocol/wire/packet.ts';
+import { HEAD_ROOM, type Packet, readUint32, release, writeUint32 } from '../protocol/wire/packet.ts';
 import { wrongTag } from './aes-gcm.ts';
 import { chacha20, chachaBlock, chachaKey, nonceWord } from './chacha20.ts';
 import type { Poly1305 } from './poly1305.ts';
@@ -33,11 +33,13 @@ export const chacha20Poly1305 = (parts: ChaChaParts): CipherAlgorithm => ({
 
 class ChaChaOpener implements Opener {
   readonly headLength = 4;
+  readonly copiesFrom: number;
   readonly #keys: Keys;
   readonly #tag = new Uint8Array(TAG);
 
   constructor(parts: ChaChaParts, key: Uint8Array) {
     this.#keys = new Keys(parts, key);
+    this.copiesFrom = this.#keys.stream === undefined ? Infinity : 4 + this.#keys.streamFrom + TAG;
   }
 
   // hot: the encrypted length stays where it is, because the tag covers it
@@ -85,6 +87,7 @@ class ChaChaSealer implements Sealer {
       const tag = new Uint8Array(TAG);
       writeUint32(head, 0, length ^ mask);
       const text = keys.stream(sequence, packet.bytes, packet.start - 1, packet.end);
+      if (packet.owned) release(packet.bytes);
       keys.poly1305(keys.oneTimeKey(sequence), head, 0, text, 0, text.length, tag, 0);
       out.push(head);
       out.push(text);

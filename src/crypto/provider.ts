@@ -17,6 +17,8 @@ export interface Output {
 export interface Opener {
   /** How many bytes of a frame must have come before `frameLength` can answer. */
   readonly headLength: number;
+  /** Frames of at least this many bytes are opened into new memory, which holds nothing else; Infinity if all are opened in place. */
+  readonly copiesFrom: number;
   /**
    * The length in bytes of the whole frame on the wire (length field, padding and tag included) that begins at
    * `bytes[at]`. May decrypt the head in place. `sequence` is the packet's sequence number (uint32).
@@ -167,6 +169,8 @@ export interface CryptoProvider {
   readonly kex: readonly KexAlgorithm[];
   /** Best first: for host keys, for users' keys, and for what authorities sign. */
   readonly signatures: readonly SignatureAlgorithm[];
+  /** Ciphers that cost a server so much less than the others that it should offer only these to a client that has one of them; none if absent. */
+  readonly preferCiphers?: readonly string[];
   /** SHA-256, for what has no algorithm to negotiate. */
   sha256(data: Uint8Array): Uint8Array;
 }

@@ -49,6 +49,8 @@ export interface ServerConnectionOptions extends CommonOptions {
   readonly banner?: string;
   /** Failed tries before the connection is closed. */
   readonly maxTries?: number;
+  /** See TransportOptions; whoever gives it calls `offer` after some time. */
+  readonly preferCiphers?: readonly string[];
 }
 /** What the client's end of a connection is made with. */
 export interface ClientConnectionOptions extends CommonOptions {
@@ -181,6 +183,11 @@ export class Connection {
     });
   }
 
+  /** Server: does not wait any longer for the client's KEXINIT. */
+  offer(): void {
+    if (!this.closed) this.#guard(() => this.transport.offer());
+  }
+
   /** The user name of the sign-in, once the client has named one. */
   get user(): string | undefined {
     return this.#auth instanceof ServerAuth ? this.#auth.user : undefined;
@@ -196,13 +203,19 @@ export class Connection {
     return this.error !== undefined;
   }
 
-  /** Bytes from the peer; takes ownership, never throws: faults end the connection. */
-  receive(chunk: Uint8Array): void {
+  /**
+   * // hot — Bytes from the peer. Takes ownership of `chunk`, or, if it is `lent`, uses it up or copies it before returning;
+   * never throws: faults end the connection.
+   */
+  receive(chunk: Uint8Array, lent = false): void {
     if (this.closed) return;
-    this.#guard(() => {
-      this.transport.receive(chunk);
+    try {
+      this.transport.receive(chunk, lent);
       this.#pump();
-    });
+      if (lent) this.transport.keep();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** The peer's stream has ended; `cause` says how, if it was not in an orderly way. */

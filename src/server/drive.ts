@@ -8,6 +8,9 @@ const SOCKET_MARK = 1024 * 1024;
 /** Seconds that a peer gets to read our last words. */
 const LINGER = 5;
 
+/** Milliseconds that a client has to make its offer before we make ours (see `Transport.waitsToOffer`): stock clients send it at once. */
+const OFFER_AFTER = 300;
+
 /** Times in seconds; 0 switches one off. */
 export interface Times {
   /** From connecting to being signed in (OpenSSH's LoginGraceTime). */
@@ -68,10 +71,11 @@ export class Driver {
   start(connection: Connection): void {
     this.#connection = connection;
     this.socket.start({
+      borrows: true,
       // hot
-      data: chunk => {
+      data: (chunk, lent) => {
         this.#heard = true;
-        connection.receive(chunk);
+        connection.receive(chunk, lent);
         // Once it is over everything is read, and dropped: see `flush`.
         if (connection.paused && !connection.closed) this.#read(false);
       },
@@ -84,6 +88,9 @@ export class Driver {
       },
     });
     connection.start();
+    if (!connection.transport.waitsToOffer) return;
+    const timer = setTimeout(() => connection.offer(), OFFER_AFTER);
+    void this.closed.then(() => clearTimeout(timer));
   }
 
   /** The connection has output: it leaves at the end of this tick, together with what else comes up. */

@@ -89,6 +89,11 @@ export interface ServerOptions {
   readonly rekeyBytes?: number;
   /** For clients that wish it, such as [zlib]; by default none: it costs memory and time, and lets a client spend ours. */
   readonly compression?: readonly CompressionAlgorithm[];
+  /**
+   * Ciphers that are offered alone to a client that has one of them, whatever it would like better; by default those that cost
+   * this runtime the least by far (`provider.preferCiphers`); an empty list leaves the choice to the client.
+   */
+  readonly preferCiphers?: readonly string[];
   /** By default nothing is logged. */
   readonly log?: Logger;
   /** A client has signed in. */
@@ -167,6 +172,7 @@ export class Server {
         maxChannels: options.maxChannels,
         rekeyBytes: options.rekeyBytes,
         compression: options.compression,
+        preferCiphers: options.preferCiphers ?? options.provider.preferCiphers,
       },
       {
         output: () => driver.wake(),

@@ -33,6 +33,7 @@ const none: CipherAlgorithm = {
   aead: true,
   opener: () => ({
     headLength: 4,
+    copiesFrom: Infinity,
     frameLength: (bytes, at) => 4 + checkLength(readUint32(bytes, at), 8, 4),
     open: (bytes, start, end) => unpad(bytes, start + 4, end),
   }),

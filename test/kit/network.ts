@@ -133,9 +133,10 @@ export class End {
     this.reading = !connection.paused;
   }
 
-  /** As the `data` event of `Driver.start`. */
-  receive(chunk: Uint8Array): void {
-    this.connection.receive(chunk);
+  /** As the `data` event of `Driver.start`. A chunk that is only lent is overwritten afterwards: whoever has kept some of it gets junk. */
+  receive(chunk: Uint8Array, lent: boolean): void {
+    this.connection.receive(chunk, lent);
+    if (lent) chunk.fill(0xa5);
     if (this.connection.paused && !this.connection.closed) this.reading = false;
   }
 
@@ -227,7 +228,7 @@ export class Network {
     if (incoming.waiting > 0) {
       const chunk = incoming.take();
       if (chunk === undefined) return link.cut();
-      end.receive(chunk);
+      end.receive(chunk, this.#dice.below(2) === 0);
       other.drained();
     } else {
       end.heardEnd = true;

@@ -91,7 +91,12 @@ export class FakeSocket implements Socket {
   /** Bytes come from the peer, as soon as somebody reads. */
   receive(bytes: Uint8Array | string): void {
     const chunk = typeof bytes === 'string' ? encodeUtf8(bytes) : bytes.slice();
-    this.#waiting.push(() => this.#events?.data(chunk));
+    this.#waiting.push(() => {
+      const lent = this.#events?.borrows === true;
+      this.#events?.data(chunk, lent);
+      // Lent memory is used for something else next.
+      if (lent) chunk.fill(0xa5);
+    });
     this.#flow();
   }
 

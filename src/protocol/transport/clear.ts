@@ -9,6 +9,7 @@ const BLOCK = 8;
 
 export const clearOpener: Opener = {
   headLength: 4,
+  copiesFrom: Infinity,
   frameLength: (bytes, at) => 4 + checkLength(readUint32(bytes, at), BLOCK, 4),
   open: (bytes, start, end) => unpad(bytes, start + 4, end),
 };

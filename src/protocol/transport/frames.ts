@@ -1,6 +1,6 @@
 // Byte stream to packets (RFC 4253 §6): finds frames in the chunks that come in, has them opened and counts sequence numbers.
 import type { Opener } from '../../crypto/provider.ts';
-import type { Packet } from '../wire/packet.ts';
+import { type Packet, release } from '../wire/packet.ts';
 
 /** Pulls packets out of chunks. A frame that lies inside one chunk is opened where it is; one that straddles chunks is copied together once. */
 export class FrameReader {
@@ -12,6 +12,8 @@ export class FrameReader {
   bytes = 0;
   packets = 0;
   readonly #chunks: Uint8Array[] = [];
+  /** The last chunk is only lent: see `push`. */
+  #lent = false;
   /** Where the unread part of the first chunk begins. */
   #at = 0;
   /** Bytes received and not yet consumed. */
@@ -31,11 +33,25 @@ export class FrameReader {
     return this.#waiting;
   }
 
-  /** Takes ownership of `chunk`: it may be decrypted in place. */
-  push(chunk: Uint8Array): void {
+  /**
+   * Takes ownership of `chunk`: it may be decrypted in place. If it is only lent, no packet lies in it, and the owner calls
+   * `keep` before it uses the memory again.
+   */
+  push(chunk: Uint8Array, lent = false): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#waiting += chunk.length;
+    this.#lent = lent;
+  }
+
+  /** Copies what is left of a lent chunk. */
+  keep(): void {
+    const last = this.#chunks.length - 1;
+    if (this.#lent && last >= 0) {
+      this.#chunks[last] = this.#chunks[last].slice(last === 0 ? this.#at : 0);
+      if (last === 0) this.#at = 0;
+    }
+    this.#lent = false;
   }
 
   /** // hot — The next packet, or undefined if it has not come completely. @throws ProtocolError */
@@ -46,8 +62,13 @@ export class FrameReader {
     let packet: Packet;
     if (this.#assembly === undefined && chunk !== undefined && chunk.length - this.#at >= length) {
       const at = this.#at;
+      const lent = this.#lent && this.#chunks.length === 1;
       this.#advance(length);
-      packet = this.opener.open(chunk, at, at + length, this.sequence);
+      packet =
+        lent && length < this.opener.copiesFrom
+          ? this.opener.open(chunk.slice(at, at + length), 0, length, this.sequence)
+          : this.opener.open(chunk, at, at + length, this.sequence);
+      packet.owned = packet.bytes.buffer !== chunk.buffer;
     } else {
       this.#assembly ??= new Uint8Array(length);
       if (!this.#fill(this.#assembly)) return undefined;
@@ -55,6 +76,8 @@ export class FrameReader {
       this.#assembly = undefined;
       this.#filled = 0;
       packet = this.opener.open(frame, 0, length, this.sequence);
+      packet.owned = true;
+      if (packet.bytes.buffer !== frame.buffer) release(frame);
     }
     this.#frame = 0;
     this.sequence = (this.sequence + 1) >>> 0;

@@ -40,18 +40,18 @@ export function kexInit(
   hostKeys: readonly string[],
   compression: readonly string[],
   first: boolean,
+  ciphers: readonly string[] = provider.ciphers.map(({ name }) => name),
 ): KexInit {
   const kex = provider.kex.map(algorithm => algorithm.name);
   // The markers go last, so that no peer takes one for our preferred method, and into the first KEXINIT only: OpenSSH 7 sends EXT_INFO again for each EXT_INFO_C.
   if (first) kex.push(...(role === 'client' ? [EXT_INFO_C, STRICT_C] : [STRICT_S]));
-  const ciphers = provider.ciphers.map(algorithm => algorithm.name);
   const macs = provider.macs.map(algorithm => algorithm.name);
   return {
     cookie: provider.random(new Uint8Array(16)),
     kex,
     hostKey: [...hostKeys],
-    cipherClientToServer: ciphers,
-    cipherServerToClient: ciphers,
+    cipherClientToServer: [...ciphers],
+    cipherServerToClient: [...ciphers],
     macClientToServer: macs,
     macServerToClient: macs,
     compressionClientToServer: [...compression],
@@ -61,6 +61,17 @@ export function kexInit(
     firstKexPacketFollows: false,
     reserved: 0,
   };
+}
+
+/**
+ * The ciphers that a server offers a client whose own offer it has seen: those of `preferred`, if the client has one of
+ * them for each direction, so that none is left to choose but those; all of the provider's if not.
+ */
+export function steer(provider: CryptoProvider, client: KexInit, preferred: readonly string[]): string[] {
+  const all = provider.ciphers.map(({ name }) => name);
+  const some = all.filter(name => preferred.includes(name));
+  const has = (list: readonly string[]) => some.some(name => list.includes(name));
+  return has(client.cipherClientToServer) && has(client.cipherServerToClient) ? some : all;
 }
 
 /** Takes the client's first choice that the server has, for each list. @throws ProtocolError KEY_EXCHANGE_FAILED that names the list without a common element. */

@@ -44,6 +44,7 @@ import {
   type Role,
   STRICT_C,
   STRICT_S,
+  steer,
 } from './negotiate.ts';
 
 /** New keys after 1 GiB in either direction: what RFC 4253 §9 recommends, and OpenSSH's own limit for its default cipher. */
@@ -77,6 +78,11 @@ export interface TransportOptions {
   readonly hostKeys?: readonly PrivateKey[];
   /** Client: host key algorithms it can judge, best first; by default all of the provider's. */
   readonly hostKeyAlgorithms?: readonly string[];
+  /**
+   * Server: ciphers to offer alone to a client that has one of them. The server then waits for the client's KEXINIT, which
+   * needs not wait for ours (RFC 4253 §7.1), before it sends its own, or until `offer` is called.
+   */
+  readonly preferCiphers?: readonly string[];
   /** What we compress with if the peer wishes (a server) or can (a client); by default nothing. */
   readonly compression?: readonly CompressionAlgorithm[];
   /** Our identification line without CR LF (RFC 4253 §4.2). */
@@ -117,6 +123,8 @@ export class Transport {
   strict = false;
   /** Between our KEXINIT and our NEWKEYS: everything from number 50 up is held back. */
   exchanging = false;
+  /** Nothing is offered until the client's KEXINIT has come. A client may wait for ours just so: see `offer`. */
+  waitsToOffer = false;
   /** Set by the owner after sign-in: only then do byte and packet counts start a key re-exchange. */
   mayRekey = false;
   /** Key exchanges completed. */
@@ -127,6 +135,8 @@ export class Transport {
   readonly #options: TransportOptions;
   readonly #events: TransportEvents;
   readonly #hostKeyNames: readonly string[];
+  /** Ciphers that we offer; undefined for all. */
+  #ciphers: readonly string[] | undefined;
   #identReader: IdentReader | undefined;
   readonly #frames = new FrameReader(clearOpener);
   #sealer: Sealer;
@@ -175,23 +185,37 @@ export class Transport {
             .map(({ name }) => name);
   }
 
-  /** Sends our identification line and KEXINIT; called once. */
+  /** Sends our identification line and, unless it is to wait for the client's, KEXINIT; called once. */
   start(): void {
     this.#push(encodeUtf8(`${this.ident}\r\n`));
-    this.rekey();
+    if (this.role === 'server' && this.#options.preferCiphers?.length) this.waitsToOffer = true;
+    else this.rekey();
   }
 
-  /** Takes ownership of `chunk`. @throws ProtocolError if what comes first is no SSH-2 identification line */
-  receive(chunk: Uint8Array): void {
+  /** Waits no longer: offers everything to a client that has not made an offer itself. */
+  offer(): void {
+    if (this.waitsToOffer) this.rekey();
+  }
+
+  /**
+   * Takes ownership of `chunk`, or borrows it until `keep` is called (see FrameReader).
+   * @throws ProtocolError if what comes first is no SSH-2 identification line
+   */
+  receive(chunk: Uint8Array, lent = false): void {
     if (this.#identReader === undefined) {
-      this.#frames.push(chunk);
+      this.#frames.push(chunk, lent);
       return;
     }
-    const found = this.#identReader.read(chunk);
+    const found = this.#identReader.read(lent ? chunk.slice() : chunk);
     if (found === undefined) return;
     this.peerIdent = found.line;
     this.#identReader = undefined;
     this.#frames.push(found.rest);
+  }
+
+  /** The chunk that was lent is taken back. */
+  keep(): void {
+    this.#frames.keep();
   }
 
   /** What the peer has said so far in place of its identification, one line; a server that turns us away may tell why. */
@@ -253,7 +277,10 @@ export class Transport {
       case UNIMPLEMENTED.number:
         return false;
       case KEXINIT.number:
-        if (this.#exchange === undefined) this.rekey();
+        if (this.#exchange === undefined) {
+          this.#steer(packet);
+          this.rekey();
+        }
         this.#resume(packet);
         return false;
       case EXT_INFO.number:
@@ -268,6 +295,13 @@ export class Transport {
     }
     if (phase === 'kex' || this.exchanges === 0) throw new ProtocolError(`message ${number} out of place`);
     return true;
+  }
+
+  /** The client has made its offer first: ours may depend on it. */
+  #steer(packet: Packet): void {
+    const { preferCiphers } = this.#options;
+    if (this.role === 'client' || !preferCiphers?.length) return;
+    this.#ciphers = steer(this.provider, decode(KEXINIT, packet), preferCiphers);
   }
 
   #readExtensions(packet: Packet): void {
@@ -344,6 +378,7 @@ export class Transport {
   /** Starts a key (re-)exchange unless one is under way. */
   rekey(): void {
     if (this.#exchange !== undefined) return;
+    this.waitsToOffer = false;
     this.#exchange = this.#run();
     this.#resume();
   }
@@ -392,7 +427,7 @@ export class Transport {
   /** One whole key exchange (RFC 4253 §7). */
   *#run(): Kex<void> {
     const first = this.sessionId === undefined;
-    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, this.#compressionNames(), first);
+    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, this.#compressionNames(), first, this.#ciphers);
     const ourInit = encode(KEXINIT, ours);
     const ourPayload = ourInit.payload.slice();
     this.exchanging = true;

@@ -169,6 +169,7 @@ test('self-test: a cipher that takes any tag, forgets its counter or pads anothe
         const opener = cipher.opener(key, iv, mac, macKey);
         return {
           headLength: opener.headLength,
+          copiesFrom: opener.copiesFrom,
           frameLength: (bytes, at, sequence) => opener.frameLength(bytes, at, sequence),
           open(bytes, start, end, sequence) {
             const copy = bytes.slice();

@@ -57,6 +57,25 @@ function driven(times: Partial<Times> = {}, events: Partial<ConnectionEvents> = 
   return { socket, driver, connection, client, heard, settle, hear, ticks };
 }
 
+test('a client that waits for our offer gets it after a moment', async () => {
+  const socket = new FakeSocket();
+  const driver = new Driver(socket);
+  const provider = insecure(seeded(1).bytes);
+  const [{ name }] = provider.ciphers;
+  const connection = new Connection(
+    { role: 'server', provider, hostKeys: [insecureKey(new Uint8Array(8))], methods: [], preferCiphers: [name] },
+    { output: () => driver.wake() },
+  );
+  driver.start(connection);
+  await turn();
+  const ident = new TextDecoder().decode(socket.take());
+  assert.match(ident, /^SSH-2\.0-\S+\r\n$/, 'the identification, and no more');
+  while (connection.transport.waitsToOffer) await new Promise(resolve => setTimeout(resolve, 20));
+  await turn();
+  assert.is(socket.take()[5], 20, 'KEXINIT');
+  socket.close();
+});
+
 test('everything that comes up in one tick leaves in one write', async () => {
   const { socket, connection, heard, settle } = driven();
   await settle();

@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect, listen, type Socket, type SocketEvents, wrap } from '../../../src/server/runtime/net.ts';
-import { bounded, freePort, readAll, soon, tcpConnect } from '../../kit/processes.ts';
+import { bounded, eventually, freePort, readAll, soon, tcpConnect } from '../../kit/processes.ts';
 
 /** What a socket tells, as a list, and a promise of its close. */
 function hear(socket: Socket, also: Partial<SocketEvents> = {}) {
@@ -143,5 +143,67 @@ test('an address has no zone, and none where there is no peer', () => {
   assert.is(gone.address, '');
   assert.is(gone.port, 0);
 });
+
+test(
+  'sockets read into one block in turns; who borrows sees no other’s bytes, who does not may keep his',
+  bounded(60, async scope => {
+    const sockets: Socket[] = [];
+    const listener = await listen('127.0.0.1', 0, socket => sockets.push(socket));
+    const peers = [];
+    for (let i = 0; i < 4; i++) peers.push(await tcpConnect(scope, listener.port));
+    await eventually('all to be accepted', () => sockets.length === peers.length);
+    const SIZE = 3_000_000;
+    // One byte value each, so that a byte of somebody else's is seen; half of them keep the chunks.
+    const kept = sockets.map(() => [] as Uint8Array[]);
+    const counts = sockets.map(() => 0);
+    const wrong: string[] = [];
+    sockets.forEach((socket, i) => {
+      const mark = socket.port % 251;
+      socket.start({
+        borrows: i % 2 === 0,
+        data(chunk, lent) {
+          if (lent !== true) kept[i].push(chunk);
+          else if (!chunk.every(byte => byte === mark)) wrong.push(`socket ${i}`);
+          counts[i] += chunk.length;
+          if (lent) chunk.fill(255);
+        },
+        end: () => socket.end(),
+        drain() {},
+        close() {},
+      });
+    });
+    for (const peer of peers) peer.end(new Uint8Array(SIZE).fill(peer.localPort! % 251));
+    await eventually('all bytes', () => counts.every(count => count === SIZE));
+    assert.equal(wrong, []);
+    kept.forEach((chunks, i) => {
+      assert.ok(chunks.every(chunk => chunk.every(byte => byte === sockets[i].port % 251)));
+    });
+    assert.is(
+      kept[1].reduce((sum, { length }) => sum + length, 0),
+      SIZE,
+    );
+    // The listener knows when the last of its sockets is gone, wherever they have been moved to.
+    for (const peer of peers) peer.destroy();
+    await soon('the listener to close', listener.close());
+  }),
+);
+
+test(
+  'a peer that resets the connection, and one that reads nothing: both are heard of, and pending counts',
+  bounded(60, async scope => {
+    const { listener, next } = await accepted();
+    const peer = await tcpConnect(scope, listener.port);
+    const socket = await next;
+    const heard = hear(socket, {});
+    peer.pause();
+    // 64 MiB: more than the system's buffers take.
+    for (let i = 0; i < 64; i++) socket.write([new Uint8Array(1024 * 1024)]);
+    assert.ok(socket.pending > 16 * 1024 * 1024, `${socket.pending}`);
+    peer.resetAndDestroy();
+    await soon('the close', heard.closed);
+    assert.is(heard.told[heard.told.length - 1], 'close');
+    await listener.close();
+  }),
+);
 
 test.run();
