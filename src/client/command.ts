@@ -24,7 +24,7 @@ export interface PtyOptions {
   readonly columns?: number;
   /** See `columns`. */
   readonly rows?: number;
-  /** Encoded terminal modes (RFC 4254 §8); by default the server's. */
+  /** Encoded terminal modes (RFC 4254 §8), as `formatTerminalModes` makes them; by default the server's. */
   readonly modes?: Uint8Array;
 }
 

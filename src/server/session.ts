@@ -32,7 +32,7 @@ export interface Terminal {
   columns: number;
   /** Characters. */
   rows: number;
-  /** Encoded terminal modes (RFC 4254 §8). */
+  /** Encoded terminal modes (RFC 4254 §8): see `parseTerminalModes`. */
   modes: Uint8Array;
 }
 
