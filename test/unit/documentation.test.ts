@@ -1,5 +1,5 @@
-// CONTRIBUTING.md, "How we write", 10: whatever the library exports says what it is, and so does each public member.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// CONTRIBUTING.md, "How we write", 10: whatever the library exports says what it is, and so does each public member; and DESIGN.md names files that exist.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -18,6 +18,22 @@ const MODULES = [
 test('everything public has a doc comment', () => {
   const found = undocumented(join(import.meta.dirname, '../..'), MODULES);
   if (found.length > 0) throw new Error(`${found.length} without a doc comment:\n${found.join('\n')}`);
+});
+
+test('DESIGN names files that are there: each is one of src or test, by the end of its path or with what follows it left out', () => {
+  const root = join(import.meta.dirname, '../..');
+  const files = ['src', 'test'].flatMap(folder =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(name => `${folder}/${name}`),
+  );
+  const design = readFileSync(join(root, 'DESIGN.md'), 'utf8');
+  const named = [...design.matchAll(/`([\w-]+(?:\/[\w-]+)+(?:\.ts)?)`/g)].map(([, name]) => name);
+  const isFile = (name: string) =>
+    name.startsWith('test/')
+      ? files.includes(`${name}.test.ts`) || files.includes(name)
+      : files.some(file => file === name || file.endsWith(`/${name}`));
+  const wanted = named.filter(name => name.endsWith('.ts') || name.startsWith('test/'));
+  assert.ok(wanted.length > 40, `${wanted.length} are seen`);
+  assert.equal([...new Set(wanted.filter(name => !isFile(name)))], []);
 });
 
 test('what has none is found, with file and line; what is private or inherited is not', () => {
