@@ -101,6 +101,8 @@ export class Connection {
   stage: Stage = 'keying';
   /** Why it is over; undefined while it lives. */
   error: Error | undefined;
+  /** Milliseconds to the peer and back, as the owner has measured them (the protocol has no clock); 0 while that is not known. */
+  roundTrip = 0;
 
   readonly #events: ConnectionEvents;
   readonly #auth: ServerAuth | ClientAuth;
@@ -133,6 +135,9 @@ export class Connection {
       {
         get congested() {
           return connection.congested;
+        },
+        get roundTrip() {
+          return connection.roundTrip;
         },
         send: packet => this.send(packet),
       },

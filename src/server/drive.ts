@@ -58,6 +58,8 @@ export class Driver {
   #lingered = 0;
   #unanswered = 0;
   #destroyed = false;
+  /** When the last words of the sign-in left that want an answer, in milliseconds; 0 if none do. */
+  #asked = 0;
   readonly #flush = () => this.flush();
   #over!: () => void;
 
@@ -75,6 +77,7 @@ export class Driver {
       // hot
       data: (chunk, lent) => {
         this.#heard = true;
+        if (this.#asked > 0) this.#measure();
         connection.receive(chunk, lent);
         // Once it is over everything is read, and dropped: see `flush`.
         if (connection.paused && !connection.closed) this.#read(false);
@@ -107,7 +110,10 @@ export class Driver {
     const chunks = connection.takeOutput();
     // Behind what waits already, a small frame would keep alive the chunk that it came in with, 64 KiB and more.
     if (this.socket.pending > 0) compact(chunks);
-    if (chunks.length > 0) this.socket.write(chunks);
+    if (chunks.length > 0) {
+      this.socket.write(chunks);
+      if (connection.stage === 'userauth') this.#asked = performance.now();
+    }
     if (connection.closed) {
       this.socket.end();
       // What is still on its way to us is read and dropped: closing on unread data would reset the connection and lose our last words.
@@ -116,6 +122,14 @@ export class Driver {
     }
     connection.setSocketFull(this.socket.pending > SOCKET_MARK);
     this.#read(!connection.paused);
+  }
+
+  /** Sign-in is question and answer (RFC 4252), so the quickest answer tells how long the way is. */
+  #measure(): void {
+    const connection = this.#connection;
+    const took = performance.now() - this.#asked;
+    this.#asked = 0;
+    connection.roundTrip = connection.roundTrip === 0 ? took : Math.min(connection.roundTrip, took);
   }
 
   #read(on: boolean): void {

@@ -1,6 +1,7 @@
 // What must hold in a relay at any time: credit never exceeds what the next hop granted, and what waits in the relay has a bound.
 
 import { type Channel, WINDOW } from '../../src/protocol/channels/channel.ts';
+import { ahead } from '../../src/protocol/channels/splice.ts';
 import type { Connection } from '../../src/protocol/connection.ts';
 import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
 import { MAX_PACKET } from '../../src/protocol/wire/framing.ts';
@@ -63,11 +64,15 @@ export function checkCircuit(circuit: Circuit): void {
     if (before !== undefined && channel.inbound.size > before && onward.wasFull && onward.link.a.full) {
       fail(circuit, 'the relay gave credit though the socket of the other end was full');
     }
-    if (channel.inbound.size > WINDOW) fail(circuit, `${channel.inbound.size} bytes granted by the relay`);
+    const more = ahead(channel);
+    if (channel.inbound.size > Math.max(WINDOW, more))
+      fail(circuit, `${channel.inbound.size} bytes granted by the relay`);
     if (partner === undefined || partner.closeSent) continue;
-    if (channel.inbound.size > partner.outbound.size) {
+    const waiting = partner.backlog?.length ?? 0;
+    if (channel.inbound.size + waiting > partner.outbound.size + more) {
       fail(circuit, `the relay granted ${channel.inbound.size} bytes for a window of ${partner.outbound.size}`);
     }
+    if (waiting > partner.outbound.size + more + WINDOW) fail(circuit, `${waiting} bytes wait in the relay`);
   }
 }
 
@@ -96,6 +101,7 @@ export function checkMemory(member: Member, circuits: readonly Circuit[]): void 
   const closed = circuits.some(
     ({ from, to, caller, callee }) => (from === member && caller.over) || (to === member && callee.over),
   );
+  // What is sent is within the windows that the member's ends have opened, however far ahead the senders are.
   if (!closed && meter.data - arrived > granted) {
     throw new Error(`${member.name}: ${meter.data - arrived} bytes of data under way, ${granted} were granted`);
   }

@@ -17,6 +17,7 @@ export async function run(seed: number, trace?: (line: string) => void): Promise
     callee.behave();
   }
   for (const { toA, toB } of world.network.links) toA.stalledUntil = toB.stalledUntil = 0;
+  world.ending = true;
   for (const open of world.unanswered) open.reject(2, 'never mind');
   await settle(world);
   for (const circuit of world.circuits) checkEnd(circuit);

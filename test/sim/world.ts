@@ -59,6 +59,8 @@ export class World {
   readonly later: { member: Member; act: () => void }[] = [];
   /** Opens that nobody has answered, for the end of the world. */
   readonly unanswered: ChannelOpen[] = [];
+  /** From now on everybody answers. */
+  ending = false;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #provider: CryptoProvider;
   readonly #hostKey: PrivateKey;
@@ -164,6 +166,8 @@ export class World {
       },
     );
     member.meter = meter(member.relay);
+    // One way in three is long, as far as its relay knows: from a few bytes to much more than the windows.
+    if (dice.below(3) === 0) member.relay.roundTrip = this.#large ? 2 + dice.below(200) : 2 + dice.below(3);
     this.members.push(member);
     link.start(member.relay, member.own);
   }
@@ -295,7 +299,7 @@ export class World {
     };
     if (calleeMood === 'at once') accept();
     else if (calleeMood === 'late') this.later.push({ member: circuit.to, act: accept });
-    else if (calleeMood === 'never') this.unanswered.push(open);
+    else if (calleeMood === 'never' && !this.ending) this.unanswered.push(open);
     else open.reject(OpenFailure.CONNECT_FAILED, 'nobody there');
   }
 

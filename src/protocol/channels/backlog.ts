@@ -1,4 +1,4 @@
-// Relayed bytes that wait for a congested connection, gathered into few blocks. The far peer's window bounds them.
+// Relayed bytes that wait for a congested connection or a window, gathered into few blocks. What the sender was offered bounds them.
 
 /** Blocks grow from the first to the second size in bytes: many circuits wait with little, few with much. */
 const FIRST_BLOCK = 2048;

@@ -53,6 +53,8 @@ export interface ChannelHandler {
 export interface ChannelHost {
   /** No more data should be queued for this peer now. Asking marks the asker for a `relieved` call. */
   readonly congested: boolean;
+  /** Milliseconds to the peer and back; 0 while that is not known. */
+  readonly roundTrip: number;
   send(packet: Packet): void;
   /** Takes a channel that is closed on both sides out of the table. */
   forget(channel: Channel): void;

@@ -78,7 +78,7 @@ interface PendingOpen {
 /** The channels and global requests of one connection (RFC 4254 §4 and §5); most users go by way of `Connection`. */
 export class Mux {
   readonly #options: MuxOptions;
-  readonly #host: Pick<ChannelHost, 'send'> & { readonly congested: boolean };
+  readonly #host: Pick<ChannelHost, 'send' | 'congested' | 'roundTrip'>;
   /** By local id. An id whose open awaits its confirmation holds the pending open. */
   readonly #channels: (Channel | PendingOpen | undefined)[] = [];
   readonly #freeIds: number[] = [];
@@ -94,12 +94,15 @@ export class Mux {
   }, false);
   readonly #channelHost: ChannelHost;
 
-  constructor(options: MuxOptions, host: Pick<ChannelHost, 'send'> & { readonly congested: boolean }) {
+  constructor(options: MuxOptions, host: Pick<ChannelHost, 'send' | 'congested' | 'roundTrip'>) {
     this.#options = options;
     this.#host = host;
     this.#channelHost = {
       get congested() {
         return host.congested;
+      },
+      get roundTrip() {
+        return host.roundTrip;
       },
       send: packet => host.send(packet),
       forget: channel => this.#free(channel.localId),
@@ -200,6 +203,7 @@ export class Mux {
     // It may cross our CLOSE; like OpenSSH, ignored where the channel is gone.
     if (!(channel instanceof Channel)) return;
     channel.outbound.grant(readUint32(packet.bytes, packet.start + 5));
+    if (channel.backlog !== undefined) flush(channel);
     if (channel.partner !== undefined) topUp(channel.partner);
     else if (!channel.closeSent) channel.handler.writable?.();
   }

@@ -3,12 +3,23 @@ import { type Packet, writeUint32 } from '../wire/packet.ts';
 import { Backlog } from './backlog.ts';
 import { type Channel, WINDOW } from './channel.ts';
 
+/**
+ * Bytes that a sender may have under way beyond what the far peer has room for, for each millisecond of its round trip: what
+ * 40 MiB a second need, so that a long way to the sender does not add to the one to the receiver.
+ */
+const AHEAD = 40 * 1024;
+/** The most of that, whatever a peer makes of its round trip; so much more may wait for a receiver that stalls. */
+export const MAX_AHEAD = 4 * 1024 * 1024;
+/** Milliseconds of a round trip that count as none: on a short way nothing is gained. */
+const SHORT = 2;
+/** Bytes of credit that are worth a message of their own where the way is long; where it is not, half a window is soon enough. */
+const STEP = 64 * 1024;
 /** Bytes of data below which a message that waits is gathered with others; what surrounds one costs some 150 bytes. */
 const SMALL = 1024;
 
 /**
  * Joins two open channels. Their windows must be coupled already: neither side may have been offered more
- * (`inbound`) than the other end grants (`outbound`), see `ChannelOpen.forward`.
+ * (`inbound`) than the other end grants (`outbound`), see `ChannelOpen.forward`. From then on it may be `ahead` of that.
  */
 export function splice(a: Channel, b: Channel): void {
   a.partner = b;
@@ -22,14 +33,15 @@ export function relay(from: Channel, packet: Packet, length: number): void {
   const to = from.partner!;
   // An empty message uses up no credit: passed on, they could fill any queue.
   if (length === 0 || to.eofSent || to.closeSent) return;
-  to.outbound.spend(length);
   from.relayed += length;
-  if (to.backlog !== undefined || (wasteful(packet, length) && to.host.congested)) {
+  if (to.backlog !== undefined || length > to.outbound.size || (wasteful(packet, length) && to.host.congested)) {
     to.backlog ??= new Backlog();
     to.backlog.add(packet.bytes, packet.start + 9, packet.end);
+    flush(to);
     topUp(from);
     return;
   }
+  to.outbound.spend(length);
   writeUint32(packet.bytes, packet.start + 1, to.remoteId);
   to.host.send(packet);
   topUp(from);
@@ -43,28 +55,39 @@ function wasteful(packet: Packet, length: number): boolean {
   return length < SMALL || packet.bytes.buffer.byteLength > 2 * length + SMALL;
 }
 
-/** Sends what has been gathered for this channel's peer, as far as the way is free, and then what waits behind it. */
+/** Sends what has been gathered for this channel's peer, as far as the way is free and its window open, and then what waits behind it. */
 export function flush(channel: Channel): void {
   const { backlog } = channel;
   while (backlog !== undefined && backlog.length > 0) {
-    if (channel.closeSent || channel.host.congested) return;
-    channel.sendData(backlog.take(channel.maxOutbound));
+    if (channel.closeSent || channel.outbound.size === 0 || channel.host.congested) return;
+    const bytes = backlog.take(Math.min(channel.maxOutbound, channel.outbound.size));
+    channel.outbound.spend(bytes.length);
+    channel.sendData(bytes);
   }
   channel.backlog = undefined;
   if (backlog?.eof) channel.eof();
   if (backlog?.close) channel.close();
 }
 
+/** Bytes that the sender on this channel may be ahead of the far peer's window. */
+export function ahead({ host: { roundTrip } }: Channel): number {
+  return roundTrip < SHORT ? 0 : Math.min(MAX_AHEAD, Math.floor(roundTrip * AHEAD));
+}
+
 /**
- * // hot — Offers the sender on `from` what the far peer has room for, WINDOW at most, once half of that or more has been used.
+ * // hot — Offers the sender on `from` what the far peer has room for, WINDOW at most, once half of that or more has been used;
+ * more, and more often, on long ways.
  * "Half", not a fixed amount: with a fixed step a far window smaller than the step is never passed on, and both ends
  * wait for ever. Nothing is offered while the far connection is congested; `Mux.relieved` comes back here.
  */
 export function topUp(from: Channel): void {
   const to = from.partner;
   if (to === undefined || from.eofReceived || from.closeSent || to.closeSent) return;
-  const target = Math.min(to.outbound.size, WINDOW);
+  const more = ahead(from);
+  const waiting = to.backlog === undefined ? 0 : to.backlog.length;
+  const target = Math.min(to.outbound.size - waiting + more, Math.max(WINDOW, more));
   const grant = target - from.inbound.size;
-  if (grant <= 0 || grant * 2 < target || to.host.congested) return;
+  const least = more > 0 || to.host.roundTrip >= SHORT ? Math.min(STEP, target / 2) : target / 2;
+  if (grant <= 0 || grant < least || to.host.congested) return;
   from.credit(grant);
 }
