@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bounded, echoServer, type Scope } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
 import { keyFile, provide, type SshOptions, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
@@ -11,11 +12,21 @@ const it = needs(test, 'ssh', 'ssh-keygen');
 
 const publicKey = (owner: string) => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
 
+/** A switchboard with a file of its own, which tests fill. */
+const started = (enrol: string) =>
+  shared(test, async scope => {
+    const file = join(scope.directory(), 'keys');
+    writeFileSync(file, '');
+    return { board: await switchboard(scope, { args: ['--authorized-keys', file, enrol] }), file };
+  });
+const closed = started('--no-enrol');
+const enrolling = started('--enrol');
+
 /** A switchboard that lets in who is in a file with these lines, and that file. */
-async function guarded(scope: Scope, lines: readonly string[], args: readonly string[] = ['--no-enrol']) {
-  const file = join(scope.directory(), 'keys');
+async function guarded(scope: Scope, lines: readonly string[], which = closed) {
+  const { board, file } = await which(scope);
   writeFileSync(file, `${lines.join('\n')}\n`);
-  return { board: await switchboard(scope, { args: ['--authorized-keys', file, ...args] }), file };
+  return { board, file };
 }
 
 const listeners = (scope: Scope, board: Switchboard, user: string, options: SshOptions = {}) =>
@@ -38,7 +49,7 @@ it(
   'access="denied" keeps a key out, also where enrolment is on and another line of the file lets it in',
   bounded(60, async scope => {
     const lines = [publicKey('mallory'), `access="denied" ${publicKey('mallory')}`, publicKey('alice')];
-    const { board, file } = await guarded(scope, lines, ['--enrol']);
+    const { board, file } = await guarded(scope, lines, enrolling);
     const before = readFileSync(file, 'utf8');
     await staysOut(scope, board, 'mallory');
     await getsIn(scope, board, 'alice');
@@ -60,8 +71,7 @@ it(
 it(
   'offering a public key whose private half one does not have leaves the key file as it is',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
-    const file = join(board.data, 'authorized_keys');
+    const { board, file } = await guarded(scope, [], enrolling);
     // Only the public half is there: ssh asks whether the key would do, is told so, and cannot sign.
     const half = join(scope.directory(), 'half');
     writeFileSync(`${half}.pub`, publicKey('mallory'));

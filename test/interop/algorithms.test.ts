@@ -5,7 +5,7 @@ import { dial } from '../../src/client/index.ts';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
-import { anyKey, type InProcess, only, readKey, serve, ssh, sshd } from '../kit/ssh.ts';
+import { anyKey, type InProcess, only, readKey, serve, ssh, sshd, THEIR_KEX } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'sshd', 'ssh-keygen');
@@ -49,8 +49,10 @@ it(
   'left to themselves, ssh and we agree on a post-quantum key exchange, and ssh warns of nothing',
   bounded(120, async scope => {
     const postQuantum = /kex: algorithm: (?:mlkem768x25519-sha256|sntrup761x25519-sha512(?:@openssh\.com)?)\r\n/;
-    const { stdout, stderr } = await ssh(scope, await start(scope), 'alice', ['-v', '--', 'echo in'], { input: '' })
-      .ended;
+    const { stdout, stderr } = await ssh(scope, await start(scope), 'alice', ['-v', '--', 'echo in'], {
+      input: '',
+      config: [THEIR_KEX],
+    }).ended;
     assert.is(stdout.toString(), 'in\n', stderr);
     assert.match(stderr, postQuantum);
     assert.not.match(stderr, /post-quantum/);

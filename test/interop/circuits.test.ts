@@ -17,15 +17,17 @@ import {
   tcpConnect,
   tcpServer,
 } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
 import { consume, provide, ssh, sshConfig, sshd, sshOnPath, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
+const theBoard = shared(test, switchboard);
 
 it(
   'the provider is greeted with its alias and a command that works as it stands',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     // The command listens on the same port on the caller's side, so the line's number must be free here too.
     const line = await freePort();
     const provider = ssh(scope, board, 'alice', ['-R', `${line}:localhost:${await echoServer(scope)}`]);
@@ -45,7 +47,7 @@ it(
 it(
   'without a session (-N) the banner shows the alias',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { child, alias } = await provide(scope, board, 'alice', ['6379:localhost:7']);
     assert.match(alias, /^alice-[0-9a-z]{7,}$/);
     assert.match(child.stderr, new RegExp(`^ {2}ssh -p ${board.port} -N -L PORT:${alias}:PORT 127\\.0\\.0\\.1$`, 'm'));
@@ -56,7 +58,7 @@ it(
 it(
   'the two commands that start-up prints work as they stand',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const [plug, call] = [...board.greeting.matchAll(/^ {2}(ssh .*)$/gm)].map(match => match[1]);
     assert.match(plug, /-R 6379:localhost:7000 alice@/);
     try {
@@ -78,7 +80,7 @@ it(
 it(
   '-W carries bytes both ways and ends with status 0',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const bytes = Buffer.alloc(300_000, 'every byte value \0\x01\xff ~. \r\n', 'latin1');
     for (const target of [alias, `${alias}~0`, alias.toUpperCase()]) {
@@ -92,7 +94,7 @@ it(
 it(
   'a call that cannot be put through fails, and nothing else on its connection',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const control = `${scope.directory()}/control`;
     const { ports } = await consume(scope, board, 'bob', [`${alias}:6379`, `${alias}~1:6379`, 'nobody:6379'], {
@@ -132,7 +134,7 @@ it(
 it(
   '-L serves several callers at once, each with its own bytes',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const { ports } = await consume(scope, board, 'bob', [`${alias}:6379`]);
     const callers = await Promise.all(Array.from({ length: 20 }, () => tcpConnect(scope, ports[0])));
@@ -144,7 +146,7 @@ it(
 it(
   'half-close: after the caller has sent its last byte, the answer still comes',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     // Answers only when it knows the whole question, and ends only then.
     const { port } = await tcpServer(scope, async socket => {
       const question = await readAll(socket);
@@ -168,7 +170,7 @@ it(
 it(
   'half-close the other way: the provider has sent its last byte, the caller goes on',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const heard: Promise<Buffer>[] = [];
     const { port } = await tcpServer(scope, socket => {
       heard.push(readAll(socket));
@@ -190,7 +192,7 @@ needs(
 )(
   'nc -N gets its answer after the end of its input',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { port } = await tcpServer(scope, async socket => void socket.end(`got ${await readAll(socket)}`));
     const { alias } = await provide(scope, board, 'alice', [`9:localhost:${port}`]);
     const { ports } = await consume(scope, board, 'bob', [`${alias}:9`]);
@@ -206,7 +208,7 @@ needs(
 )(
   '-J reaches a real sshd behind -R 22 and runs a command there',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const target = await sshd(scope, [{ owner: 'carol' }]);
     const provider = ssh(scope, board, 'alice', ['-R', `22:localhost:${target.port}`]);
     const [, command, alias] = await soon(
@@ -245,7 +247,7 @@ needs(
 )(
   '-D serves a browser by name, and only names that are plugged in',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const web = createServer((request, response) => response.end(`${request.headers.host}${request.url}`));
     await new Promise<void>(resolve => web.listen(0, '127.0.0.1', resolve));
     scope.defer(() => {
@@ -286,7 +288,7 @@ needs(
 )(
   'the server opens no port for a line',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [
       `6379:localhost:${await echoServer(scope)}`,
       '0:localhost:7',

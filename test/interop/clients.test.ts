@@ -17,6 +17,7 @@ import {
   soon,
   tcpConnect,
 } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
 import {
   anyKey,
   consume,
@@ -31,6 +32,8 @@ import {
   type Target,
 } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
+
+const theBoard = shared(test, switchboard);
 
 // dropbear
 
@@ -88,7 +91,7 @@ for (const [what, options] of GUESSES) {
 withDropbear(
   'dbclient plugs in a line with -R and calls with -L and -B, also together with ssh',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const provider = await dbclient(scope, board, 'alice', ['-T', '-R', `80:127.0.0.1:${echo}`]);
     const [, alias] = await soon('the greeting', provider.says(/-L \d+:(alice-\S+):80/), 60);
@@ -129,7 +132,7 @@ needs(
 )(
   'ssh-keyscan sees all host keys of the switchboard, as its files have them',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { stdout, code } = await scope.run('ssh-keyscan', ['-p', String(board.port), board.host]);
     assert.is(code, 0);
     const keys = (lines: readonly string[]) => lines.map(line => line.split(' ').slice(1, 3).join(' ')).sort();

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bounded, echoes, pause, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
 import { consume, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
+const theBoard = shared(test, switchboard);
 
 /**
  * "At once" must not become an assertion about time, but it must be clear that no keepalive, grace time or retry did
@@ -18,7 +20,7 @@ const AT_ONCE = 10;
 
 /** Two lines of alice and one of carol, called by bob and dave over four connections in all. */
 async function crossing(scope: Scope) {
-  const board = await switchboard(scope);
+  const board = await theBoard(scope);
   const services = [await service(scope), await service(scope), await service(scope)];
   const [one, two, three] = services.map(({ port }) => `localhost:${port}`);
   const alice = await provide(scope, board, 'alice', [`1:${one}`, `2:${two}`]);
@@ -96,7 +98,7 @@ it(
 it(
   'the provider’s ssh is killed in the middle of a large answer: the caller gets an end, not silence',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { port } = await tcpServer(scope, socket => {
       const more = () => {
         while (socket.write(Buffer.alloc(65_536, 'more')));
@@ -169,7 +171,7 @@ it(
 it(
   'a line is taken back: new calls are refused, circuits that are open go on',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { port } = await service(scope);
     const config = ['ControlMaster yes', `ControlPath ${join(scope.directory(), 'control')}`];
     const alice = await provide(scope, board, 'alice', [`1:localhost:${port}`], { config });
@@ -197,7 +199,7 @@ async function call(scope: Scope, board: Switchboard, target: string): Promise<s
 it(
   'of two providers of one name the newer is killed: the older has the name, and its circuits never noticed',
   bounded(90, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const [first, second] = [await service(scope), await service(scope)];
     const older = await provide(scope, board, 'alice', [`1:localhost:${first.port}`]);
     const bob = await consume(scope, board, 'bob', [`${older.alias}:1`]);

@@ -15,7 +15,7 @@ const anyone: Authenticator[] = [publicKeys({ acceptable: () => true, proven: ()
 
 it(
   'ssh signs the host key too, and its signature is taken',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     for (const keyType of ['ed25519', 'ecdsa', 'rsa'] as const) {
       const server = await serve(scope, { provider: accelerated, authenticators: anyone });
       const { code, stdout, stderr } = await ssh(scope, server, 'alice', ['-vvv', '--', 'echo in'], { keyType }).ended;
@@ -32,7 +32,7 @@ it(
 
 it(
   'ssh learns the other host keys, and has them proven',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const server = await serve(scope, { provider: accelerated, authenticators: anyone });
     for (const algorithm of ['ssh-ed25519', 'rsa-sha2-256', 'rsa-sha2-512']) {
       const known = server.known.filter(line =>
@@ -47,8 +47,10 @@ it(
       const file = sshConfig(scope, only, 'alice', { config });
       const list = /UserKnownHostsFile (\S+)/.exec(readFileSync(file, 'utf8'))![1];
       const child = scope.start('ssh', ['-vvv', '-N', '-F', file, '-p', String(server.port), `alice@${server.host}`]);
-      await eventually('all host keys to be written down', () =>
-        server.known.every(line => readFileSync(list, 'utf8').includes(line.split(' ').slice(1, 3).join(' '))),
+      await eventually(
+        'all host keys to be written down',
+        () => server.known.every(line => readFileSync(list, 'utf8').includes(line.split(' ').slice(1, 3).join(' '))),
+        60,
       );
       // The new ones only: ssh has it proven that the server holds their private halves.
       assert.match(child.stderr, /verify \w+ key \d using sigalg/);
@@ -59,13 +61,14 @@ it(
 for (const provider of [accelerated, noble]) {
   it(
     `compression (${provider.name}): both ways, over exchanges of keys, and not unless the server has it`,
-    bounded(120, async scope => {
+    bounded(180, async scope => {
       const text = Buffer.from('the same words again and again, and again\n'.repeat(10_000));
       const noise = Buffer.alloc(200_000);
       for (let i = 0, x = 1; i < noise.length; i++) noise[i] = (x = (x * 1103515245 + 12345) & 0x7fffffff) >> 16;
       const input = Buffer.concat([text, noise, text]);
       for (const compression of [[zlib], []]) {
         const server = await serve(scope, { provider, authenticators: anyone, compression });
+        // So low a limit has ssh exchange keys for every packet.
         const args = ['-vvv', '-o', 'Compression=yes', '-o', 'RekeyLimit=64K', '--', 'cat'];
         const { code, stdout, stderr } = await ssh(scope, server, 'alice', args, { input }).ended;
         assert.is(code, 0, stderr);

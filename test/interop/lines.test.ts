@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bounded, echoServer, type Scope, soon, tcpServer } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
 import { keyFile, provide, type SshOptions, type Switchboard, ssh, sshConfig, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
+const theBoard = shared(test, switchboard);
 
 /** What comes back for `input` over `ssh -W target`; undefined if the call was refused. */
 async function call(scope: Scope, board: Switchboard, target: string, input = 'hello'): Promise<string | undefined> {
@@ -22,7 +24,7 @@ for (const bind of ['localhost:', '*:', ':', 'some.name.example:', '127.0.0.1:',
   it(
     `-R ${bind}PORT… is echoed as it was asked for, so ssh takes the call`,
     bounded(60, async scope => {
-      const board = await switchboard(scope);
+      const board = await theBoard(scope);
       const echo = await echoServer(scope);
       const { child, alias } = await provide(scope, board, 'alice', [
         `${bind}6379:localhost:${echo}`,
@@ -40,7 +42,7 @@ for (const bind of ['localhost:', '*:', ':', 'some.name.example:', '127.0.0.1:',
 it(
   'port 0 allocates a port of its own for each line',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const says = (text: string) => tcpServer(scope, socket => void socket.end(text));
     const [one, two] = [await says('one'), await says('two')];
     const { child, alias } = await provide(scope, board, 'alice', [
@@ -60,7 +62,7 @@ it(
 it(
   'a port that is plugged in already is refused, with the rest of the connection unharmed',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const child = ssh(scope, board, 'alice', ['-N', '-R', `80:localhost:${echo}`, '-R', `*:80:localhost:${echo}`], {
       config: ['ExitOnForwardFailure no'],
@@ -74,7 +76,7 @@ it(
 it(
   'ssh -O cancel takes a line back, and only that one',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const control = join(scope.directory(), 'control');
     const { child, alias } = await provide(
@@ -108,7 +110,7 @@ it(
 it(
   'a line that is plugged in later is announced to the session that is open',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const control = join(scope.directory(), 'control');
     const config = ['ControlMaster auto', `ControlPath ${control}`];
@@ -123,7 +125,7 @@ it(
 it(
   'two providers with one key and name: the newest is the alias, the older alias~1, and it moves up',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const says = async (text: string) => (await tcpServer(scope, socket => void socket.end(text))).port;
     const older = await provide(scope, board, 'alice', [`80:localhost:${await says('older')}`]);
     const newer = await provide(scope, board, 'alice', [`80:localhost:${await says('newer')}`]);
@@ -146,7 +148,7 @@ it(
 it(
   'one user name under two keys: two aliases, and neither reaches the other by the plain name',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const says = async (text: string) => (await tcpServer(scope, socket => void socket.end(text))).port;
     const one = await provide(scope, board, 'alice', [`80:localhost:${await says('one')}`]);
     const two = await provide(scope, board, 'alice', [`80:localhost:${await says('two')}`], { key: 'mallory' });
@@ -161,7 +163,7 @@ it(
 it(
   'listeners shows one’s own lines, and everybody’s with the right to list',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const none = await execute(scope, board, 'alice', 'listeners');
     assert.is(none.stdout.toString(), 'Listening clients:\n  None\n');
     assert.is(none.code, 0);
@@ -206,7 +208,7 @@ it(
 it(
   'an unknown command ends with status 1 and says which there are; help helps',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const unknown = await execute(scope, board, 'alice', 'rm -rf \x1b[31m/');
     assert.is(unknown.code, 1);
     assert.is(unknown.stdout.toString(), '');
@@ -226,7 +228,7 @@ it(
 it(
   'without a line a shell says how to plug one in, with commands that work, and ends',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const { code, stdout } = await ssh(scope, board, 'alice', ['-tt'], { input: '' }).ended;
     assert.is(code, 0);
     const text = stdout.toString();
@@ -242,7 +244,7 @@ it(
 it(
   'Ctrl-C in a terminal unplugs the line',
   bounded(60, async scope => {
-    const board = await switchboard(scope);
+    const board = await theBoard(scope);
     const child = ssh(scope, board, 'alice', ['-tt', '-R', '80:localhost:7']);
     await soon('the greeting', child.says(/Press Ctrl-C to unplug/), 30);
     child.write('\x03');

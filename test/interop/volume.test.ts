@@ -3,8 +3,9 @@ import { createHash, type Hash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bounded, Scope, tcpConnect, tcpServer } from '../kit/processes.ts';
-import { consume, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
+import { bounded, type Scope, tcpConnect, tcpServer } from '../kit/processes.ts';
+import { shared } from '../kit/shared.ts';
+import { consume, provide, type Switchboard, switchboard, THEIR_KEX } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -100,26 +101,22 @@ const CIPHERS = [
   })),
 ];
 
-/** One switchboard for all. */
-const shared = new Scope();
-let started: Promise<Switchboard> | undefined;
-const board = () => (started ??= switchboard(shared, { args: ['--log-level', 'warn'] }));
-test.after(() => shared.end());
+const board = shared(test, scope => switchboard(scope, { args: ['--log-level', 'warn'] }));
 
 for (const { name, suite, suiteOften } of CIPHERS) {
   it(
     `100 MiB each way over ten circuits: ${name}`,
     bounded(300, async scope => {
-      const { rekeys } = await exchange(scope, await board(), suite);
+      const { rekeys } = await exchange(scope, await board(scope), suite);
       assert.is(rekeys, 1);
-      const often = await exchange(scope, await board(), [
+      const often = await exchange(scope, await board(scope), [
         ...suiteOften,
         `KexAlgorithms ${KEX}`,
         `RekeyLimit ${REKEY}`,
       ]);
       // What one end sends or gets is at least a hundred times the limit. ssh counts cipher blocks, so it may be a little late.
       assert.ok(often.rekeys > (CIRCUITS * EACH) / REKEY / 2, `${often.rekeys} key exchanges`);
-      assert.is((await board()).child.stderr, '');
+      assert.is((await board(scope)).child.stderr, '');
     }),
   );
 }
@@ -127,9 +124,9 @@ for (const { name, suite, suiteOften } of CIPHERS) {
 it(
   '100 MiB each way with what ssh chooses by itself, and new keys now and then',
   bounded(300, async scope => {
-    const { rekeys } = await exchange(scope, await board(), ['RekeyLimit 16M']);
+    const { rekeys } = await exchange(scope, await board(scope), [THEIR_KEX, 'RekeyLimit 16M']);
     assert.ok(rekeys > 3, `${rekeys} key exchanges`);
-    assert.is((await board()).child.stderr, '');
+    assert.is((await board(scope)).child.stderr, '');
   }),
 );
 
