@@ -1,10 +1,8 @@
 // The command line as its user meets it: what it prints, what it says when something is wrong, and with which exit code it ends.
 import {
   chmodSync,
-  cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,14 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { aliasSecret, hostKeys } from '../../src/apps/switchboard/state.ts';
-import { accelerated } from '../../src/crypto/accelerated.ts';
 import { bounded, type Child, type Ended, eventually, freePort, type Scope, soon } from '../kit/processes.ts';
-import { cli, cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
+import { boardData, cli, cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
 import { needs, skip, which } from '../kit/tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -49,20 +44,6 @@ async function refuses(
     code === 2 ? hints.length > 0 && hints.every(line => /^\(.*\)$/.test(line)) : hints.length === 0,
     ended.stderr,
   );
-}
-
-let template: string | undefined;
-/** A data directory that has its files already, because making an RSA key takes longer than everything else. */
-function data(scope: Scope): string {
-  const directory = join(scope.directory(), 'data');
-  if (template === undefined) {
-    template = mkdtempSync(join(tmpdir(), 'cordboard-data-'));
-    test.after(() => rmSync(template!, { recursive: true }));
-    hostKeys(template, accelerated);
-    aliasSecret(template, accelerated);
-  }
-  cpSync(template, directory, { recursive: true });
-  return directory;
 }
 
 /** The address in the line that scripts wait for. */
@@ -124,7 +105,7 @@ const WRONG: [string[], RegExp][] = [
 for (const [args, sentence] of WRONG) {
   test(
     `wrong usage, exit code 2: ${args.join(' ')}`,
-    bounded(120, scope => refuses(scope, ['--data', data(scope), ...args], 2, sentence)),
+    bounded(120, scope => refuses(scope, ['--data', boardData(scope), ...args], 2, sentence)),
   );
 }
 
@@ -141,7 +122,7 @@ test(
 test(
   'a wrong value in the environment is wrong usage too',
   bounded(120, async scope => {
-    const where = ['switchboard', '--data', data(scope)];
+    const where = ['switchboard', '--data', boardData(scope)];
     const { stderr, code } = await run(scope, where, { CORDBOARD_PORT: 'many' });
     assert.match(stderr, /^error: .*'many' from env 'CORDBOARD_PORT' is invalid.*port number/);
     assert.is(code, 2);
@@ -158,7 +139,7 @@ test(
     await new Promise<void>(resolve => server.listen({ host: '127.0.0.1', port }, resolve));
     scope.defer(() => void server.close());
     const sentence = new RegExp(`^cordboard: cannot listen on 127\\.0\\.0\\.1 port ${port}: the port is in use\n$`);
-    await refuses(scope, ['--data', data(scope), '--port', String(port)], 1, sentence);
+    await refuses(scope, ['--data', boardData(scope), '--port', String(port)], 1, sentence);
   }),
 );
 
@@ -168,13 +149,13 @@ test(
     // 192.0.2.0/24 is for documentation (RFC 5737): nobody has it.
     await refuses(
       scope,
-      ['--data', data(scope), '--host', '192.0.2.1'],
+      ['--data', boardData(scope), '--host', '192.0.2.1'],
       1,
       /^cordboard: cannot listen on 192\.0\.2\.1 port 0: this machine has no such address\n$/,
     );
     await refuses(
       scope,
-      ['--data', data(scope), '--host', '1.2.3.4.5'],
+      ['--data', boardData(scope), '--host', '1.2.3.4.5'],
       1,
       /^cordboard: cannot listen on 1\.2\.3\.4\.5 port 0: .*\n$/,
     );
@@ -187,14 +168,14 @@ test(
     const file = scope.directory();
     await refuses(
       scope,
-      ['--data', data(scope), '--authorized-keys', file],
+      ['--data', boardData(scope), '--authorized-keys', file],
       1,
       /^cordboard: cannot read \/.*: it is a directory\n$/,
     );
     const missing = join(file, 'missing');
     await refuses(
       scope,
-      ['--data', data(scope), '--authorized-keys', missing, '--no-enrol'],
+      ['--data', boardData(scope), '--authorized-keys', missing, '--no-enrol'],
       1,
       /^cordboard: cannot read \/.*missing: there is no such file, and without --enrol nobody could ever sign in\n$/,
     );
@@ -219,7 +200,7 @@ test(
 test(
   'host keys and the alias secret, damaged: named, and left as they are',
   bounded(120, async scope => {
-    const directory = data(scope);
+    const directory = boardData(scope);
     const cut = (text: string) => text.slice(0, 100);
     for (const [name, damage, sentence] of [
       ['ssh_host_ed25519_key', () => '', /^cordboard: the host key \/.*ssh_host_ed25519_key cannot be used: .*\n$/],
@@ -247,13 +228,15 @@ const unprivileged = (name: string, body: (scope: Scope, start: (args: string[])
   } else if (which('setpriv') === undefined) skip(test, name, 'root may read everything, and setpriv is not installed');
   else {
     const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, '--import', 'tsx', cli];
+    // Nobody may write down which lines ran, and node says so among the program's messages.
+    const options = { input: '', cwd: root, env: { NODE_V8_COVERAGE: undefined } };
     test(
       name,
       bounded(120, async scope => {
         // Our sources need not be readable for everyone.
-        const probe = await scope.run('setpriv', [...nobody, '--version'], { cwd: root });
+        const probe = await scope.run('setpriv', [...nobody, '--version'], options);
         if (probe.code !== 0) return void console.log(`\nnote: ${name}: not tried, nobody may not run this program`);
-        await body(scope, args => scope.start('setpriv', [...nobody, ...args], { input: '', cwd: root }));
+        await body(scope, args => scope.start('setpriv', [...nobody, ...args], options));
       }),
     );
   }
@@ -290,7 +273,7 @@ test(
   'says where it listens; --port 0 takes any; SIGTERM and SIGINT end it orderly with exit code 0',
   bounded(120, async scope => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      const child = cordboard(scope, ['switchboard', '--port', '0', '--data', data(scope)]);
+      const child = cordboard(scope, ['switchboard', '--port', '0', '--data', boardData(scope)]);
       assert.match(await address(child), /^127\.0\.0\.1:[1-9]\d*$/);
       child.signal(signal);
       const { code, signal: killed } = await soon('it to end', child.ended);
@@ -303,10 +286,14 @@ test(
 needs(test, 'npm')(
   'npm start runs it, and takes flags after --',
   bounded(90, async scope => {
-    const child = scope.start('npm', ['start', '--', '--port', '0', '--data', data(scope), '--fqdn', 'board.example'], {
-      cwd: root,
-      detached: true,
-    });
+    const child = scope.start(
+      'npm',
+      ['start', '--', '--port', '0', '--data', boardData(scope), '--fqdn', 'board.example'],
+      {
+        cwd: root,
+        detached: true,
+      },
+    );
     // npm does not always pass signals on: its whole group is ended.
     scope.defer(() => {
       try {
@@ -381,7 +368,7 @@ withSsh(
     ];
     for (const [args, env, expected] of cases) {
       const board = await switchboard(scope, {
-        data: data(scope),
+        data: boardData(scope),
         args: ['--authorized-keys', file('somebody'), ...args],
         env,
       });
@@ -458,7 +445,7 @@ withSsh(
 test(
   'the log is JSON lines on standard error, as much as --log-level says',
   bounded(120, async scope => {
-    const loud = cordboard(scope, ['switchboard', '--port', '0', '--data', data(scope), '--log-level', 'debug']);
+    const loud = cordboard(scope, ['switchboard', '--port', '0', '--data', boardData(scope), '--log-level', 'debug']);
     const port = Number((await address(loud)).split(':')[1]);
     connect({ host: '127.0.0.1', port })
       .on('error', () => {})
