@@ -17,6 +17,7 @@ import {
 import { noble } from '../../../src/crypto/noble.ts';
 import { KeyFormatError, UsageError } from '../../../src/protocol/errors.ts';
 import { Reader, Writer } from '../../../src/protocol/wire/reader.ts';
+import { TOUCHED, Token } from '../../kit/token.ts';
 import { fixture, refuses, seeded } from './files.ts';
 
 const key = parsePrivateKey(fixture('ed25519'));
@@ -116,6 +117,19 @@ test('any damage to a file: an error in its form, or a signature that is wrong',
     } catch (error) {
       assert.instance(error, KeyFormatError, (error as Error).stack);
     }
+  }
+});
+
+test('by a security token: one that nobody touched counts only for who says so', () => {
+  for (const token of [new Token('ed25519'), new Token('ecdsa')]) {
+    const verify = (flags: number, options?: { untouched: boolean }) => {
+      const signature = token.sign(signatureInput(message, 'file', 'sha512'), { flags });
+      const text = formatSignature({ key: token.blob, namespace: 'file', hash: 'sha512', signature });
+      return verifySignature(parseSignature(text), message, 'file', noble, options);
+    };
+    assert.is(verify(TOUCHED), undefined);
+    assert.match(String(verify(0)), /security token that nobody has touched$/);
+    assert.is(verify(0, { untouched: true }), undefined);
   }
 });
 
