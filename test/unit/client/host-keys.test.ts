@@ -12,6 +12,7 @@ import {
   announcedHostKeys,
   HOSTKEYS,
   HOSTKEYS_PROVE,
+  hostKeysAnnouncement,
   hostKeysProven,
   hostKeysRequest,
   proofData,
@@ -52,13 +53,16 @@ async function listening(server: ReturnType<typeof testServer>, options: Partial
 }
 
 test('all of them, once, with the host: the one in use needs no further proof', async () => {
-  const { client, heard } = await listening(testServer({ provider, hostKeys: known }));
+  const server = testServer({ provider, hostKeys: known });
+  const { client, heard } = await listening(server);
   await until(() => heard.length > 0);
   assert.equal(heard[0].host, { host: 'board', port: 2222 });
   assert.equal(
     heard[0].keys.map(({ type, blob }) => [type, blob]),
     known.map(({ type, blob }) => [type, blob]),
   );
+  server.clients[0].connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(known, provider));
+  await client.ping();
   await turns();
   assert.is(heard.length, 1);
   await client.close();

@@ -115,7 +115,7 @@ test('destroyed: the channel closes, nothing more is told but that it is over, o
     await peer.write('unheard');
     socket.destroy();
     socket.destroy();
-    socket.resume();
+    if (!paused) socket.resume();
     await peer.closed;
     await until(() => told.length > 0);
     await turns();

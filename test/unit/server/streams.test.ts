@@ -245,6 +245,14 @@ test('who reads no more says so: the peer’s writes come to nothing, those to s
   }
 });
 
+test('a writer that waits for room hears of it, too', async () => {
+  const { near, far } = await joined();
+  const writing = far.write(new Uint8Array(2 * WINDOW));
+  await until(() => near.channel.inbound.size === 0);
+  near.channel.notify('eow@openssh.com', new Uint8Array(0));
+  assert.is(await writing, false);
+});
+
 test('a peer that does not know that request is not told: what it writes is dropped, and it never waits', async () => {
   const { near, far } = await joined();
   near.discard();
