@@ -1,5 +1,5 @@
 // Our client's commands, forwarding and jump hosts against the real sshd, one for all tests of this file.
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -18,7 +18,10 @@ test.after(() => shared.end());
 
 let starting: Promise<Sshd> | undefined;
 const server = () => {
-  const config = ['AcceptEnv A_*', 'Subsystem sftp internal-sftp', 'AllowStreamLocalForwarding yes'];
+  const config = [
+    ...['AcceptEnv A_*', 'Subsystem sftp internal-sftp', 'AllowStreamLocalForwarding yes'],
+    `TrustedUserCAKeys ${keyFile('authority')}.pub`,
+  ];
   starting ??= sshd(shared, [{ owner: 'alice' }], config);
   return starting;
 };
@@ -272,6 +275,35 @@ it(
       await using client = await login({ hostKey: strict });
       assert.is(client.connection.transport.negotiated!.hostKey, name);
     }
+  }),
+);
+
+needs(
+  test,
+  'sshd',
+  'ssh-keygen',
+  'ssh-agent',
+  'ssh-add',
+)(
+  'a certificate lets in a key that no line knows, be it a file or in the agent',
+  bounded(120, async scope => {
+    const { user } = await server();
+    const directory = scope.directory();
+    const file = join(directory, 'bob');
+    copyFileSync(keyFile('bob'), file);
+    copyFileSync(`${keyFile('bob')}.pub`, `${file}.pub`);
+    const certify = ['-q', '-s', keyFile('authority'), '-I', 'bob', '-n', user, `${file}.pub`];
+    assert.is((await scope.run('ssh-keygen', certify)).code, 0);
+    const certificates = [readFileSync(`${file}-cert.pub`, 'utf8')];
+    const keys = [readFileSync(file, 'utf8')];
+    assert.match((await failure(login({ keys }))).message, /refused .*: tried publickey ssh-ed25519; /);
+    await (await login({ keys, certificates })).close();
+    const agent = join(directory, 'agent');
+    await scope.start('ssh-agent', ['-D', '-a', agent]).says(/SSH_AUTH_SOCK/);
+    const alone = { env: { SSH_AUTH_SOCK: agent } };
+    assert.is((await scope.run('ssh-add', ['-q', keyFile('bob')], alone)).code, 0);
+    assert.match((await failure(login({ keys: [], agent }))).message, /refused/);
+    await (await login({ keys: [], agent, certificates })).close();
   }),
 );
 
