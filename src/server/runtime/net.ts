@@ -238,6 +238,9 @@ function connected(socket: NetSocket, signal: AbortSignal | undefined): Promise<
     // Stays: a socket that is destroyed may report an error yet.
     socket.on('error', error => {
       signal?.removeEventListener('abort', abort);
+      // Of several addresses that were tried none has the word.
+      if (error.message === '' && error instanceof AggregateError)
+        error.message = error.errors.map(({ message }: Error) => message).join(', ');
       reject(error);
     });
     socket.once('connect', () => {

@@ -1,4 +1,5 @@
 // Real sockets behind the interface that the rest uses.
+import dns from 'node:dns';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect, listen, type Socket, type SocketEvents, wrap } from '../../../src/server/runtime/net.ts';
@@ -38,7 +39,7 @@ async function accepted(): Promise<{ listener: Awaited<ReturnType<typeof listen>
 
 test(
   'bytes, half-close and close, with the peer’s address',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const { listener, next } = await accepted();
     const peer = await tcpConnect(scope, listener.port);
     const socket = await next;
@@ -66,7 +67,7 @@ test(
 
 test(
   'a socket that is paused tells nothing, until it is resumed',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const { listener, next } = await accepted();
     const peer = await tcpConnect(scope, listener.port);
     const socket = await next;
@@ -87,7 +88,7 @@ test(
 
 test(
   'bytes that the peer does not read are pending; then they drain',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { listener, next } = await accepted();
     const peer = await tcpConnect(scope, listener.port);
     peer.pause();
@@ -98,7 +99,7 @@ test(
     socket.write([new Uint8Array(32 * 1024 * 1024)]);
     assert.ok(socket.pending > 0);
     peer.resume();
-    await soon('the drain', drain, 30);
+    await soon('the drain', drain);
     assert.is(socket.pending, 0);
     socket.destroy();
     await listener.close();
@@ -107,7 +108,7 @@ test(
 
 test(
   'a reset is told with its error, also to those who start late',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const { listener, next } = await accepted();
     const peer = await tcpConnect(scope, listener.port);
     const socket = await next;
@@ -124,7 +125,7 @@ test(
 
 test(
   'connecting where nobody listens, and listening where somebody does, fail with the system’s error',
-  bounded(30, async () => {
+  bounded(180, async () => {
     const code = (error: unknown) => (error as { code?: string }).code;
     const port = await freePort();
     assert.is(await connect('127.0.0.1', port).catch(code), 'ECONNREFUSED');
@@ -146,7 +147,7 @@ test('an address has no zone, and none where there is no peer', () => {
 
 test(
   'sockets read into one block in turns; who borrows sees no other’s bytes, who does not may keep his',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const sockets: Socket[] = [];
     const listener = await listen('127.0.0.1', 0, socket => sockets.push(socket));
     const peers = [];
@@ -190,7 +191,7 @@ test(
 
 test(
   'a peer that resets the connection, and one that reads nothing: both are heard of, and pending counts',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { listener, next } = await accepted();
     const peer = await tcpConnect(scope, listener.port);
     const socket = await next;
@@ -203,6 +204,28 @@ test(
     await soon('the close', heard.closed);
     assert.is(heard.told[heard.told.length - 1], 'close');
     await listener.close();
+  }),
+);
+
+test(
+  'a name with several addresses, none of which answers: the error has the words of all',
+  bounded(180, async () => {
+    const port = await freePort();
+    const { lookup } = dns;
+    const addresses = ['127.0.0.1', '127.0.0.2'].map(address => ({ address, family: 4 }));
+    const both = (_name: string, _options: object, found: (error: null, all: typeof addresses) => void) =>
+      found(null, addresses);
+    dns.lookup = both as unknown as typeof lookup;
+    try {
+      const error = await connect('both.example', port).catch((thrown: Error) => thrown);
+      assert.is((error as { code?: string }).code, 'ECONNREFUSED');
+      assert.is(
+        (error as Error).message,
+        `connect ECONNREFUSED 127.0.0.1:${port}, connect ECONNREFUSED 127.0.0.2:${port}`,
+      );
+    } finally {
+      dns.lookup = lookup;
+    }
   }),
 );
 
