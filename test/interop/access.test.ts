@@ -47,7 +47,7 @@ async function staysOut(scope: Scope, board: Switchboard, user: string, options?
 
 it(
   'access="denied" keeps a key out, also where enrolment is on and another line of the file lets it in',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const lines = [publicKey('mallory'), `access="denied" ${publicKey('mallory')}`, publicKey('alice')];
     const { board, file } = await guarded(scope, lines, enrolling);
     const before = readFileSync(file, 'utf8');
@@ -59,7 +59,7 @@ it(
 
 it(
   'with --no-enrol an unknown key stays out, and the file stays as it is',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { board, file } = await guarded(scope, [publicKey('alice')]);
     const before = readFileSync(file, 'utf8');
     await staysOut(scope, board, 'mallory');
@@ -70,7 +70,7 @@ it(
 
 it(
   'offering a public key whose private half one does not have leaves the key file as it is',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { board, file } = await guarded(scope, [], enrolling);
     // Only the public half is there: ssh asks whether the key would do, is told so, and cannot sign.
     const half = join(scope.directory(), 'half');
@@ -98,7 +98,7 @@ it(
 
 it(
   'from= lets a key in from where it says only',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { board } = await guarded(scope, [
       `from="10.0.0.0/8" ${publicKey('far')}`,
       `from="127.0.0.*" ${publicKey('near')}`,
@@ -112,7 +112,7 @@ it(
 
 it(
   'permitlisten= and permitopen= hold for lines and calls',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const { board, file } = await guarded(scope, [`permitlisten="80" ${publicKey('alice')}`]);
     const echo = await echoServer(scope);
     const { alias } = await provide(scope, board, 'alice', [`80:localhost:${echo}`]);
@@ -131,7 +131,7 @@ it(
 
 it(
   'a key that is taken out of the file stays out from then on; who is connected stays connected',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { board, file } = await guarded(scope, [publicKey('alice'), publicKey('bob')]);
     const { alias, child } = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
     writeFileSync(file, `${publicKey('bob')}\n`);

@@ -49,7 +49,7 @@ async function start(scope: Scope): Promise<Running> {
 
 it(
   'what ssh-add has added is listed and signs, RSA with either hash',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { agent, add } = await start(scope);
     assert.equal(await agent.keys(), []);
     for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) await add('-q', keyFile('alice', type));
@@ -80,7 +80,7 @@ it(
 
 it(
   'what we add ssh-add lists, with its constraints; removed one by one and all',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { agent, add } = await start(scope);
     for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) await agent.add(readKey('alice', type));
     await agent.add(readKey('bob'), { lifetime: 1000 });
@@ -123,7 +123,7 @@ async function through(agent: Agent, target: Sshd): Promise<string> {
 
 real(
   'dial against sshd through the agent: each type of key, behind others that do not fit',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const { agent, add } = await start(scope);
     await add('-q', keyFile('mallory'));
     await add('-q', keyFile('mallory', 'rsa'));
@@ -150,7 +150,7 @@ async function assertRefused(agent: Agent, target: Sshd): Promise<void> {
 
 real(
   'certificates in the agent, that we or ssh-add have put there, sign in at sshd',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const target = await sshd(scope, [], [`TrustedUserCAKeys ${keyFile('ca')}.pub`]);
     for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) {
       const { agent, add } = await start(scope);
@@ -164,7 +164,7 @@ real(
 
 it(
   'our server takes a key that signs in the agent',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { agent, add } = await start(scope);
     await add('-q', keyFile('bob'));
     await add('-q', keyFile('alice'));
@@ -186,7 +186,7 @@ it(
 
 it(
   'an SSHSIG made in the agent',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { agent, add } = await start(scope);
     await add('-q', keyFile('alice', 'rsa'));
     const { blob: key } = readKey('alice', 'rsa');

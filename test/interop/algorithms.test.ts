@@ -14,7 +14,7 @@ const start = (scope: Scope) => serve(scope, { provider: accelerated, authentica
 
 it(
   'ssh -vv shows strict key exchange, and ext-info with the signature algorithms',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const server = await start(scope);
     const { stderr } = await ssh(scope, server, 'alice', ['-vv', '--', 'echo'], { input: '' }).ended;
     assert.match(stderr, /KEX algorithms: .*,kex-strict-s-v00@openssh\.com\r\n/);
@@ -29,7 +29,7 @@ it(
 
 it(
   'strict key exchange and ext-info at a rekey: neither is announced again, and all goes on',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const server = await start(scope);
     const input = Buffer.alloc(3_000_000, 'again and again ');
     const args = ['-vv', '-o', 'RekeyLimit=500K', '--', 'cat'];
@@ -47,7 +47,7 @@ it(
 
 it(
   'left to themselves, ssh and we agree on a post-quantum key exchange, and ssh warns of nothing',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const postQuantum = /kex: algorithm: (?:mlkem768x25519-sha256|sntrup761x25519-sha512(?:@openssh\.com)?)\r\n/;
     const { stdout, stderr } = await ssh(scope, await start(scope), 'alice', ['-v', '--', 'echo in'], {
       input: '',
@@ -81,7 +81,7 @@ const refused = async (child: Child) => {
 
 it(
   'without a common algorithm both sides say at once which one is missing, and what there would be',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { server, warnings } = await listened(scope, only(accelerated, { kex: 'curve25519-sha256' }));
     const cases: [string[], RegExp, RegExp][] = [
       [
@@ -116,7 +116,7 @@ it(
 
 it(
   'a key that may sign with SHA-1 only is refused, and ssh knows why',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const server = await start(scope);
     const args = ['-v', '-o', 'PubkeyAcceptedAlgorithms=ssh-rsa', '--', 'echo'];
     const stderr = await refused(ssh(scope, server, 'alice', args, { input: '', keyType: 'rsa' }));

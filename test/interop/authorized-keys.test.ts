@@ -24,7 +24,7 @@ const FORCED = `echo 'forced "so", and so'`;
 
 keygen(
   'what we write ssh-keygen reads, with every option in front, and we read the same keys in a file of all kinds of lines',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const options: KeyOption[] = [
       { name: 'command', value: FORCED },
       { name: 'from', value: '10.0.0.0/8,!10.1.*,::1' },
@@ -95,7 +95,7 @@ const CASES: [string, boolean][] = [
 
 real(
   'the same lines let in, and keep out, at sshd and at our server; a command takes the place of what was asked for',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const target = await sshd(scope, []);
     const attempt = ({ host, port }: Target, user: string) =>
       dial({ host, port, user, credentials: [{ method: 'publickey', key: readKey('alice') }], hostKey: () => true });

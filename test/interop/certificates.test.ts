@@ -84,7 +84,7 @@ it(
 
 it(
   'ssh-keygen -L prints our options, extensions and times',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const certificate = issue({
       criticalOptions: {
         ...{ 'verify-required': true, 'source-address': '10.0.0.0/8,::1/128', 'force-command': 'ls -l' },
@@ -121,7 +121,7 @@ async function signed(scope: Scope, args: readonly string[], type: KeyType = 'ed
 
 it(
   'we read what ssh-keygen -s makes, and find it good',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     for (const type of TYPES) {
       for (const ca of TYPES) {
         const certificate = await signed(scope, ['-I', 'an id', '-n', 'alice,bob', '-z', '99', '-V', '+1h'], type, ca);
@@ -212,7 +212,7 @@ for (const provider of [accelerated, noble]) {
 
 it(
   'rsa-sha2-256 with a certificate, and force-command in place of what was asked for',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const at = await desk(scope, [caLine()]);
     const certificate = issue({
       key: publicOf(readKey('alice', 'rsa')),
@@ -319,7 +319,7 @@ const hostCertificate = (principals: readonly string[], changes: Partial<Certifi
 
 it(
   'ssh accepts our server by its host certificate and @cert-authority, for every type of host key',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const known = [`@cert-authority * ${formatPublicKey(publicOf(authority))}`];
     for (const type of TYPES) {
       const [key] = hostKeys(type);
@@ -345,7 +345,7 @@ it(
 
 it(
   'ssh refuses our host certificate where it must, and dial with known_hosts does the same',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const lines = [readFileSync(`${keyFile('alice')}.pub`, 'utf8')];
     const known = `@cert-authority * ${formatPublicKey(publicOf(authority))}`;
     const file = join(scope.directory(), 'known_hosts');
@@ -426,7 +426,7 @@ it(
 
 it(
   'our client checks the host certificate of the real sshd',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const directory = scope.directory();
     for (const type of TYPES) {
       const pub = join(directory, `${type}-cert.pub`);

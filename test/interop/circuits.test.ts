@@ -26,12 +26,12 @@ const theBoard = shared(test, switchboard);
 
 it(
   'the provider is greeted with its alias and a command that works as it stands',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     // The command listens on the same port on the caller's side, so the line's number must be free here too.
     const line = await freePort();
     const provider = ssh(scope, board, 'alice', ['-R', `${line}:localhost:${await echoServer(scope)}`]);
-    const [, ports] = await soon('the greeting', provider.says(/^Virtual listener for ports \[(.*)\] created\.$/m), 30);
+    const [, ports] = await soon('the greeting', provider.says(/^Virtual listener for ports \[(.*)\] created\.$/m));
     const [, command, alias] = await provider.says(/^ {2}(ssh .*:(alice-[0-9a-z]{7,}):.*)$/m);
     assert.is(ports, String(line));
     assert.match(provider.stdout, /^Hello alice$/m);
@@ -39,14 +39,14 @@ it(
 
     const path = sshOnPath(scope, sshConfig(scope, board, 'bob'));
     scope.start('sh', ['-c', `exec ${command}`], { env: { PATH: path } });
-    await listening(line, 30);
+    await listening(line);
     await echoes(await tcpConnect(scope, line), 'through the pasted command');
   }),
 );
 
 it(
   'without a session (-N) the banner shows the alias',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { child, alias } = await provide(scope, board, 'alice', ['6379:localhost:7']);
     assert.match(alias, /^alice-[0-9a-z]{7,}$/);
@@ -57,7 +57,7 @@ it(
 
 it(
   'the two commands that start-up prints work as they stand',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const [plug, call] = [...board.greeting.matchAll(/^ {2}(ssh .*)$/gm)].map(match => match[1]);
     assert.match(plug, /-R 6379:localhost:7000 alice@/);
@@ -70,7 +70,7 @@ it(
     }
     const env = { PATH: sshOnPath(scope, sshConfig(scope, board, 'both')) };
     const provider = scope.start('sh', ['-c', `exec ${plug}`], { env });
-    await soon('the greeting', provider.says(/Virtual listener for ports \[6379\] created\./), 30);
+    await soon('the greeting', provider.says(/Virtual listener for ports \[6379\] created\./));
     const caller = await scope.run('sh', ['-c', `exec ${call}`], { env, input: 'hello' });
     assert.is(caller.stdout.toString(), 'hello');
     assert.is(caller.code, 0);
@@ -79,7 +79,7 @@ it(
 
 it(
   '-W carries bytes both ways and ends with status 0',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const bytes = Buffer.alloc(300_000, 'every byte value \0\x01\xff ~. \r\n', 'latin1');
@@ -93,7 +93,7 @@ it(
 
 it(
   'a call that cannot be put through fails, and nothing else on its connection',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const control = `${scope.directory()}/control`;
@@ -133,7 +133,7 @@ it(
 
 it(
   '-L serves several callers at once, each with its own bytes',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [`6379:localhost:${await echoServer(scope)}`]);
     const { ports } = await consume(scope, board, 'bob', [`${alias}:6379`]);
@@ -145,7 +145,7 @@ it(
 
 it(
   'half-close: after the caller has sent its last byte, the answer still comes',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     // Answers only when it knows the whole question, and ends only then.
     const { port } = await tcpServer(scope, async socket => {
@@ -169,7 +169,7 @@ it(
 
 it(
   'half-close the other way: the provider has sent its last byte, the caller goes on',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const heard: Promise<Buffer>[] = [];
     const { port } = await tcpServer(scope, socket => {
@@ -191,7 +191,7 @@ needs(
   'nc',
 )(
   'nc -N gets its answer after the end of its input',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { port } = await tcpServer(scope, async socket => void socket.end(`got ${await readAll(socket)}`));
     const { alias } = await provide(scope, board, 'alice', [`9:localhost:${port}`]);
@@ -207,7 +207,7 @@ needs(
   'sshd',
 )(
   '-J reaches a real sshd behind -R 22 and runs a command there',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const target = await sshd(scope, [{ owner: 'carol' }]);
     const provider = ssh(scope, board, 'alice', ['-R', `22:localhost:${target.port}`]);
@@ -246,7 +246,7 @@ needs(
   'curl',
 )(
   '-D serves a browser by name, and only names that are plugged in',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const web = createServer((request, response) => response.end(`${request.headers.host}${request.url}`));
     await new Promise<void>(resolve => web.listen(0, '127.0.0.1', resolve));
@@ -259,7 +259,7 @@ needs(
     ]);
     const socks = await freePort();
     ssh(scope, board, 'bob', ['-N', '-D', `127.0.0.1:${socks}`]);
-    await listening(socks, 30);
+    await listening(socks);
     const curl = (url: string) =>
       scope.run('curl', ['-sS', '-m', '30', '--noproxy', '', '--socks5-hostname', `127.0.0.1:${socks}`, url]);
     const page = await curl(`http://${alias}/page`);
@@ -287,7 +287,7 @@ needs(
   'ss',
 )(
   'the server opens no port for a line',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { alias } = await provide(scope, board, 'alice', [
       `6379:localhost:${await echoServer(scope)}`,

@@ -54,7 +54,7 @@ const address = async (child: Child) =>
 
 test(
   '--help teaches, at both levels',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const top = await run(scope, ['--help']);
     assert.is(top.code, 0);
     assert.is(top.stderr, '');
@@ -74,7 +74,7 @@ test(
 
 test(
   '--version prints the package’s version',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const { stdout, code } = await run(scope, ['--version']);
     assert.is(stdout.toString(), `${version}\n`);
     assert.is(code, 0);
@@ -83,7 +83,7 @@ test(
 
 test(
   'without a command it shows its help, and says by its status that nothing was done',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const { stderr, code } = await run(scope, []);
     assert.match(stderr, /^Usage: cordboard/);
     assert.is(code, 2);
@@ -105,13 +105,13 @@ const WRONG: [string[], RegExp][] = [
 for (const [args, sentence] of WRONG) {
   test(
     `wrong usage, exit code 2: ${args.join(' ')}`,
-    bounded(120, scope => refuses(scope, ['--data', boardData(scope), ...args], 2, sentence)),
+    bounded(180, scope => refuses(scope, ['--data', boardData(scope), ...args], 2, sentence)),
   );
 }
 
 test(
   'an unknown command is wrong usage',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const { stderr, code } = await run(scope, ['swichboard']);
     assert.match(stderr, /^error: unknown command 'swichboard'\n/);
     assert.match(stderr, /Did you mean switchboard\?/);
@@ -121,7 +121,7 @@ test(
 
 test(
   'a wrong value in the environment is wrong usage too',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const where = ['switchboard', '--data', boardData(scope)];
     const { stderr, code } = await run(scope, where, { CORDBOARD_PORT: 'many' });
     assert.match(stderr, /^error: .*'many' from env 'CORDBOARD_PORT' is invalid.*port number/);
@@ -133,7 +133,7 @@ test(
 
 test(
   'a port in use: one sentence, exit code 1',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const port = await freePort();
     const server = createServer();
     await new Promise<void>(resolve => server.listen({ host: '127.0.0.1', port }, resolve));
@@ -145,7 +145,7 @@ test(
 
 test(
   'an address that this machine does not have, and one that is none',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     // 192.0.2.0/24 is for documentation (RFC 5737): nobody has it.
     await refuses(
       scope,
@@ -164,7 +164,7 @@ test(
 
 test(
   'an authorized_keys file that cannot be read, at start',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const file = scope.directory();
     await refuses(
       scope,
@@ -184,7 +184,7 @@ test(
 
 test(
   'a data directory that is none, or lies where none can be',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const file = join(scope.directory(), 'file');
     writeFileSync(file, '');
     await refuses(scope, ['--data', file], 1, /^cordboard: cannot use the data directory \/.*file: it is a file\n$/);
@@ -199,7 +199,7 @@ test(
 
 test(
   'host keys and the alias secret, damaged: named, and left as they are',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const directory = boardData(scope);
     const cut = (text: string) => text.slice(0, 100);
     for (const [name, damage, sentence] of [
@@ -223,7 +223,7 @@ const unprivileged = (name: string, body: (scope: Scope, start: (args: string[])
   if (process.getuid?.() !== 0) {
     test(
       name,
-      bounded(120, scope => body(scope, args => cordboard(scope, args, { input: '' }))),
+      bounded(180, scope => body(scope, args => cordboard(scope, args, { input: '' }))),
     );
   } else if (which('setpriv') === undefined) skip(test, name, 'root may read everything, and setpriv is not installed');
   else {
@@ -232,7 +232,7 @@ const unprivileged = (name: string, body: (scope: Scope, start: (args: string[])
     const options = { input: '', cwd: root, env: { NODE_V8_COVERAGE: undefined } };
     test(
       name,
-      bounded(120, async scope => {
+      bounded(180, async scope => {
         // Our sources need not be readable for everyone.
         const probe = await scope.run('setpriv', [...nobody, '--version'], options);
         if (probe.code !== 0) return void console.log(`\nnote: ${name}: not tried, nobody may not run this program`);
@@ -271,7 +271,7 @@ unprivileged('files without permission: one sentence each', async (scope, start)
 
 test(
   'says where it listens; --port 0 takes any; SIGTERM and SIGINT end it orderly with exit code 0',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       const child = cordboard(scope, ['switchboard', '--port', '0', '--data', boardData(scope)]);
       assert.match(await address(child), /^127\.0\.0\.1:[1-9]\d*$/);
@@ -285,7 +285,7 @@ test(
 
 needs(test, 'npm')(
   'npm start runs it, and takes flags after --',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const child = scope.start(
       'npm',
       ['start', '--', '--port', '0', '--data', boardData(scope), '--fqdn', 'board.example'],
@@ -307,7 +307,7 @@ needs(test, 'npm')(
 
 test(
   'a fresh data directory is for its owner only, and is under XDG_STATE_HOME unless told otherwise',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const home = scope.directory();
     const child = cordboard(scope, ['switchboard', '--port', '0'], { env: { XDG_STATE_HOME: home } });
     await address(child);
@@ -324,7 +324,7 @@ test(
 
 test(
   'the environment gives what flags do not, and flags win',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const [fromEnv, fromFlag] = [join(scope.directory(), 'new'), join(scope.directory(), 'new')];
     const env = {
       CORDBOARD_HOST: '127.0.0.2',
@@ -352,7 +352,7 @@ test(
 
 withSsh(
   'keys that the file does not know: taken in on loopback, refused with --no-enrol and elsewhere, unless --enrol says so',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const file = (owner: string) => {
       const path = join(scope.directory(), 'keys');
       writeFileSync(path, readFileSync(`${keyFile(owner)}.pub`));
@@ -387,7 +387,7 @@ withSsh(
 
 withSsh(
   'authorized_keys becomes unreadable while it runs: nobody gets in, who is in stays, and it heals',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await switchboard(scope);
     const file = join(board.data, 'authorized_keys');
     const { child } = await provide(scope, board, 'alice', ['80:localhost:7']);
@@ -411,7 +411,7 @@ withSsh(
 
 withSsh(
   'a second instance on the same data directory serves with the same keys and aliases',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const first = await switchboard(scope);
     const second = await switchboard(scope, { data: first.data });
     const alias = async (board: typeof first) => (await provide(scope, board, 'alice', ['80:localhost:7'])).alias;
@@ -432,7 +432,7 @@ withSsh(
 
 withSsh(
   'SIGTERM with clients connected: they are told why, and it still ends with exit code 0',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const board = await switchboard(scope);
     const { child } = await provide(scope, board, 'alice', ['80:localhost:7']);
     board.child.signal('SIGTERM');
@@ -444,7 +444,7 @@ withSsh(
 
 test(
   'the log is JSON lines on standard error, as much as --log-level says',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const loud = cordboard(scope, ['switchboard', '--port', '0', '--data', boardData(scope), '--log-level', 'debug']);
     const port = Number((await address(loud)).split(':')[1]);
     connect({ host: '127.0.0.1', port })

@@ -61,7 +61,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('strict key exchange with sshd, and its list of signature algorithms'),
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const { connection } = await login(scope, await sshd(scope, ALL_KEYS), { provider });
       assert.ok(connection.transport.strict);
       assert.match(text(connection.transport.extensions.get('server-sig-algs')!), /rsa-sha2-512/);
@@ -70,7 +70,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('exec: status, input, output and errors, and that they do not mix'),
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const client = await login(scope, await sshd(scope, ALL_KEYS), { provider });
       const both = await client.exec('echo to stdout; echo to stderr >&2; exit 7');
       assert.equal([text(both.stdout), text(both.stderr), both.status], ['to stdout\n', 'to stderr\n', 7]);
@@ -96,7 +96,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('forward: bytes both ways, half-close, and a target that is not there'),
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const client = await login(scope, await sshd(scope, ALL_KEYS), { provider });
       const { port } = await tcpServer(scope, async socket => void socket.end(sha256(await readAll(socket))));
       const question = randomBytes(3 * MIB);
@@ -113,7 +113,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('listen and unlisten: sshd hands its callers over, until it is told not to'),
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const client = await login(scope, await sshd(scope, ALL_KEYS), { provider });
       const listener = await client.listen('127.0.0.1', 0, echo);
       const { port } = listener;
@@ -131,7 +131,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('new keys by the server’s wish and by ours, in the middle of traffic'),
-    bounded(120, async scope => {
+    bounded(180, async scope => {
       const input = randomBytes(6 * MIB);
       for (const [config, rekeyBytes] of [
         [['RekeyLimit 1M'], undefined],
@@ -150,7 +150,7 @@ for (const provider of [accelerated, noble]) {
 
   it(
     title('a host key that is not the right one, and a user key that is not: no connection, and the reason'),
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const server = await sshd(scope, ALL_KEYS);
       const stranger = await failure(login(scope, server, { provider, hostKey: () => false }));
       assert.instance(stranger, ProtocolError);
@@ -172,7 +172,7 @@ async function echo({ stream }: RemoteCall): Promise<void> {
 
 it(
   'two of our clients through our switchboard, and each with a stock ssh for the other end',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await switchboard(scope);
     let banner = '';
     const provider = await login(scope, board, { owner: 'alice', banner: message => (banner += message) });

@@ -73,7 +73,7 @@ const GUESSES: [string, Partial<ServerOptions> & { provider: CryptoProvider }][]
 for (const [what, options] of GUESSES) {
   withDropbear(
     `dbclient runs commands, with ${what}`,
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const server = await serve(scope, { authenticators: [anyKey()], ...options });
       const said = await (await dbclient(scope, server, 'alice', [], ['echo', 'hello'], '')).ended;
       assert.is(said.stdout.toString(), 'hello\n', said.stderr);
@@ -90,7 +90,7 @@ for (const [what, options] of GUESSES) {
 
 withDropbear(
   'dbclient plugs in a line with -R and calls with -L and -B, also together with ssh',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const provider = await dbclient(scope, board, 'alice', ['-T', '-R', `80:127.0.0.1:${echo}`]);
@@ -131,7 +131,7 @@ needs(
   'ssh-keygen',
 )(
   'ssh-keyscan sees all host keys of the switchboard, as its files have them',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { stdout, code } = await scope.run('ssh-keyscan', ['-p', String(board.port), board.host]);
     assert.is(code, 0);
@@ -156,7 +156,7 @@ function sshpass(scope: Scope, target: Target, password: string, methods: string
 
 withSshpass(
   'sign-in by password',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const seen: string[] = [];
     const check = (user: string, password: string) => {
       seen.push(`${user} ${password}`);
@@ -174,7 +174,7 @@ withSshpass(
 
 withSshpass(
   'sign-in by keyboard-interactive: our question is asked, its answer comes back',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const method = keyboardInteractive(
       [{ text: 'What is the word? ', echo: false }],
       (_user, [word]) => word === 'sesame',
@@ -190,7 +190,7 @@ withSshpass(
 
 withSshpass(
   'a key and then a password: neither is enough by itself',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const known = Buffer.from(readKey('alice').blob);
     const proven = new WeakSet<object>();
     const server = await serve(scope, {
@@ -229,7 +229,7 @@ needs(
   'ssh-keygen',
 )(
   'ssh signs in with a key that only its agent has, of each type; -A does no harm',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const known = (['ed25519', 'ecdsa', 'rsa'] as const).map(type => Buffer.from(readKey('agent', type).blob));
     const right = (key: Uint8Array) => known.some(blob => blob.equals(key));
     const server = await serve(scope, {
@@ -238,7 +238,7 @@ needs(
     });
     const socket = join(scope.directory(), 'agent');
     const agent = scope.start('ssh-agent', ['-D', '-a', socket], { input: '' });
-    await soon('the agent', agent.says(/SSH_AUTH_SOCK/), 30);
+    await soon('the agent', agent.says(/SSH_AUTH_SOCK/));
     const config = [`IdentityAgent ${socket}`, 'IdentitiesOnly no'];
     const env = { SSH_AUTH_SOCK: socket };
     for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) {

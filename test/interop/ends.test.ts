@@ -63,7 +63,7 @@ const gone = (what: string, socket: Socket) =>
 
 it(
   'the caller’s ssh is killed: the service hears it, other callers of the line and other lines do not',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const { services, bob, dave, alice, carol, circuit } = await crossing(scope);
     await circuit(bob, 1);
     await circuit(bob, 3);
@@ -81,7 +81,7 @@ it(
 
 it(
   'the provider’s ssh is killed: its callers hear it, calls to it are refused, other providers’ circuits go on',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const { board, alice, carol, bob, dave, circuit } = await crossing(scope);
     const cut = [await circuit(bob, 1), await circuit(bob, 2), await circuit(dave, 2)];
     const others = [await circuit(bob, 3), await circuit(dave, 3)];
@@ -97,7 +97,7 @@ it(
 
 it(
   'the provider’s ssh is killed in the middle of a large answer: the caller gets an end, not silence',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { port } = await tcpServer(scope, socket => {
       const more = () => {
@@ -118,7 +118,7 @@ it(
 
 it(
   'the service dies: its callers hear it, the line stays plugged in, and its circuits to other services go on',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const { services, alice, bob, circuit } = await crossing(scope);
     const cut = await circuit(bob, 1);
     const others = [await circuit(bob, 2), await circuit(bob, 3)];
@@ -137,7 +137,7 @@ needs(
   'nc',
 )(
   'the service is a program that is killed',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { board, alice, bob, circuit } = await crossing(scope);
     const program = scope.start('nc', ['-l', '-v', '127.0.0.1', '0']);
     const [, port] = await program.says(/Listening on \S+ (\d+)/, 'stderr');
@@ -156,7 +156,7 @@ needs(
 
 it(
   'the caller’s program dies: the service hears it, and other circuits of the same two connections do not',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const { services, alice, bob, circuit } = await crossing(scope);
     const dying = await circuit(bob, 1);
     const others = [await circuit(bob, 1), await circuit(bob, 2)];
@@ -170,7 +170,7 @@ it(
 
 it(
   'a line is taken back: new calls are refused, circuits that are open go on',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { port } = await service(scope);
     const config = ['ControlMaster yes', `ControlPath ${join(scope.directory(), 'control')}`];
@@ -198,7 +198,7 @@ async function call(scope: Scope, board: Switchboard, target: string): Promise<s
 
 it(
   'of two providers of one name the newer is killed: the older has the name, and its circuits never noticed',
-  bounded(90, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const [first, second] = [await service(scope), await service(scope)];
     const older = await provide(scope, board, 'alice', [`1:localhost:${first.port}`]);
@@ -220,7 +220,7 @@ it(
 
 it(
   'the server restarts: both ssh end, and host keys, enrolled keys and aliases are the old ones',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const board = await switchboard(scope);
     const { port } = await tcpServer(scope, socket => void socket.end('here I am'));
     const alice = await provide(scope, board, 'alice', [`1:localhost:${port}`]);
@@ -243,7 +243,7 @@ it(
 
 it(
   'the server is killed: circuits end on both sides, and it starts again from what it left',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const board = await switchboard(scope);
     const { port, accepted } = await service(scope);
     const alice = await provide(scope, board, 'alice', [`1:localhost:${port}`]);

@@ -97,7 +97,7 @@ async function forwarding(scope: Scope, target: Target, args: readonly string[],
 
 it(
   'ssh -R: a port, any port, a Unix socket; gone when ssh is',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const server = await forwarder(scope);
     const echo = `127.0.0.1:${await echoServer(scope)}`;
     const port = await freePort();
@@ -131,7 +131,7 @@ it(
 
 it(
   'ssh -R that is refused: ssh says so, and our log why',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const server = await forwarder(scope);
     const busy = await echoServer(scope);
     for (const [forward, reason] of [
@@ -148,7 +148,7 @@ it(
 
 it(
   'ssh -L and -W: to a port, to a Unix socket, from a Unix socket; and where it may not go',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const server = await forwarder(scope);
     const echo = `127.0.0.1:${await echoServer(scope)}`;
     const directory = scope.directory();
@@ -179,7 +179,7 @@ it(
 
 it(
   'ssh -X, -Y and -A: refused, and the command runs all the same',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const asked: string[] = [];
     const server = await serve(scope, {
       provider: accelerated,
@@ -243,7 +243,7 @@ function drive(socket: Wire, make: (events: Pick<ConnectionEvents, 'output'>) =>
 
 it(
   'eow@openssh.com: ssh says that nobody reads any more, and hears it from us',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const stopped: string[] = [];
     const run = async (command: string, session: Session) => {
       if (command === 'write') {
@@ -295,7 +295,7 @@ needs(
   'ssh-keygen',
 )(
   'eow@openssh.com: sshd says that the command reads no more, and writing ends',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const { host, port, user } = await sshd(scope, [{ owner: 'alice' }]);
     const socket = await connect(host, port);
     let ready!: () => void;

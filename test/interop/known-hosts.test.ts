@@ -27,7 +27,7 @@ const keyOf = (owner: string, type?: 'ed25519' | 'ecdsa' | 'rsa') =>
 
 keygen(
   'ssh-keygen -F finds our lines, and ours finds what ssh-keygen -H has hashed',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const file = join(scope.directory(), 'known_hosts');
     const key = keyOf('host');
     const names = [
@@ -79,7 +79,7 @@ function known(scope: Scope, ...lines: string[]): string {
 
 real(
   'dial against sshd: each type of key that is known is asked for; changed, unknown and revoked ones are refused with the line',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const target = await sshd(scope, [{ owner: 'alice' }]);
     const name = hostText(target);
     for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) {
@@ -105,7 +105,7 @@ real(
 
 real(
   'a host certificate of sshd’s is accepted by @cert-authority, and refused for another name, without one, or revoked',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const certify = async (principals: string) => {
       const directory = scope.directory();
       const file = join(directory, 'host.pub');
@@ -133,7 +133,7 @@ real(
 
 scan(
   'what ssh-keyscan prints is a known_hosts file',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const target = await sshd(scope, [{ owner: 'alice' }]);
     const { stdout } = await scope.run('ssh-keyscan', ['-p', String(target.port), target.host]);
     const { entries, problems } = parseKnownHosts(stdout.toString());

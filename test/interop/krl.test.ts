@@ -81,7 +81,7 @@ async function revoked(scope: Scope, { directory, files }: Shelf, bytes: Uint8Ar
 
 it(
   'lists of ssh-keygen’s: by key, hash, fingerprint, serial, range, bitmap and id',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const all = await shelf(scope);
     const { directory, files } = all;
     const make = async (specification: string, authority?: string) => {
@@ -132,7 +132,7 @@ it(
 
 it(
   'ours are read by ssh-keygen, and it finds the same revoked',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const all = await shelf(scope);
     const blob = (name: string) => all.files.get(name)!.blob;
     const ca = blob('ca');
@@ -190,7 +190,7 @@ it(
 
 real(
   'sshd with a list of ours as RevokedKeys lets the one in and the other not',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const file = join(scope.directory(), 'revoked');
     const { blob } = parsePublicKey(readFileSync(`${keyFile('bob')}.pub`, 'utf8'));
     writeFileSync(file, formatKrl(makeKrl({ keys: [blob] }, { generated: 1n })));

@@ -23,7 +23,7 @@ const execute = (scope: Scope, board: Switchboard, user: string, command: string
 for (const bind of ['localhost:', '*:', ':', 'some.name.example:', '127.0.0.1:', '']) {
   it(
     `-R ${bind}PORT… is echoed as it was asked for, so ssh takes the call`,
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const board = await theBoard(scope);
       const echo = await echoServer(scope);
       const { child, alias } = await provide(scope, board, 'alice', [
@@ -41,7 +41,7 @@ for (const bind of ['localhost:', '*:', ':', 'some.name.example:', '127.0.0.1:',
 
 it(
   'port 0 allocates a port of its own for each line',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const says = (text: string) => tcpServer(scope, socket => void socket.end(text));
     const [one, two] = [await says('one'), await says('two')];
@@ -61,21 +61,21 @@ it(
 
 it(
   'a port that is plugged in already is refused, with the rest of the connection unharmed',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const child = ssh(scope, board, 'alice', ['-N', '-R', `80:localhost:${echo}`, '-R', `*:80:localhost:${echo}`], {
       config: ['ExitOnForwardFailure no'],
     });
-    const [, alias] = await soon('the banner', child.says(/^Your lines are reached as (\S+):/m, 'stderr'), 30);
-    await soon('the refusal', child.says(/remote port forwarding failed for listen port 80/, 'stderr'), 30);
+    const [, alias] = await soon('the banner', child.says(/^Your lines are reached as (\S+):/m, 'stderr'));
+    await soon('the refusal', child.says(/remote port forwarding failed for listen port 80/, 'stderr'));
     assert.is(await call(scope, board, `${alias}:80`), 'hello');
   }),
 );
 
 it(
   'ssh -O cancel takes a line back, and only that one',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const control = join(scope.directory(), 'control');
@@ -109,22 +109,22 @@ it(
 
 it(
   'a line that is plugged in later is announced to the session that is open',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const echo = await echoServer(scope);
     const control = join(scope.directory(), 'control');
     const config = ['ControlMaster auto', `ControlPath ${control}`];
     const provider = ssh(scope, board, 'alice', ['-R', `80:localhost:${echo}`], { config });
-    const [, alias] = await soon('the greeting', provider.says(/-L 8080:(alice-\S+):80/), 30);
+    const [, alias] = await soon('the greeting', provider.says(/-L 8080:(alice-\S+):80/));
     await ssh(scope, board, 'alice', ['-O', 'forward', '-R', `81:localhost:${echo}`], { config, input: '' }).ended;
-    await soon('the second line', provider.says(/^Virtual listener for ports \[81\] created\.$/m), 30);
+    await soon('the second line', provider.says(/^Virtual listener for ports \[81\] created\.$/m));
     assert.is(await call(scope, board, `${alias}:81`), 'hello');
   }),
 );
 
 it(
   'two providers with one key and name: the newest is the alias, the older alias~1, and it moves up',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const says = async (text: string) => (await tcpServer(scope, socket => void socket.end(text))).port;
     const older = await provide(scope, board, 'alice', [`80:localhost:${await says('older')}`]);
@@ -147,7 +147,7 @@ it(
 
 it(
   'one user name under two keys: two aliases, and neither reaches the other by the plain name',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const says = async (text: string) => (await tcpServer(scope, socket => void socket.end(text))).port;
     const one = await provide(scope, board, 'alice', [`80:localhost:${await says('one')}`]);
@@ -162,7 +162,7 @@ it(
 
 it(
   'listeners shows one’s own lines, and everybody’s with the right to list',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const none = await execute(scope, board, 'alice', 'listeners');
     assert.is(none.stdout.toString(), 'Listening clients:\n  None\n');
@@ -180,7 +180,7 @@ it(
 
 it(
   'a key with only the right to list may neither plug in nor call, and keeps its connection',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const keys = join(scope.directory(), 'keys');
     const line = (owner: string) => readFileSync(`${keyFile(owner)}.pub`, 'utf8');
     writeFileSync(keys, `access="listen" ${line('alice')}access="list" ${line('carol')}`);
@@ -189,7 +189,7 @@ it(
     const control = join(scope.directory(), 'control');
     const config = ['ControlMaster auto', `ControlPath ${control}`, 'ExitOnForwardFailure no'];
     const master = ssh(scope, board, 'carol', ['-v', '-N', '-R', '80:localhost:7'], { config });
-    await soon('the refusal', master.says(/remote port forwarding failed for listen port 80/, 'stderr'), 30);
+    await soon('the refusal', master.says(/remote port forwarding failed for listen port 80/, 'stderr'));
     const refused = await ssh(scope, board, 'carol', ['-W', `${alias}:80`], { input: '' }).ended;
     assert.match(refused.stderr, /administratively prohibited/);
     assert.match(refused.stderr, /stdio forwarding failed/);
@@ -207,7 +207,7 @@ it(
 
 it(
   'an unknown command ends with status 1 and says which there are; help helps',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const unknown = await execute(scope, board, 'alice', 'rm -rf \x1b[31m/');
     assert.is(unknown.code, 1);
@@ -227,7 +227,7 @@ it(
 
 it(
   'without a line a shell says how to plug one in, with commands that work, and ends',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const { code, stdout } = await ssh(scope, board, 'alice', ['-tt'], { input: '' }).ended;
     assert.is(code, 0);
@@ -237,16 +237,16 @@ it(
     const [, plug] = /^ {2}(ssh .* -R .*?)\r$/m.exec(text)!;
     const words = plug.split(' ').slice(1);
     const provider = scope.start('ssh', ['-F', config, ...words]);
-    await soon('the greeting', provider.says(/Virtual listener for ports \[80\]/), 30);
+    await soon('the greeting', provider.says(/Virtual listener for ports \[80\]/));
   }),
 );
 
 it(
   'Ctrl-C in a terminal unplugs the line',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const board = await theBoard(scope);
     const child = ssh(scope, board, 'alice', ['-tt', '-R', '80:localhost:7']);
-    await soon('the greeting', child.says(/Press Ctrl-C to unplug/), 30);
+    await soon('the greeting', child.says(/Press Ctrl-C to unplug/));
     child.write('\x03');
     assert.is((await soon('ssh to end', child.ended)).code, 0);
   }),

@@ -117,7 +117,7 @@ it(
 
 it(
   'ssh-keygen reads the files and prints the fingerprints of keys in tokens',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     for (const token of [new Token('ed25519'), new Token('ecdsa', 'ssh:elsewhere')]) {
       const file = join(scope.directory(), 'id');
       writeFileSync(file, formatPrivateKey(token.privateKey, {}, accelerated.random), { mode: 0o600 });

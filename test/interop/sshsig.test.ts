@@ -43,7 +43,7 @@ for (const type of ['ed25519', 'ecdsa', 'rsa'] as const)
   for (const hash of ['sha256', 'sha512'] as const)
     it(
       `${type} with ${hash}: ours is verified by ssh-keygen, its by us`,
-      bounded(60, async scope => {
+      bounded(180, async scope => {
         const path = keyFile('alice', type);
         const signers = file(scope, `alice@example.org,bob ${publicLine(path)}\n`);
         const ours = file(scope, signMessage(readKey('alice', type), bytes, { namespace: 'file', hash }, noble));
@@ -78,7 +78,7 @@ for (const type of ['ed25519', 'ecdsa', 'rsa'] as const)
 
 it(
   'RSA signs with rsa-sha2-512',
-  bounded(60, async () => {
+  bounded(180, async () => {
     const { signature } = parseSignature(signMessage(readKey('alice', 'rsa'), bytes, { namespace: 'n' }, noble));
     assert.is(new TextDecoder().decode(signature.subarray(4, 16)), 'rsa-sha2-512');
   }),
@@ -86,7 +86,7 @@ it(
 
 it(
   'a line of allowed signers lets the same signatures pass here as there: patterns, namespaces, times',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const path = keyFile('alice');
     const key = publicLine(path);
     const signature = signMessage(readKey('alice'), bytes, { namespace: 'git', hash: 'sha512' }, noble);
@@ -122,7 +122,7 @@ it(
 
 it(
   'certificates: signed with one, allowed by its authority for the names that both have',
-  bounded(120, async scope => {
+  bounded(180, async scope => {
     const path = join(scope.directory(), 'key');
     await scope.run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', path]);
     await scope.run('ssh-keygen', ['-q', '-s', keyFile('ca'), '-I', 'id', '-n', 'alice@a,bob@b', `${path}.pub`]);

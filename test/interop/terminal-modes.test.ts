@@ -20,7 +20,7 @@ needs(
   'stty',
 )(
   'our server learns what ssh’s terminal is like',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const seen: Map<number, number>[] = [];
     const server = await serve(scope, {
       provider: accelerated,
@@ -58,7 +58,7 @@ needs(
   'stty',
 )(
   'sshd gives its terminal what our client asks for',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { host, port, user } = await sshd(scope, [{ owner: 'alice' }]);
     const keys = [readFileSync(keyFile('alice'), 'utf8')];
     await using client = await dial({ host, port, user, keys, hostKey: () => true });

@@ -244,7 +244,7 @@ export function bounded(seconds: number, body: (scope: Scope) => Promise<void>):
 }
 
 /** Something that should come within `seconds`; the error says what was waited for. */
-export async function soon<T>(what: string, promise: Promise<T>, seconds = 15): Promise<T> {
+export async function soon<T>(what: string, promise: Promise<T>, seconds = 60): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${seconds} s for ${what}`)), seconds * 1000);
@@ -260,7 +260,7 @@ export async function soon<T>(what: string, promise: Promise<T>, seconds = 15): 
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  seconds = 15,
+  seconds = 60,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
@@ -358,7 +358,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** When something accepts connections on a loopback port. */
-export async function listening(port: number, seconds = 15): Promise<void> {
+export async function listening(port: number, seconds = 60): Promise<void> {
   await eventually(
     `somebody to listen on port ${port}`,
     () =>

@@ -236,7 +236,7 @@ export async function consume(
   const args = targets.flatMap((target, i) => ['-L', `127.0.0.1:${ports[i]}:${target}`]);
   const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
   // With -v it says so when it has signed in; the ports are open by then.
-  await soon('ssh to be ready', child.says(/Entering interactive session/, 'stderr'), 30);
+  await soon('ssh to be ready', child.says(/Entering interactive session/, 'stderr'));
   return { child, ports };
 }
 

@@ -76,7 +76,7 @@ async function recordServer(scope: Scope, scenario: Scenario): Promise<void> {
           : ['-R', `7:127.0.0.1:${await sink(scope)}`, '--', 'call'];
     ssh(scope, target, 'alice', args, { keyType: scenario.peerKey, config: offer(scenario), input: input ?? '' });
   }
-  await soon(`${scenario.name} to end`, done, 30);
+  await soon(`${scenario.name} to end`, done);
   writeRecording(scenario.name, { head, lines: conversation.lines });
 }
 
@@ -96,7 +96,7 @@ async function recordClient(scope: Scope, scenario: Scenario): Promise<void> {
   const socket = netConnect({ host: '127.0.0.1', port, allowHalfOpen: true });
   const done = converse(conversation, socket);
   if (task.do === 'listen') await call(scope, target!.port);
-  await soon(`${scenario.name} to end`, done, 30);
+  await soon(`${scenario.name} to end`, done);
   writeRecording(scenario.name, { head, lines: conversation.lines });
 }
 

@@ -123,7 +123,7 @@ if (countsCpu) {
 
   test(
     'treeTime: a child’s time is in its parent’s tree while it runs and after it has ended, and not in its own any more',
-    bounded(60, async scope => {
+    bounded(180, async scope => {
       const before = sum(treeTime(process.pid));
       const program = `
         const end = () => process.cpuUsage().user + process.cpuUsage().system > 500_000;

@@ -154,7 +154,7 @@ test('the banner is handed on', async () => {
 
 test(
   'nobody listens: the system’s error',
-  bounded(30, async () => {
+  bounded(180, async () => {
     const port = await freePort();
     const options = { port, provider, user: 'alice', credentials: [], hostKey: () => true };
     assert.is(((await failure(dial(options))) as { code?: string }).code, 'ECONNREFUSED');
@@ -282,7 +282,7 @@ test('a connection that ends in the middle of a command is no answer, neither a 
 
 test(
   'forward is ssh -W; a target that is refused is an OpenError',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const port = await echoServer(scope);
     const server = testServer({ channels: { 'direct-tcpip': directTcpip(target => target.port === port) } });
     const { client } = await call(server);

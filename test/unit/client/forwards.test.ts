@@ -58,7 +58,7 @@ const isRefused = (scope: Scope, port: number): Promise<boolean> =>
 
 test(
   'forwardLocal is ssh -L: a port here, a target there, with the caller’s address; until it is closed',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const asked: object[] = [];
     const { client } = await call(forwarder(asked));
     const target = await echoServer(scope);
@@ -79,7 +79,7 @@ test(
 
 test(
   'forwardLocal: what may go wrong for one caller is told, and hurts no other; what is in the way at once is thrown',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { client } = await call(forwarder());
     const heard: OpenError[] = [];
     const dead = await freePort();
@@ -115,7 +115,7 @@ test(
 
 test(
   'listeners here end with their connection, and with their block',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { client } = await call(forwarder());
     const to = { host: '127.0.0.1', port: await echoServer(scope) };
     let inner: number;
@@ -136,7 +136,7 @@ test(
 
 test(
   'Unix sockets in every place: here and there, as listener and as target',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const directory = scope.directory();
     const target = join(directory, 'target');
     await unixEcho(scope, target);
@@ -164,7 +164,7 @@ test(
 
 test(
   'forwardRemote is ssh -R: a port there, a target here, and a target that is not there is told of',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { client } = await call(forwarder());
     const listener = await client.forwardRemote({ port: 0 }, { host: '127.0.0.1', port: await echoServer(scope) });
     assert.is(listener.host, 'localhost');
@@ -186,7 +186,7 @@ test(
 
 test(
   'a listener without a callback is looped over: those who call meanwhile wait, and the loop ends with it',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { client } = await call(forwarder());
     await using listener = await client.listen('127.0.0.1', 0);
     const early = await tcpConnect(scope, listener.port);
@@ -253,7 +253,7 @@ test('nobody takes the callers: 128 wait, more are refused, and so are all of th
 
 test(
   'a callback whose promise is rejected loses its caller, and no other',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { client } = await call(forwarder());
     let calls = 0;
     const { port } = await client.listen('127.0.0.1', 0, async caller => {

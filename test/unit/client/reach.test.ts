@@ -29,7 +29,7 @@ const commands = sessions({
 
 test(
   'a server is reached by name and port, and times out as it was told to',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const server = testServer({ channels: { session: commands } });
     const { port } = await server.listen(0);
     scope.defer(() => server.close());
@@ -50,7 +50,7 @@ test(
 
 test(
   'the system’s error keeps its code, and says where, and what to look at',
-  bounded(60, async () => {
+  bounded(180, async () => {
     const port = await freePort();
     const refused = await failure(dial({ ...who, port }));
     assert.is((refused as { code?: string }).code, 'ECONNREFUSED');
@@ -128,7 +128,7 @@ test('giving up throws the reason of the signal: before, while connecting, while
 
 test(
   'a way that opens after it was given up is closed again',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const { port, sockets } = await tcpServer(scope, socket => socket.resume().on('end', () => socket.end()));
     const { client, answer } = await undecided();
     const stop = new AbortController();
@@ -146,7 +146,7 @@ test(
 
 test(
   'via is ssh -J: through one server to another, and through that to a third',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const start = async () => {
       const server = testServer({ channels: { session: commands, 'direct-tcpip': directTcpip(() => true) } });
       scope.defer(() => server.close());

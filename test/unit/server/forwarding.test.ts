@@ -59,7 +59,7 @@ async function through(
 
 test(
   'direct-tcpip connects where it is allowed to',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const port = await echoServer(scope);
     const asked: object[] = [];
     const allowed = (target: object) => asked.push(target) > 0;
@@ -76,7 +76,7 @@ test(
 
 test(
   'a target that sends more than a window and closes, to a caller that had ended and is late to read',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     const size = WINDOW + 700_000;
     const { port } = await tcpServer(scope, socket => socket.end(Buffer.alloc(size)).resume());
     const stream = (await through(() => true, '127.0.0.1', port)) as ChannelStream;
@@ -110,7 +110,7 @@ test('a malformed open breaks the protocol', async () => {
 
 test(
   'a caller that is gone when the connection to the target is made leaves nothing behind',
-  bounded(60, async scope => {
+  bounded(180, async scope => {
     let reached = 0;
     const { port, sockets } = await tcpServer(scope, socket => {
       reached++;
@@ -140,7 +140,7 @@ async function unixEcho(scope: Scope, path: string): Promise<void> {
 
 test(
   'direct-streamlocal connects to Unix sockets that are allowed',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const path = join(scope.directory(), 'echo');
     await unixEcho(scope, path);
     const asked: string[] = [];
@@ -191,7 +191,7 @@ const refusesConnections = (scope: Scope, port: number): Promise<boolean> =>
 
 test(
   'a listener: a port that the system chooses, callers with their address, until it is taken back',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const asked: object[] = [];
     const { client } = await listening({ allowed: (target, { user }) => asked.push({ ...target, user }) > 0 });
     const calls: RemoteCall[] = [];
@@ -220,7 +220,7 @@ test(
 
 test(
   'a given port; it is busy for others, is found by the address as it was written only, and free again afterwards',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const port = await freePort();
     const { client } = await listening();
     await client.listen('127.0.0.1', port, echo);
@@ -244,7 +244,7 @@ test(
 
 test(
   'addresses: this host only, everybody, one interface',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const { client } = await listening();
     for (const [host, reachable] of [
       ['localhost', ['127.0.0.1']],
@@ -272,7 +272,7 @@ test(
 
 test(
   'listeners end with their client, and so does one that was being opened',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     let go!: (allowed: boolean) => void;
     const held = await freePort();
     const { client } = await listening({
@@ -329,7 +329,7 @@ test('what is not allowed, a judge that fails, a port that cannot be, and too ma
 
 test(
   'Unix sockets: for this user only, removed with the listener; what lies there already is left alone',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const directory = scope.directory();
     const { client } = await listening();
     const path = join(directory, 'line');
@@ -362,7 +362,7 @@ test(
 
 test(
   'callers that the client does not take are hung up on',
-  bounded(30, async scope => {
+  bounded(180, async scope => {
     const { client } = await listening();
     const data = pack(TCPIP_FORWARD, { host: 'localhost', port: 0 });
     const reply = await client.connection.request('tcpip-forward', data);

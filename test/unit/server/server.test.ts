@@ -318,7 +318,7 @@ test('after closing nobody is served', async () => {
 
 test(
   'over real sockets: several listeners, a port in use, and a close that frees the ports',
-  bounded(60, async () => {
+  bounded(180, async () => {
     const server = testServer({ channels: { session: sessions({ exec: (_command, session) => session.exit(0) }) } });
     const addresses = [await server.listen(0), await server.listen(0)];
     let failure: { code?: string } = {};
