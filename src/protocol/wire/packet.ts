@@ -64,7 +64,8 @@ type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
  * given back at once, the same few blocks go round.
  */
 export function release(bytes: Uint8Array): void {
-  if (bytes.length < RELEASE_FROM) return;
+  // What is only a part of its memory shares it: runtimes cut small buffers out of a common one.
+  if (bytes.length < RELEASE_FROM || bytes.length !== bytes.buffer.byteLength) return;
   (bytes.buffer as Transferable).transfer?.(0);
 }
 

@@ -94,11 +94,6 @@ function withLargeReads(socket: NetSocket, data: (chunk: Uint8Array) => void): N
   return moved;
 }
 
-/** Memory that has been sent, and that nobody else looks at. */
-const giveBack = (chunk: Uint8Array): void => {
-  if (chunk.length === chunk.buffer.byteLength) release(chunk);
-};
-
 /** Wraps a node:net socket. */
 export function wrap(accepted: NetSocket): Socket {
   let events: SocketEvents | undefined;
@@ -134,7 +129,7 @@ export function wrap(accepted: NetSocket): Socket {
           const chunk = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
           if (!tell.borrows) return tell.data(chunk);
           tell.data(chunk, true);
-          giveBack(chunk);
+          release(chunk);
         });
       }
       socket.on('end', end);
@@ -147,13 +142,13 @@ export function wrap(accepted: NetSocket): Socket {
       if (socket.destroyed || socket.writableEnded) return;
       const [first] = chunks;
       if (chunks.length === 1) {
-        socket.write(first, () => giveBack(first));
+        socket.write(first, () => release(first));
         return;
       }
       const last = chunks.length - 1;
       socket.cork();
       for (let i = 0; i < last; i++) socket.write(chunks[i]);
-      socket.write(chunks[last], () => chunks.forEach(giveBack));
+      socket.write(chunks[last], () => chunks.forEach(release));
       socket.uncork();
     },
     pause: () => void socket.pause(),

@@ -135,6 +135,9 @@ test('memory that holds a packet alone is given back; what shares its memory wit
   const whole = new Uint8Array(6000);
   release(whole);
   assert.is(whole.length, 'transfer' in ArrayBuffer.prototype ? 0 : 6000);
+  const shared = new Uint8Array(20_000);
+  release(shared.subarray(0, 10_000));
+  assert.is(shared.length, 20_000, 'a part of it is somebody else’s');
   const small = new Uint8Array(100);
   release(small);
   assert.is(small.length, 100, 'left to the collector');
