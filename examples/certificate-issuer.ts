@@ -2,35 +2,24 @@
 // Run: npx tsx examples/certificate-issuer.ts [CA] [ID.pub] [USER] [HOURS]
 import { readFile, writeFile } from 'node:fs/promises';
 import { accelerated, parsePrivateKey, parsePublicKey } from 'cordboard';
-import {
-  describeCertificate,
-  formatCertificate,
-  issueCertificate,
-  parseCertificate,
-  STANDARD_EXTENSIONS,
-} from 'cordboard/crypto';
+import * as crypto from 'cordboard/crypto';
 
 const [ca = 'ca', file = 'id_ed25519.pub', user = 'alice', hours = '8'] = process.argv.slice(2);
 const authority = parsePrivateKey(await readFile(ca, 'utf8'));
 const key = parsePublicKey(await readFile(file, 'utf8'));
 const now = BigInt(Math.floor(Date.now() / 1000));
 
-const certificate = parseCertificate(
-  issueCertificate(
-    {
-      key,
-      kind: 'user',
-      keyId: `${user} ${key.comment}`.trim(),
-      principals: [user],
-      // A minute for clocks that go wrong.
-      validAfter: now - 60n,
-      validBefore: now + BigInt(hours) * 3600n,
-      extensions: STANDARD_EXTENSIONS,
-    },
-    authority,
-    accelerated,
-  ),
-);
+const request: crypto.CertificateRequest = {
+  key,
+  kind: 'user',
+  keyId: `${user} ${key.comment}`.trim(),
+  principals: [user],
+  // A minute for clocks that go wrong.
+  validAfter: now - 60n,
+  validBefore: now + BigInt(hours) * 3600n,
+  extensions: crypto.STANDARD_EXTENSIONS,
+};
+const certificate = crypto.parseCertificate(crypto.issueCertificate(request, authority, accelerated));
 const out = file.replace(/(\.pub)?$/, '-cert.pub');
-await writeFile(out, `${formatCertificate({ ...certificate, comment: key.comment })}\n`);
-console.log(`${describeCertificate(certificate)} is in ${out}`);
+await writeFile(out, `${crypto.formatCertificate({ ...certificate, comment: key.comment })}\n`);
+console.log(`${crypto.describeCertificate(certificate)} is in ${out}`);

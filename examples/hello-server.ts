@@ -15,17 +15,12 @@ async function greet(session: Session, said = 'nothing'): Promise<void> {
   await session.write(`Hello ${session.client.user}, you said ${said}.\n`);
   await session.exit(0);
 }
+const lines = async () => parseAuthorizedKeys(await readFile(keysFile, 'utf8')).entries;
 
 const server = new Server({
   provider: accelerated,
   hostKeys: [hostKey],
-  authenticators: [
-    authorizedKeys({
-      provider: accelerated,
-      keys: async () => parseAuthorizedKeys(await readFile(keysFile, 'utf8')).entries,
-      admitted: () => true,
-    }),
-  ],
+  authenticators: [authorizedKeys({ provider: accelerated, keys: lines, admitted: () => true })],
   channels: { session: sessions({ shell: greet, exec: (command, session) => greet(session, command) }) },
 });
 const { host, port: actual } = await server.listen(Number(port));
