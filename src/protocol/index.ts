@@ -11,7 +11,7 @@ export {
 export * from './channels/forwarding.ts';
 export type { ChannelOpen, GlobalReply, GlobalRequest, Mux } from './channels/mux.ts';
 export * from './channels/session-requests.ts';
-export { splice } from './channels/splice.ts';
+export { hold, splice } from './channels/splice.ts';
 export { formatTerminalModes, parseTerminalModes, TerminalMode } from './channels/terminal-modes.ts';
 export {
   type ClientConnectionOptions,

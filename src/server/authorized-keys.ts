@@ -54,6 +54,8 @@ export interface KeyPolicy {
   readonly extra?: readonly string[];
   /** Algorithms that authorities may sign certificates with; by default all of the provider's. */
   readonly authorityAlgorithms?: readonly string[];
+  /** Negative if the first is to count where both lines let the key in; by default the one that comes first in the file does. */
+  prefer?(one: Admission, other: Admission): number;
 }
 
 /** Somebody who may sign in, and what he may do. */
@@ -79,8 +81,9 @@ export interface Refusal {
 }
 
 /**
- * Whether some line admits the key now and from there; the first one that does counts. A line that cannot be used
- * (an option that is not enforced) refuses its key altogether, even if another line would admit it.
+ * Whether some line admits the key now and from there; of several that do, the one that `policy.prefer` likes best counts, or
+ * else the first. A line that cannot be used (an option that is not enforced) refuses its key altogether, even if another
+ * line would admit it.
  */
 export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy: KeyPolicy): Admission | Refusal {
   let certificate: Certificate | undefined;
@@ -107,6 +110,7 @@ export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy:
     if (typeof rules === 'string') reasons.push(`the key in line ${entry.line} cannot be used: ${rules}`);
   if (reasons.length > 0) return { refused: reasons.join('; '), known: true };
 
+  const admissions: Admission[] = [];
   for (const { entry, rules } of judged) {
     if (typeof rules === 'string') continue;
     const problem = checkLine(rules, use);
@@ -117,10 +121,11 @@ export function judgeKey(entries: readonly AuthorizedKey[], use: KeyUse, policy:
     const whole = certificate === undefined ? rules : withCertificate(certificate, rules, use, policy);
     const refused = typeof whole === 'string' ? whole : checkPresence(whole, plain.type, use.presence);
     if (refused === undefined && typeof whole !== 'string')
-      return { user: use.user, key: plain.blob, ...(certificate && { certificate }), entry, rules: whole };
-    reasons.push(`${certificate === undefined ? `the key in line ${entry.line}` : subject} ${refused}`);
+      admissions.push({ user: use.user, key: plain.blob, ...(certificate && { certificate }), entry, rules: whole });
+    else reasons.push(`${certificate === undefined ? `the key in line ${entry.line}` : subject} ${refused}`);
   }
-  return { refused: reasons.join('; '), known: true };
+  if (policy.prefer !== undefined) admissions.sort(policy.prefer);
+  return admissions[0] ?? { refused: reasons.join('; '), known: true };
 }
 
 /** The rules in a line by itself, or why it cannot be used under this policy: for those who want to say so when they read a file. */

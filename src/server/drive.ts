@@ -1,7 +1,7 @@
 // All the I/O there is: moves bytes between a Connection and a socket, one write per tick, and keeps its clock.
 import type { Connection } from '../protocol/connection.ts';
 import { Disconnect } from '../protocol/errors.ts';
-import type { Socket } from './runtime/net.ts';
+import type { Progress, Socket } from './runtime/net.ts';
 
 /** Bytes that may wait in the socket before the connection counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
 const SOCKET_MARK = 1024 * 1024;
@@ -57,6 +57,8 @@ export class Driver {
   #exchanges = 0;
   #lingered = 0;
   #unanswered = 0;
+  /** When it was last asked whether it lives. */
+  #progress: Progress | undefined;
   #destroyed = false;
   /** When the last words of the sign-in left that want an answer, in milliseconds; 0 if none do. */
   #asked = 0;
@@ -132,6 +134,17 @@ export class Driver {
     connection.roundTrip = connection.roundTrip === 0 ? took : Math.min(connection.roundTrip, took);
   }
 
+  /**
+   * Whether the peer has taken something of what waited for it when this was last asked. Then our question may be behind that
+   * yet, on a slow way, and silence means nothing.
+   */
+  #takes(): boolean {
+    const before = this.#progress;
+    const now = this.socket.progress?.();
+    this.#progress = now;
+    return now !== undefined && before !== undefined && before.waiting > 0 && now.taken > before.taken;
+  }
+
   #read(on: boolean): void {
     if (on === this.#reading) return;
     this.#reading = on;
@@ -172,8 +185,10 @@ export class Driver {
       this.#heard = false;
       this.#quiet = 0;
       this.#unanswered = 0;
+      this.#progress = undefined;
     } else if (keepaliveInterval > 0 && ++this.#quiet >= keepaliveInterval) {
       this.#quiet = 0;
+      if (this.#unanswered > 0 && this.#takes() && this.#unanswered >= keepaliveCount) return false;
       if (++this.#unanswered > keepaliveCount) {
         connection.disconnect(Disconnect.CONNECTION_LOST, `silent for ${keepaliveInterval * this.#unanswered} seconds`);
         // It has not answered for that long: it will not read this either.

@@ -70,8 +70,8 @@ export interface SessionHandlers {
   shell?(session: Session): void | Promise<void>;
   /** `ssh -s host name` */
   subsystem?: Readonly<Record<string, (session: Session) => void | Promise<void>>>;
-  /** Grants terminals; default true. */
-  pty?: boolean;
+  /** Grants terminals, to everybody or to those for whom it says so; default true. */
+  pty?: boolean | ((client: Client) => boolean);
 }
 
 const lenient = new TextDecoder();
@@ -132,7 +132,8 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
   stream.onrequest = ({ type, data }: ChannelRequest) => {
     switch (type) {
       case 'pty-req': {
-        if (handlers.pty === false || started || session.terminal) return false;
+        const { pty = true } = handlers;
+        if (started || session.terminal || !(typeof pty === 'function' ? pty(client) : pty)) return false;
         const { term, columns, rows, modes } = unpack(PTY_REQ, data);
         session.terminal = { term, columns, rows, modes };
         return true;

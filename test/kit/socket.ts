@@ -1,6 +1,6 @@
 // Sockets without a network: what `runtime/net` provides, in memory and in the test's hands.
 import { concat, encodeUtf8 } from '../../src/protocol/wire/reader.ts';
-import type { Socket, SocketEvents } from '../../src/server/runtime/net.ts';
+import type { Progress, Socket, SocketEvents } from '../../src/server/runtime/net.ts';
 
 /** The end of a socket that the code under test holds. What it writes stays here until the test takes it. */
 export class FakeSocket implements Socket {
@@ -14,6 +14,7 @@ export class FakeSocket implements Socket {
   writes = 0;
   /** Something was written, or it was ended or destroyed. */
   onchange: (() => void) | undefined;
+  progress: (() => Progress | undefined) | undefined;
   #events: SocketEvents | undefined;
   #written: Uint8Array[] = [];
   /** What comes while it is paused, or before `start`. */

@@ -103,6 +103,8 @@ export class Channel {
   partner: Channel | undefined;
   /** Bytes relayed to the partner. */
   relayed = 0;
+  /** A relayed channel whose sender gets no more credit for now: see `hold`. */
+  held = false;
   /** Relayed bytes for our peer that wait until the way is free; EOF and the end of the circuit wait behind them. */
   backlog: Backlog | undefined;
 

@@ -75,6 +75,18 @@ export function ahead({ host: { roundTrip } }: Channel): number {
 }
 
 /**
+ * Gives the senders on both channels of a circuit no more credit, or credit again: whoever limits a rate holds a circuit
+ * until its average is what it may be. What they have been granted already (WINDOW each at most) still comes.
+ */
+export function hold(channel: Channel, on: boolean): void {
+  for (const end of [channel, channel.partner]) {
+    if (end === undefined || end.held === on) continue;
+    end.held = on;
+    if (!on) topUp(end);
+  }
+}
+
+/**
  * // hot — Offers the sender on `from` what the far peer has room for, WINDOW at most, once half of that or more has been used;
  * more, and more often, on long ways.
  * "Half", not a fixed amount: with a fixed step a far window smaller than the step is never passed on, and both ends
@@ -82,7 +94,7 @@ export function ahead({ host: { roundTrip } }: Channel): number {
  */
 export function topUp(from: Channel): void {
   const to = from.partner;
-  if (to === undefined || from.eofReceived || from.closeSent || to.closeSent) return;
+  if (to === undefined || from.held || from.eofReceived || from.closeSent || to.closeSent) return;
   const more = ahead(from);
   const waiting = to.backlog === undefined ? 0 : to.backlog.length;
   const target = Math.min(to.outbound.size - waiting + more, Math.max(WINDOW, more));

@@ -2,6 +2,7 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, Socket as NetSocket, connect as netConnect, type SocketConstructorOpts } from 'node:net';
 import { release } from '../../protocol/wire/packet.ts';
+import { unacknowledged } from './unacknowledged.ts';
 
 /** What a socket tells its user. */
 export interface SocketEvents {
@@ -25,6 +26,8 @@ export interface Socket {
   readonly port: number;
   /** Bytes written that the system has not yet taken. */
   readonly pending: number;
+  /** How far what was written has come, where the system tells: a peer that takes it slowly is not dead. */
+  progress?(): Progress | undefined;
   /** Begins to read, and to tell what happens; called once. */
   start(events: SocketEvents): void;
   /** One write to the system for all chunks; takes ownership of them. */
@@ -37,6 +40,14 @@ export interface Socket {
   end(): void;
   /** Closes at once. */
   destroy(): void;
+}
+
+/** How far a socket's output has come. */
+export interface Progress {
+  /** Bytes that the peer's system has acknowledged, since the beginning. */
+  readonly taken: number;
+  /** Bytes that it has not. */
+  readonly waiting: number;
 }
 
 /** A TCP address that is listened on. */
@@ -58,7 +69,7 @@ let block: Uint8Array | undefined;
 
 /** Private parts of a node:net socket. */
 interface Insides {
-  _handle: { useUserBuffer?: unknown } | null;
+  _handle: { useUserBuffer?: unknown; bytesWritten?: number; writeQueueSize?: number } | null;
   _server?: unknown;
   server?: unknown;
 }
@@ -114,6 +125,15 @@ export function wrap(accepted: NetSocket): Socket {
     port: socket.remotePort ?? 0,
     get pending() {
       return socket.writableLength;
+    },
+    progress() {
+      const { bytesWritten: given, writeQueueSize: queued } = (socket as unknown as Insides)._handle ?? {};
+      const { localPort, remoteAddress, remotePort } = socket;
+      if (given === undefined || queued === undefined || remoteAddress === undefined) return undefined;
+      const unsure = unacknowledged(localPort ?? 0, remoteAddress, remotePort ?? 0);
+      if (unsure === undefined) return undefined;
+      const taken = given - queued - unsure;
+      return { taken, waiting: socket.bytesWritten - taken };
     },
     start(tell) {
       const { end, drain, close } = tell;

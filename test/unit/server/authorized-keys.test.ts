@@ -113,6 +113,13 @@ test('what is no key is refused, not a fault', () => {
   refused(lines(CA), use({ blob: certificate().blob.subarray(0, 99) }), /the certificate is damaged/);
 });
 
+test('of several lines that let a key in the preferred one counts, and none that keeps it out', () => {
+  const entries = lines(['no-pty', user], ['permitopen="a:1"', user], ['from="10.0.0.1"', user]);
+  assert.is(admitted(entries, use(user)).entry.line, 1);
+  const last = policy({ prefer: (one, other) => other.entry.line - one.entry.line });
+  assert.is(admitted(entries, use(user), last).entry.line, 2);
+});
+
 test('from and expiry-time; a further line of the same key may still admit it', () => {
   const from = lines(['from="198.51.100.0/24"', user]);
   refused(from, use(user), /^the key in line 1 may not be used from 192\.0\.2\.1$/);

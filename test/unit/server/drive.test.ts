@@ -237,6 +237,47 @@ test('a peer that leaves three questions unanswered is dead, and its socket is d
   assert.ok(socket.destroyed);
 });
 
+test('a peer that is silent because our question waits behind what it takes slowly is not dead', async () => {
+  const { socket, connection, heard, settle, hear, ticks } = driven({ keepaliveInterval: 5, keepaliveCount: 2 });
+  await settle();
+  let waiting = 1000;
+  let taken = 0;
+  socket.progress = () => ({ taken, waiting });
+  ticks(1);
+  for (let i = 0; i < 20; i++) {
+    ticks(5);
+    await hear();
+    taken += 10;
+    waiting -= 10;
+  }
+  assert.is(heard.length, 2, 'two questions are enough');
+  assert.not.ok(connection.closed);
+  // All has been taken, that last time as well, and it gets as long as any other to answer.
+  waiting = 0;
+  ticks(5);
+  assert.not.ok(connection.closed);
+  ticks(5);
+  assert.match(connection.error!.message, /silent/);
+});
+
+test('a peer whose system takes our questions, but that does not answer them, is dead; and so is one that takes nothing', async () => {
+  for (const waits of [0, 1000]) {
+    const { socket, connection, settle, hear, ticks } = driven({ keepaliveInterval: 5, keepaliveCount: 2 });
+    await settle();
+    let taken = 0;
+    socket.progress = () => ({ taken, waiting: waits });
+    ticks(1);
+    for (let i = 0; i < 2; i++) {
+      ticks(5);
+      await hear();
+      if (waits === 0) taken += 50;
+    }
+    assert.not.ok(connection.closed);
+    ticks(5);
+    assert.match(connection.error!.message, /silent for 15 seconds/);
+  }
+});
+
 test('a peer that sends anything at all is not asked', async () => {
   const { client, heard, settle, ticks } = driven({ keepaliveInterval: 5 });
   await settle();

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect, listen, type Socket, type SocketEvents, wrap } from '../../../src/server/runtime/net.ts';
 import { bounded, eventually, freePort, readAll, soon, tcpConnect } from '../../kit/processes.ts';
+import { skip } from '../../kit/tools.ts';
 
 /** What a socket tells, as a list, and a promise of its close. */
 function hear(socket: Socket, also: Partial<SocketEvents> = {}) {
@@ -228,5 +229,43 @@ test(
     }
   }),
 );
+
+if (process.platform !== 'linux') skip(test, 'what the peer has acknowledged', 'only Linux tells');
+else {
+  test(
+    'what the peer has acknowledged, and what still waits for it',
+    bounded(180, async scope => {
+      const { listener, next } = await accepted();
+      const peer = await tcpConnect(scope, listener.port);
+      peer.pause();
+      const socket = await next;
+      hear(socket);
+      assert.equal(socket.progress?.(), { taken: 0, waiting: 0 });
+      const SIZE = 32 * 1024 * 1024;
+      for (let i = 0; i < 32; i++) socket.write([new Uint8Array(SIZE / 32)]);
+      const sum = () => socket.progress!()!.taken + socket.progress!()!.waiting;
+      // Some is in what the two ends of the system hold, the rest cannot go.
+      let last = -1;
+      await eventually(
+        'the way to be full',
+        async () => {
+          const { taken } = socket.progress!()!;
+          const still = taken === last && taken > 0;
+          last = taken;
+          await new Promise(resolve => setTimeout(resolve, 300));
+          return still;
+        },
+        60,
+      );
+      assert.is(sum(), SIZE);
+      assert.ok(last < SIZE);
+      peer.resume();
+      await eventually('all to be taken', () => socket.progress!()!.taken === SIZE, 60);
+      assert.is(socket.progress!()!.waiting, 0);
+      socket.destroy();
+      await listener.close();
+    }),
+  );
+}
 
 test.run();

@@ -66,6 +66,22 @@ test('a command gets what was set before, writes on both streams, and ends with 
   assert.is(seen?.terminal, undefined);
 });
 
+test('a terminal is for those for whom it is granted', async () => {
+  for (const [grants, expected] of [
+    [undefined, true],
+    [false, false],
+    [({ user }: { user: string }) => user === 'alice', true],
+    [({ user }: { user: string }) => user !== 'alice', false],
+  ] as const) {
+    const client = await connected({ shell: session => session.exit(session.terminal ? 0 : 1), pty: grants });
+    const stream = await client.open('session');
+    assert.is(await stream.channel.request('pty-req', pty()), expected);
+    const ending = outcome(stream);
+    assert.ok(await stream.channel.request('shell', none));
+    assert.is((await ending).status, expected ? 0 : 1);
+  }
+});
+
 test('a shell and a subsystem; what there is no handler for is refused, inherited names too', async () => {
   const client = await connected({
     shell: session => session.exit(1),
