@@ -1,6 +1,7 @@
 // Every algorithm with the real OpenSSH in both roles: its ssh with our server, our client with its sshd. Prints a table.
 import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import { noble } from '../../src/crypto/noble.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
@@ -109,6 +110,8 @@ async function ask(scope: Scope): Promise<void> {
   version = /^OpenSSH_[^ ,]+/.exec((await scope.run('ssh', ['-V'])).stderr)![0];
   for (const what of ['kex', 'cipher', 'mac', 'HostKeyAlgorithms'])
     for (const name of (await scope.run('ssh', ['-Q', what])).stdout.toString().trim().split('\n')) known.add(name);
+  // Or else it was the question that was not understood, and nothing would be tried.
+  for (const name of Object.values(USUAL)) assert.ok(theirs(name), `${version} does not name ${name}`);
 }
 
 /** Makes all connections, some at a time, and reports all that fail. */
