@@ -20,8 +20,9 @@ const importsOf = remembering(reading.importsOf);
 const exportsOf = remembering(reading.exportsOf);
 
 const root = join(import.meta.dirname, '../..');
-const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
+  optionalDependencies: Record<string, string>;
 };
 
 const inside = (folder: string) => (path: string) => path.startsWith(`src/${folder}/`);
@@ -45,6 +46,9 @@ const SHARED_IO = isAny(
   'src/server/runtime/net.ts',
 );
 
+/** The programs, and how they begin. */
+const isCommand = isAny('src/cli.ts', 'src/otssh.ts', 'src/command.ts');
+
 interface Part {
   readonly name: string;
   has(path: string): boolean;
@@ -55,7 +59,9 @@ interface Part {
 }
 
 const declared = (specifier: string) =>
-  Object.keys(dependencies).some(name => specifier === name || specifier.startsWith(`${name}/`));
+  Object.keys({ ...dependencies, ...optionalDependencies }).some(
+    name => specifier === name || specifier.startsWith(`${name}/`),
+  );
 const noble = (specifier: string) => specifier.startsWith('@noble/') && declared(specifier);
 const isNode = (specifier: string) => specifier.startsWith('node:');
 
@@ -93,15 +99,15 @@ export const parts: readonly Part[] = [
     mayUse: specifier => isNode(specifier) || declared(specifier),
   },
   {
-    name: 'the command',
-    has: isAny('src/cli.ts'),
-    may: path => path !== 'src/cli.ts',
+    name: 'the commands',
+    has: isCommand,
+    may: path => path === 'src/command.ts' || !isCommand(path),
     mayUse: specifier => isNode(specifier) || declared(specifier),
   },
   {
     name: 'the paved path',
     has: isAny('src/index.ts'),
-    may: path => !inside('apps')(path) && path !== 'src/cli.ts',
+    may: path => !inside('apps')(path) && !isCommand(path),
     mayUse: () => false,
   },
 ];
@@ -178,7 +184,7 @@ function* onGlobals(path: string, source: string): Generator<[number, string]> {
       yield [lineAt(code, index), 'protocol may not use Math.random'];
   }
   // CONTRIBUTING.md, "How we write", 5.
-  if (either(inside('server/runtime'), inside('crypto/node'), inside('apps'), isAny('src/cli.ts'))(path)) return;
+  if (either(inside('server/runtime'), inside('crypto/node'), inside('apps'), isCommand)(path)) return;
   for (const { index } of uses('Buffer'))
     yield [lineAt(code, index), 'Buffer is for src/server/runtime, src/crypto/node and applications'];
 }

@@ -1,0 +1,29 @@
+// All limits of `once` in one place, each with its reason. What can be set by an option says so.
+
+/** Seconds from listening to a sign-in (`--timeout`): what the specification says. 0 is for ever. */
+export const TIMEOUT = 600;
+/** Seconds from connecting to a sign-in, for one client; sshd's LoginGraceTime. */
+export const LOGIN_GRACE = 120;
+/** Failed tries of one connection after which it is closed; sshd's MaxAuthTries. */
+export const TRIES = 6;
+/**
+ * Failed tries of all connections together after which the program gives up (`--max-failures`). More than one address alone
+ * gets in ten minutes, some 700, because it is refused for a while after every 18.
+ */
+export const FAILURES = 1000;
+/** Seconds from the sign-in until there is a session: who signs in has used up the one chance, and `ssh -N` asks for nothing. */
+export const SESSION_START = 60;
+/** Seconds that a program gets to end after SIGHUP, before SIGKILL. */
+export const HANGUP_GRACE = 5;
+/** Seconds that a client gets to be told why its session ends before its time. */
+export const LAST_WORDS = 2;
+/** Seconds that a client gets to leave by itself, when all has been said. */
+export const FAREWELL = 5;
+/** Characters of the announce command's standard error that are quoted, and of its output that are passed on. */
+export const ANNOUNCE_OUTPUT = 8 * 1024;
+/** Bytes of one entry of output in the transcript: what has come meanwhile goes into one, with one seal. */
+export const ENTRY = 64 * 1024;
+/** Notes that are kept until the transcript begins (failed tries, mostly); further ones are counted. */
+export const EARLY_NOTES = 1000;
+/** Characters of the last line of output that are looked at for a password prompt. */
+export const PROMPT = 200;

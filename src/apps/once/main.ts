@@ -1,0 +1,134 @@
+// `cordboard once` and `otssh`: flags, and the commands that read transcripts.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OnceError } from './failure.ts';
+import { FAILURES, TIMEOUT } from './limits.ts';
+import { once } from './once.ts';
+import { play } from './play.ts';
+import { report } from './verify.ts';
+
+interface Flags {
+  authorizedKeys: string;
+  port: number;
+  listen?: string;
+  log?: string;
+  announce?: string;
+  timeout: number;
+  idle: number;
+  maxFailures: number;
+  maskHiddenInput: boolean;
+  stdio?: boolean;
+  via?: string;
+  viaIdentity?: string;
+  viaHostKey?: string;
+  viaKnownHosts?: string;
+}
+
+/** Adds `cordboard once`. */
+export function addOnce(program: Command): void {
+  defineOnce(program.command('once'));
+}
+
+/** The command itself, which `otssh` is. */
+export function defineOnce(command: Command): Command {
+  command
+    .summary('serve one audited shell session, and exit')
+    .description(
+      'Waits for one SSH client with one of the keys, serves it one shell or command, records everything, and exits with the\n' +
+        'status of the shell. The host key is made anew each time, and printed.',
+    )
+    .addOption(new Option('--authorized-keys <file>', 'who may sign in, as in sshd(8); "-" is standard input'))
+    .addOption(new Option('--port <number>', 'port to listen on; 0 takes any').default(2022).argParser(parsePort))
+    .addOption(new Option('--listen <address>', 'address to listen on (default: all)'))
+    .addOption(
+      new Option('--log <file>', 'where the transcript goes: asciicast if it ends in .cast (default: standard output)'),
+    )
+    .addOption(new Option('--announce <command>', 'run with one argument, the host key, when the port is open'))
+    .addOption(
+      new Option('--timeout <seconds>', 'until somebody signs in; 0 is for ever')
+        .default(TIMEOUT)
+        .argParser(parseCount),
+    )
+    .addOption(
+      new Option('--idle <seconds>', 'end a session in which nothing happens; 0 does not')
+        .default(0)
+        .argParser(parseCount),
+    )
+    .addOption(
+      new Option('--max-failures <number>', 'give up after so many failed keys')
+        .default(FAILURES)
+        .argParser(parseCount),
+    )
+    .addOption(
+      new Option('--no-mask-hidden-input', 'record what is typed while the terminal does not show it, passwords too'),
+    )
+    .addOption(new Option('--stdio', 'serve the client on standard input and output (inetd, ProxyCommand)'))
+    .addOption(new Option('--via <user@host:port>', 'listen on no port, but be a line of a switchboard'))
+    .addOption(
+      new Option('--via-identity <file>', 'private key for the switchboard (default: the agent, or a fresh key)'),
+    )
+    .addOption(new Option('--via-host-key <key>', 'its host key, or its fingerprint (default: as in known_hosts)'))
+    .addOption(new Option('--via-known-hosts <file>', 'known_hosts file (default: ~/.ssh/known_hosts)'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: Flags) => {
+      // Whatever still lingers has nothing more to do.
+      process.exit(await once(checked(flags)));
+    });
+  command
+    .command('verify <file>')
+    .summary('say whether a transcript is as it was written')
+    .description(
+      'Checks every seal of a transcript and the signature beside it. Exit code 0: whole and unchanged; 3: unchanged, but\n' +
+        'the session never came to its end; 1: changed, and where.',
+    )
+    .addOption(new Option('--key <key>', 'the host key that was announced: a file, "type base64", or a fingerprint'))
+    .action((file: string, { key }: { key?: string }) => {
+      const { status, text } = report(file, key);
+      process.stdout.write(`${text}\n`);
+      process.exitCode = status;
+    });
+  command
+    .command('play <file>')
+    .summary('play a transcript in this terminal')
+    .addOption(new Option('--speed <factor>', 'how much faster').default(1).argParser(parseFactor))
+    .addOption(
+      new Option('--idle-limit <seconds>', 'longest pause; 0 keeps them as they were').default(2).argParser(parseCount),
+    )
+    .action((file: string, flags: { speed: number; idleLimit: number }) => play(file, flags));
+  return command;
+}
+
+const EXAMPLES = `
+Examples:
+  otssh -authorized-keys=keys -log=session.cast       then, from elsewhere: ssh -p 2022 HOST
+  otssh -authorized-keys=- -announce=./tell < keys    ./tell is given the host key to pass on
+  otssh verify session.cast
+`;
+
+/** What goes together. */
+function checked({ via, viaIdentity, viaHostKey, viaKnownHosts, stdio = false, ...flags }: Flags) {
+  if (flags.authorizedKeys === undefined) throw new OnceError('Required flag "authorized-keys" not set');
+  if (stdio && via !== undefined) throw new OnceError('--stdio and --via exclude each other', 2);
+  if (stdio && (flags.log === undefined || flags.log === '-'))
+    throw new OnceError('--stdio needs --log FILE: standard output belongs to the client', 2);
+  if (stdio && flags.authorizedKeys === '-')
+    throw new OnceError('--stdio needs --authorized-keys FILE: standard input belongs to the client', 2);
+  const way = { at: via ?? '', identity: viaIdentity, hostKey: viaHostKey, knownHosts: viaKnownHosts };
+  return { ...flags, stdio, ...(via !== undefined && { via: way }) };
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
+  return port;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a whole number.');
+  return Number(text);
+}
+
+function parseFactor(text: string): number {
+  const factor = Number(text);
+  if (!(factor > 0 && factor <= 1000)) throw new InvalidArgumentError('It is not a number above 0.');
+  return factor;
+}

@@ -1,0 +1,146 @@
+// Puts a life together in the order of the specification: keys, log, host key, port, announcement; and sees it to its end.
+import { hostname, userInfo } from 'node:os';
+import { accelerated } from '../../crypto/accelerated.ts';
+import { listen } from '../../server/index.ts';
+import { type Announcement, announce, findCommand } from './announce.ts';
+import { OnceError, reason } from './failure.ts';
+import { readKeys } from './keys.ts';
+import { freshKey, Life } from './life.ts';
+import { LogFile, writeAll } from './log-file.ts';
+import { stdioSocket } from './stdio.ts';
+import { Transcript } from './transcript.ts';
+import { plugIn, type Via } from './via.ts';
+
+export interface OnceOptions {
+  readonly authorizedKeys: string;
+  readonly port: number;
+  /** The address to listen on; by default all. */
+  readonly listen?: string;
+  readonly log?: string;
+  readonly announce?: string;
+  readonly timeout: number;
+  readonly idle: number;
+  readonly maxFailures: number;
+  readonly maskHiddenInput: boolean;
+  /** The one client is at standard input and output. */
+  readonly stdio: boolean;
+  readonly via?: Via;
+}
+
+/** Serves one session. @returns the exit code: the shell's own @throws OnceError */
+export async function once(options: OnceOptions): Promise<number> {
+  const provider = accelerated;
+  const keys = readKeys(options.authorizedKeys);
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  );
+  if (options.announce !== undefined) findCommand(options.announce);
+  const log = LogFile.open(options.log);
+  const { key, publicKey, fingerprint } = freshKey(provider);
+  writeAll(options.stdio ? STDERR : STDOUT, Buffer.from(`${publicKey}\n`));
+
+  const transcript = new Transcript({ log, key, publicKey, provider });
+  const { timeout, idle, maxFailures, maskHiddenInput: hide } = options;
+  const shell = env.SHELL || userInfo().shell || '/bin/sh';
+  const life = new Life({
+    ...{ provider, hostKey: key, keys, transcript, shell, env, hide, timeout, idle, maxFailures, say },
+  });
+  const unheed = heedSignals(life);
+  try {
+    const at = await open(life, options);
+    const about: Announcement = { ...at, publicKey, fingerprint, knownHost: `${nameOf(at)} ${publicKey}` };
+    say(`host key ${fingerprint}`);
+    if (!options.stdio) say(`connect with: ${at.ssh}`);
+    if (options.announce !== undefined)
+      await told(options.announce, about, life, log.path !== undefined && !options.stdio);
+    return await life.over;
+  } finally {
+    await finish(life, transcript);
+    unheed();
+  }
+}
+
+const STDOUT = 1;
+const STDERR = 2;
+
+function say(line: string): void {
+  writeAll(STDERR, Buffer.from(`${line}\n`));
+}
+
+interface At {
+  readonly host: string;
+  readonly port: number;
+  readonly ssh: string;
+}
+
+/** "[host]:port", as known_hosts wants it. */
+const nameOf = ({ host, port }: At): string => (port === 22 ? host : `[${host}]:${port}`);
+
+/** Opens the way in. */
+async function open(life: Life, options: OnceOptions): Promise<At> {
+  if (options.stdio) {
+    const client = life.serve(stdioSocket());
+    const gone = new OnceError('Connection closed unexpectedly');
+    void client?.closed.then(() => life.stop(gone));
+    return { host: '', port: 0, ssh: '' };
+  }
+  if (options.via !== undefined) {
+    const line = await plugIn(options.via, accelerated, socket => void life.serve(socket));
+    life.door(() => line.unplug());
+    void line.closed.then(error => life.stop(new OnceError(`The switchboard is lost: ${error.message}`)));
+    return { ...line, ssh: ssh(line.jump, line) };
+  }
+  const listener = await bind(options, life);
+  life.door(() => listener.close());
+  const { port } = listener;
+  say(`listening on ${listener.host} port ${port}`);
+  const host = options.listen ?? hostname();
+  return { host, port, ssh: ssh('', { host, port }) };
+}
+
+const ssh = (jump: string, { host, port }: { host: string; port: number }): string =>
+  `ssh ${port === 22 ? '' : `-p ${port} `}${jump}${host}`;
+
+async function bind({ listen: address, port }: OnceOptions, life: Life) {
+  const called = (socket: Parameters<Life['serve']>[0]) => void life.serve(socket);
+  try {
+    if (address !== undefined) return await listen(address, port, called);
+    // Both families, or what there is.
+    return await listen('::', port, called).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EAFNOSUPPORT') throw error;
+      return listen('0.0.0.0', port, called);
+    });
+  } catch (error) {
+    throw new OnceError(`Could not bind to port ${port}: ${reason(error)}`);
+  }
+}
+
+/** Runs the announce command; meanwhile somebody may come already, or the life be over. */
+async function told(command: string, about: Announcement, life: Life, toStdout: boolean): Promise<void> {
+  const announced = announce(command, about).then(output => {
+    // Standard output may be the transcript.
+    if (output !== '') writeAll(toStdout ? STDOUT : STDERR, Buffer.from(output));
+  });
+  announced.catch((error: OnceError) => life.stop(error));
+  await Promise.race([announced, life.over]);
+}
+
+/** SIGINT, SIGTERM and SIGHUP end the session in an orderly way. */
+function heedSignals(life: Life): () => void {
+  const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+  const heard = (signal: NodeJS.Signals) =>
+    life.stop(new OnceError(`Ended by ${signal}`, 128 + numbers[signal as keyof typeof numbers]));
+  for (const signal of Object.keys(numbers)) process.on(signal, heard);
+  return () => {
+    for (const signal of Object.keys(numbers)) process.off(signal, heard);
+  };
+}
+
+/** The transcript is completed before the client is let go. */
+async function finish(life: Life, transcript: Transcript): Promise<void> {
+  try {
+    transcript.end();
+  } finally {
+    await life.close();
+  }
+}

@@ -1,0 +1,51 @@
+// Plays a transcript in a terminal, at the pace at which it was recorded.
+import { cast } from './cast.ts';
+import { type Entry, MAGIC } from './entry.ts';
+import { OnceError, reason } from './failure.ts';
+import { text } from './text.ts';
+import { linesOf, report } from './verify.ts';
+
+export interface PlayOptions {
+  /** How much faster than it was. */
+  readonly speed: number;
+  /** The longest pause, in seconds; 0 keeps them as they were. */
+  readonly idleLimit: number;
+}
+
+/** Entries with their times in microseconds, of a transcript in either format. @throws OnceError if it is none */
+export function* entriesOf(file: string): Generator<{ time: number; entry: Entry }> {
+  let number = 0;
+  let read: ReturnType<typeof text.reader> | undefined;
+  try {
+    for (const bytes of linesOf(file)) {
+      number++;
+      const line = Buffer.from(bytes).toString('utf8').replace(/\n$/, '');
+      read ??= line.startsWith('{') ? cast.reader() : line === MAGIC ? text.reader() : undefined;
+      if (line.startsWith('-----BEGIN')) return;
+      const found = read?.(line);
+      if (found) yield found;
+    }
+  } catch (error) {
+    throw new OnceError(`${file}: line ${number}: ${reason(error)}`);
+  }
+  if (read === undefined) throw new OnceError(`${file}: this is no transcript`);
+}
+
+/** To its end, or until Ctrl-C. */
+export async function play(file: string, { speed, idleLimit }: PlayOptions): Promise<void> {
+  const { status, text } = report(file, undefined);
+  process.stderr.write(`${text}\n`);
+  if (status === 1) throw new OnceError(`${file}: not played: what was changed may do to a terminal what it likes`);
+  let before = 0;
+  for (const { time, entry } of entriesOf(file)) {
+    const pause = (time - before) / 1000;
+    before = time;
+    const kept = idleLimit > 0 ? Math.min(pause, idleLimit * 1000) : pause;
+    if (kept > 1) await new Promise(resolve => setTimeout(resolve, kept / speed));
+    if (entry.kind === 'output' || entry.kind === 'error') await written(entry.bytes);
+  }
+}
+
+function written(bytes: Uint8Array): Promise<void> {
+  return new Promise(resolve => process.stdout.write(bytes, () => resolve()));
+}

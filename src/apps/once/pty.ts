@@ -1,0 +1,271 @@
+// A program in a pseudo-terminal of its own (pty(7)): leader of a session, with argv[0] and terminal modes as one likes. Linux.
+import { closeSync, constants as fsConstants, openSync, readSync } from 'node:fs';
+import { ReadStream } from 'node:tty';
+import { type Libc, libc } from './libc.ts';
+import { type Command, type Exit, type Program, signalGroup, signalName } from './program.ts';
+import { applyModes, readEcho, TERMIOS_BYTES } from './termios.ts';
+
+/** What the terminal is like at first. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Bytes that wait for their reader before nothing more is read from the terminal; the program then waits, too. */
+const AHEAD = 64 * 1024;
+/** The most that one chunk has: what came while the reader was busy is put together. */
+const CHUNK = 64 * 1024;
+
+// Linux, glibc and musl alike.
+const { O_RDWR, O_NOCTTY } = fsConstants;
+const O_CLOEXEC = 0o2000000;
+const TIOCSWINSZ = 0x5414;
+const TCSANOW = 0;
+const WNOHANG = 1;
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+/** Room for structures whose size differs from library to library: the largest, posix_spawnattr_t, has 336 bytes. */
+const STRUCTURE = 512;
+const SIGNAL_SET = 128;
+
+/**
+ * Starts a program in a new terminal.
+ * @param modes encoded terminal modes of the `pty-req`
+ * @throws UsageError where there are no terminals; ProtocolError if the modes are cut short; the system's error
+ */
+export async function startInTerminal(
+  command: Command,
+  size: Size,
+  modes: Uint8Array,
+): Promise<Program & { readonly path: string }> {
+  const c = await libc();
+  const { master, path } = openMaster(c);
+  // As long as we have the other end open, too, the system does not report a hang-up, upon which the runtime would stop
+  // reading although there is more to read.
+  let slave = -1;
+  let pid: number;
+  try {
+    slave = openSync(path, O_RDWR | O_NOCTTY);
+    const termios = new Uint8Array(TERMIOS_BYTES);
+    check(c, 'tcgetattr', c.tcgetattr(slave, termios));
+    applyModes(termios, modes);
+    check(c, 'tcsetattr', c.tcsetattr(slave, TCSANOW, termios));
+    resize(c, master, size);
+    pid = spawn(c, { ...command, env: { ...command.env, SSH_TTY: path } }, path);
+  } catch (error) {
+    if (slave >= 0) closeSync(slave);
+    closeSync(master);
+    throw error;
+  }
+  return new Terminal(c, pid, master, slave, path);
+}
+
+class Terminal implements Program {
+  readonly pid: number;
+  readonly path: string;
+  readonly stdout: AsyncIterable<Uint8Array>;
+  readonly stderr: AsyncIterable<Uint8Array> = nothing();
+  readonly ended: Promise<Exit>;
+  readonly terminal: NonNullable<Program['terminal']>;
+  readonly #master: number;
+  readonly #socket: ReadStream;
+  readonly #chunks: Uint8Array[] = [];
+  #waiting = 0;
+  #over = false;
+  #wake = () => {};
+
+  constructor(c: Libc, pid: number, master: number, slave: number, path: string) {
+    this.pid = pid;
+    this.path = path;
+    this.#master = master;
+    this.stdout = this.#read();
+    const termios = new Uint8Array(TERMIOS_BYTES);
+    this.terminal = {
+      resize: (columns, rows) => this.#over || resize(c, master, { columns, rows }),
+      echo() {
+        check(c, 'tcgetattr', c.tcgetattr(master, termios));
+        return readEcho(termios);
+      },
+      sendBreak: () => void c.tcsendbreak(master, 0),
+    };
+    this.#socket = new ReadStream(master);
+    // What cannot be read or written any more belongs to a program that has ended.
+    this.#socket.on('error', () => {});
+    this.#socket.on('data', (chunk: Buffer) => this.#push(chunk));
+    this.ended = reaped(c, pid).then(exit => {
+      this.#finish(slave);
+      return exit;
+    });
+  }
+
+  #push(chunk: Uint8Array): void {
+    // Plain bytes; the runtime gives each chunk away.
+    this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+    this.#waiting += chunk.length;
+    if (this.#waiting >= AHEAD) this.#socket.pause();
+    this.#wake();
+  }
+
+  /** The program has ended: takes what is still in the terminal. */
+  #finish(slave: number): void {
+    if (this.#over) return closeSync(slave);
+    this.#socket.pause();
+    // Each is heard by the listener for data.
+    while (this.#socket.read() !== null);
+    // From now on its end is reported: EIO, once all that was written has been read.
+    closeSync(slave);
+    const memory = new Uint8Array(CHUNK);
+    for (;;) {
+      let length = 0;
+      try {
+        length = readSync(this.#master, memory);
+      } catch {
+        // EIO; or EAGAIN, if somebody else has the terminal open: all that the program wrote has been read then.
+      }
+      if (length === 0) break;
+      this.#push(memory.slice(0, length));
+    }
+    this.abandon();
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.#waiting > 0) {
+        yield this.#take();
+        if (this.#waiting < AHEAD && !this.#over) this.#socket.resume();
+      } else if (this.#over) return;
+      else {
+        // Everything that comes in the same turn goes into one chunk.
+        await new Promise<void>(resolve => (this.#wake = () => setImmediate(resolve)));
+        this.#wake = () => {};
+      }
+    }
+  }
+
+  #take(): Uint8Array {
+    const first = this.#chunks.shift()!;
+    if (this.#chunks.length === 0) {
+      this.#waiting -= first.length;
+      return first;
+    }
+    const parts = [first];
+    let length = first.length;
+    while (this.#chunks.length > 0 && length + this.#chunks[0].length <= CHUNK) {
+      const next = this.#chunks.shift()!;
+      parts.push(next);
+      length += next.length;
+    }
+    this.#waiting -= length;
+    return new Uint8Array(Buffer.concat(parts));
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    return new Promise(resolve => this.#socket.write(bytes, () => resolve()));
+  }
+
+  /** A terminal has no end of input: who wants one types it. */
+  end(): void {}
+
+  signal(name: string): void {
+    if (!this.#over) signalGroup(this.pid, name);
+  }
+
+  /** Closing our end hangs up the terminal: the system sends SIGHUP to whoever is in the foreground. */
+  abandon(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#socket.destroy();
+    this.#wake();
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+function openMaster(c: Libc): { master: number; path: string } {
+  const master = check(c, 'posix_openpt', c.posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  try {
+    check(c, 'grantpt', c.grantpt(master));
+    check(c, 'unlockpt', c.unlockpt(master));
+    const name = new Uint8Array(128);
+    check(c, 'ptsname_r', -c.ptsname_r(master, name, name.length));
+    return { master, path: Buffer.from(name).toString('latin1').split('\0')[0] };
+  } catch (error) {
+    closeSync(master);
+    throw error;
+  }
+}
+
+function resize(c: Libc, master: number, { columns, rows }: Size): void {
+  // struct winsize: rows, columns, and pixels that nobody asks for.
+  const clamp = (count: number) => Math.min(count, 0xffff);
+  const winsize = Uint16Array.of(clamp(rows), clamp(columns), 0, 0);
+  check(c, 'ioctl(TIOCSWINSZ)', c.ioctl(master, TIOCSWINSZ, new Uint8Array(winsize.buffer)));
+}
+
+/**
+ * The program begins a session, and opens the terminal as its standard input: that makes it the session's terminal, which
+ * is what Ctrl-C and job control need. Signals are as the system has them by default; the runtime ignores some.
+ */
+function spawn(c: Libc, { file, argv, env }: Command, path: string): number {
+  const actions = new Uint8Array(STRUCTURE);
+  const attributes = new Uint8Array(STRUCTURE);
+  c.posix_spawn_file_actions_init(actions);
+  c.posix_spawnattr_init(attributes);
+  try {
+    c.posix_spawn_file_actions_addopen(actions, 0, path, O_RDWR, 0);
+    c.posix_spawn_file_actions_adddup2(actions, 0, 1);
+    c.posix_spawn_file_actions_adddup2(actions, 0, 2);
+    c.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    c.posix_spawnattr_setsigdefault(attributes, allSignals());
+    c.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGNAL_SET));
+    const pid = new Int32Array(1);
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const error = c.posix_spawn(pid, file, actions, attributes, [...argv, null], [...variables, null]);
+    if (error !== 0) throw systemError(`cannot run ${file}`, error);
+    return pid[0];
+  } finally {
+    c.posix_spawn_file_actions_destroy(actions);
+    c.posix_spawnattr_destroy(attributes);
+  }
+}
+
+/** All but SIGKILL and SIGSTOP, which nobody may ask about, and those that the C library keeps for itself (32 to 34). */
+function allSignals(): Uint8Array {
+  const signals = new Uint8Array(SIGNAL_SET);
+  for (let number = 1; number <= 31; number++) {
+    if (number !== 9 && number !== 19) signals[(number - 1) >> 3] |= 1 << ((number - 1) & 7);
+  }
+  return signals;
+}
+
+/** How the process has ended, once it has. */
+function reaped(c: Libc, pid: number): Promise<Exit> {
+  return new Promise(resolve => {
+    const status = new Int32Array(1);
+    const look = () => {
+      if (c.waitpid(pid, status, WNOHANG) !== pid) return;
+      process.off('SIGCHLD', look);
+      resolve(exitOf(status[0]));
+    };
+    process.on('SIGCHLD', look);
+    // It may have ended before we listened.
+    look();
+  });
+}
+
+/** wait(2): the low seven bits have the signal, the eighth says that memory was dumped, the next byte is the status. */
+function exitOf(status: number): Exit {
+  const signal = status & 0x7f;
+  if (signal === 0) return { status: (status >> 8) & 0xff };
+  return { signal: signalName(signal), coreDumped: (status & 0x80) !== 0 };
+}
+
+function check(c: Libc, what: string, result: number): number {
+  if (result < 0) throw systemError(`${what} failed`, c.errno());
+  return result;
+}
+
+const systemError = (what: string, number: number): Error =>
+  Object.assign(new Error(`${what}: error ${number}`), { errno: number });

@@ -1,0 +1,101 @@
+// A transcript to be read as it stands: a line for each line of output, "seconds what text", with everything that is not seen written out.
+import { type Entry, type Format, STARS, textOf } from './entry.ts';
+
+/** The word in the second column. */
+const WORDS = { output: 'out', error: 'err', input: 'in', hidden: 'hidden', size: 'size', note: 'note', exit: 'exit' };
+const KINDS = new Map(Object.entries(WORDS).map(([kind, word]) => [word, kind as Entry['kind']]));
+
+/** "12.345 out $ ls\r\n"; an entry with several lines of output becomes several lines at the same time. */
+export const text: Format = {
+  head: () => '',
+
+  entry(entry: Entry, time: number): string {
+    const start = `${(time / 1e6).toFixed(6)} ${WORDS[entry.kind]} `;
+    switch (entry.kind) {
+      case 'output':
+      case 'error':
+      case 'input':
+        return lines(escapeBytes(entry.bytes), start);
+      case 'hidden':
+        return `${start}${STARS}\n`;
+      case 'size':
+        return `${start}${entry.columns}x${entry.rows}\n`;
+      case 'note':
+        return `${start}${escapeText(entry.text)}\n`;
+      case 'exit':
+        return `${start}${entry.status}\n`;
+    }
+  },
+
+  reader() {
+    return line => {
+      const parts = /^(\d+\.\d+) (\w+) (.*)$/s.exec(line);
+      const kind = KINDS.get(parts?.[2] ?? '');
+      if (parts === null || kind === undefined) return undefined;
+      return { time: Math.round(Number(parts[1]) * 1e6), entry: entryOf(kind, parts[3]) };
+    };
+  },
+};
+
+/** One line for each that is written, and for what is behind the last. */
+function lines(escaped: string, start: string): string {
+  if (escaped === '') return '';
+  const whole = escaped.replaceAll(/\\\\|\\n(?!$)/g, found => (found === '\\n' ? `\\n\n${start}` : found));
+  return `${start}${whole}\n`;
+}
+
+function entryOf(kind: Entry['kind'], text: string): Entry {
+  switch (kind) {
+    case 'output':
+    case 'error':
+    case 'input':
+      return { kind, bytes: unescaped(text) };
+    case 'hidden':
+      return { kind };
+    case 'size': {
+      const [columns, rows] = text.split('x').map(Number);
+      return { kind, columns, rows };
+    }
+    case 'note':
+      return { kind, text: Buffer.from(unescaped(text)).toString() };
+    case 'exit':
+      return { kind, status: Number(text) };
+  }
+}
+
+const NAMED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\x1b': '\\e' };
+const MEANT: Readonly<Record<string, number>> = { '\\': 0x5c, n: 0x0a, r: 0x0d, t: 0x09, e: 0x1b };
+
+/**
+ * A backslash, whatever moves a cursor, and characters that are not seen or turn the line around (Unicode's categories
+ * Cc, Cf, Zl, Zp and Co), so that a line shows what is in it.
+ */
+const UNSEEN = /[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
+
+const escapeText = (text: string): string =>
+  text.replace(UNSEEN, found => {
+    const code = found.codePointAt(0)!;
+    return NAMED[found] ?? (code < 0x80 ? hex(code) : `\\u{${code.toString(16)}}`);
+  });
+
+function escapeBytes(bytes: Uint8Array): string {
+  const text = textOf(bytes);
+  if (text !== undefined) return escapeText(text);
+  // No UTF-8: what is above ASCII byte by byte.
+  return Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[^\x20-\x5b\x5d-\x7e]/g, found => NAMED[found] ?? hex(found.charCodeAt(0)));
+}
+
+const hex = (code: number): string => `\\x${code.toString(16).padStart(2, '0')}`;
+
+function unescaped(text: string): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (const [whole, byte, point, named] of text.matchAll(/\\x([0-9a-f]{2})|\\u\{([0-9a-f]+)\}|\\(.)|[^\\]+/gs)) {
+    if (byte !== undefined) parts.push(Uint8Array.of(Number.parseInt(byte, 16)));
+    else if (point !== undefined) parts.push(Buffer.from(String.fromCodePoint(Number.parseInt(point, 16))));
+    else if (named !== undefined) parts.push(Uint8Array.of(MEANT[named] ?? named.charCodeAt(0)));
+    else parts.push(Buffer.from(whole));
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}

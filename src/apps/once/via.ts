@@ -1,0 +1,97 @@
+// No listening port: the session is plugged into a switchboard as a line (`ssh -R`), and reached by its name there.
+import { readFileSync } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
+import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
+import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
+import { RequestError } from '../../protocol/errors.ts';
+import { equalBytes } from '../../protocol/wire/reader.ts';
+import { type Socket, streamSocket } from '../../server/index.ts';
+import { OnceError } from './failure.ts';
+
+/** Where the switchboard is, and how to get in there. */
+export interface Via {
+  /** "user@host:port"; the port is 22 if none is given. */
+  readonly at: string;
+  /** A file with the private key to sign in with; by default the agent's keys, and without an agent a fresh one. */
+  readonly identity?: string;
+  /** Its host key: a fingerprint, or "type base64"; by default it must be in known_hosts. */
+  readonly hostKey?: string;
+  /** By default ~/.ssh/known_hosts. */
+  readonly knownHosts?: string;
+}
+
+/** A line that is plugged in. */
+export interface Line {
+  /** The name that reaches it, and the port there. */
+  readonly host: string;
+  readonly port: number;
+  /** Put in front of the name: "-J board.example.org:2222 "; empty if the port can be reached as it is. */
+  readonly jump: string;
+  /** Nobody can call any more; who is connected stays. */
+  unplug(): Promise<unknown>;
+  /** When the switchboard is lost. */
+  readonly closed: Promise<Error>;
+}
+
+/** The port of a line that ssh calls without being told one. */
+const LINE_PORT = 22;
+
+/**
+ * Plugs the line in; `called` gets each caller.
+ * @throws OnceError if there is no way to the switchboard, or it does not let us
+ */
+export async function plugIn(via: Via, provider: CryptoProvider, called: (socket: Socket) => void): Promise<Line> {
+  const parts = /^(?:([^@]+)@)?(?:\[([^\]]+)\]|([^:@]+))(?::(\d{1,5}))?$/.exec(via.at);
+  if (parts === null) throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
+  const host = parts[2] ?? parts[3];
+  const port = Number(parts[4] ?? 22);
+  let said = '';
+  const banner = (message: string) => {
+    said += message;
+  };
+  try {
+    const board = await dial({
+      ...{ host, port, user: parts[1] ?? userInfo().username, provider, banner },
+      ...signIn(via, provider),
+      hostKey: hostKeyCheck(via),
+    });
+    const listener = await listen(board, ({ stream, address, port }) => called(streamSocket(stream, address, port)));
+    // A switchboard gives the line a name; any other server listens on a port of its own.
+    const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
+    return {
+      host: alias ?? host,
+      port: listener.port,
+      jump: alias === undefined ? '' : `-J ${host.includes(':') ? `[${host}]` : host}:${port} `,
+      unplug: () => listener.close(),
+      closed: board.closed,
+    };
+  } catch (error) {
+    throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
+  }
+}
+
+type Called = Parameters<ClientConnection['listen']>[2];
+
+async function listen(board: ClientConnection, called: Called) {
+  try {
+    return await board.listen('localhost', LINE_PORT, called);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    return board.listen('', 0, called);
+  }
+}
+
+function signIn({ identity }: Via, provider: CryptoProvider): { keys: (PrivateKey | string)[] } | { agent: true } {
+  if (identity !== undefined) return { keys: [readFileSync(identity, 'utf8')] };
+  if (process.env.SSH_AUTH_SOCK) return { agent: true };
+  return { keys: [provider.signatures.find(({ name }) => name === 'ssh-ed25519')!.generate(provider.random, 'once')] };
+}
+
+function hostKeyCheck({ hostKey, knownHosts: file }: Via): HostKeyCheck {
+  if (hostKey === undefined) return knownHosts({ files: [file ?? join(homedir(), '.ssh', 'known_hosts')] });
+  if (hostKey.startsWith('SHA256:')) return blob => fingerprint(blob) === hostKey;
+  const { blob: wanted } = parsePublicKey(hostKey);
+  return blob => equalBytes(blob, wanted);
+}

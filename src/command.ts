@@ -1,0 +1,36 @@
+// What the commands have in common: how they are parsed, and how they fail.
+import { type Command, CommanderError } from 'commander';
+import { OnceError } from './apps/once/failure.ts';
+import { StateError } from './apps/switchboard/state.ts';
+import { KeyFormatError, UsageError } from './protocol/errors.ts';
+import { enableTransfer } from './server/runtime/memory.ts';
+
+/** Runs a command. Exit codes: 0 done, 1 failed, 2 wrong usage; `once` has that of its shell. */
+export async function main(program: Command, args: readonly string[]): Promise<void> {
+  enableTransfer();
+  strict(program);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    process.exit(failed(error, program.name()));
+  }
+}
+
+/** Wrong usage is an error of ours, for each command. */
+function strict(command: Command): void {
+  command.exitOverride().showHelpAfterError('(--help shows what is possible)');
+  for (const each of command.commands) strict(each);
+}
+
+function failed(error: unknown, name: string): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof OnceError) {
+    process.stderr.write(`${error.message}\n`);
+    return error.status;
+  }
+  if (error instanceof StateError || error instanceof KeyFormatError || error instanceof UsageError) {
+    process.stderr.write(`${name}: ${error.message}\n`);
+    return 1;
+  }
+  throw error;
+}
