@@ -6,7 +6,7 @@ import { accelerated } from '../../src/crypto/accelerated.ts';
 import { noble } from '../../src/crypto/noble.ts';
 import { zlib } from '../../src/crypto/zlib.ts';
 import { type Authenticator, publicKeys } from '../../src/server/index.ts';
-import { bounded, eventually } from '../kit/processes.ts';
+import { bounded, eventually, soon } from '../kit/processes.ts';
 import { serve, ssh, sshConfig } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
@@ -53,7 +53,7 @@ it(
         60,
       );
       // The new ones only: ssh has it proven that the server holds their private halves.
-      assert.match(child.stderr, /verify \w+ key \d using sigalg/);
+      await soon('ssh to say so', child.says(/verify \w+ key \d using sigalg/, 'stderr'));
     }
   }),
 );
