@@ -1,4 +1,4 @@
-// CPU time of process trees and of the whole machine, as Linux counts it in /proc (proc(5)).
+// CPU time and memory of process trees, and CPU time of the whole machine, as Linux counts them in /proc (proc(5)).
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
@@ -43,8 +43,8 @@ function stat(pid: number | string): Stat | undefined {
   return { parent: Number(fields[1]), user: user + childrenUser, system: system + childrenSystem };
 }
 
-/** All that a process and its descendants have used so far. */
-export function treeTime(...roots: readonly number[]): CpuTime {
+/** Processes and their descendants, as they are now. */
+function tree(roots: readonly number[]): Map<number, Stat> {
   const all = new Map<number, Stat>();
   for (const name of readdirSync('/proc')) {
     const found = /^\d+$/.test(name) ? stat(name) : undefined;
@@ -56,14 +56,32 @@ export function treeTime(...roots: readonly number[]): CpuTime {
     size = wanted.size;
     for (const [pid, { parent }] of all) if (wanted.has(parent)) wanted.add(pid);
   }
+  for (const pid of all.keys()) if (!wanted.has(pid)) all.delete(pid);
+  return all;
+}
+
+/** All that processes and their descendants have used so far. */
+export function treeTime(...roots: readonly number[]): CpuTime {
   let user = 0;
   let system = 0;
-  for (const pid of wanted) {
-    const found = all.get(pid);
-    user += found?.user ?? 0;
-    system += found?.system ?? 0;
+  for (const used of tree(roots).values()) {
+    user += used.user;
+    system += used.system;
   }
   return { user: user / ticksPerSecond(), system: system / ticksPerSecond() };
+}
+
+/** KiB of memory of a process and its descendants; what several share counts in parts (PSS). */
+export function treeMemory(root: number): number {
+  let kibibytes = 0;
+  for (const pid of tree([root]).keys()) {
+    try {
+      kibibytes += Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1] ?? 0);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return kibibytes;
 }
 
 /** What all processes of the machine together have used so far, in seconds. */

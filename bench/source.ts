@@ -1,18 +1,11 @@
-// A program: serves so many bytes (first argument) to every connection on a loopback port that it prints, and then leaves it open.
+// A program: serves bytes without end to every connection on a loopback port that it prints.
 import { createServer } from 'node:net';
 
-const total = Number(process.argv[2]);
 const block = Buffer.alloc(1024 * 1024, 'cordboard ');
 
 const server = createServer({ noDelay: true }, socket => {
-  let left = total;
   const send = () => {
-    while (left > 0) {
-      const part = left < block.length ? block.subarray(0, left) : block;
-      left -= part.length;
-      if (!socket.write(part)) return;
-    }
-    // An end would end sessions and their processes, perhaps before their CPU time has been read.
+    while (socket.write(block));
   };
   socket.on('drain', send);
   // Whoever measures leaves when it has enough.

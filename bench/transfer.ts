@@ -1,26 +1,37 @@
-// One measured transfer through a circuit: CPU time of everybody involved while bytes flow, without the set-up.
+// One measured transfer: CPU time of everybody involved while bytes flow through one circuit or several, without the set-up.
 import { Scope, soon } from '../test/kit/processes.ts';
+import { type CircuitOptions, circuit } from './circuits.ts';
+import type { Running } from './contenders.ts';
 import { type CpuTime, machineTime, minus, sum, treeTime } from './process-cpu.ts';
-import type { Contender } from './servers.ts';
 
 export interface Measurement {
-  readonly server: string;
-  /** What the clients were told to take; undefined if nothing. */
-  readonly asked?: string;
-  /** What they took. */
+  /** What the clients took. */
   readonly cipher: string;
   /** Bytes between the two readings, and the seconds they took. */
   readonly bytes: number;
   readonly seconds: number;
   /** CPU seconds of all the server's processes. */
   readonly cpu: CpuTime;
-  /** CPU seconds of the two ssh clients together. */
+  /** CPU seconds of the ssh clients together. */
   readonly clients?: CpuTime;
   /** How many cores programs had busy that are no part of the measurement. */
   readonly others: number;
 }
 
-/** Bytes that flow before the first reading: windows are open and buffers full by then. */
+export interface TransferOptions extends CircuitOptions {
+  /** How many circuits, each with two clients of its own. */
+  readonly circuits?: number;
+  /** It ends after so many bytes or seconds, whichever comes first. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface Source {
+  readonly port: number;
+  readonly pid: number;
+}
+
+/** Bytes that flow in each circuit before the first reading: windows are open and buffers full by then. */
 const WARM_UP = 8 * 1024 * 1024;
 /** Seconds after which a transfer has failed. */
 const LIMIT = 300;
@@ -34,47 +45,58 @@ interface Reading {
   readonly machine: number;
 }
 
-/** Transfers `total` bytes, which is what the source of process id `source` sends. */
+/** Transfers from a source that never ends. */
 export async function transfer(
-  contender: Contender,
-  asked: string | undefined,
-  total: number,
-  source: number,
+  server: Running,
+  source: Source,
+  { circuits = 1, bytes: total, seconds, ...options }: TransferOptions,
 ): Promise<Measurement> {
   const scope = new Scope();
   try {
-    const { sink, clients, cipher } = await contender.circuit(scope, asked);
+    const all = await Promise.all(
+      Array.from({ length: circuits }, (_, index) => circuit(scope, server, source.port, { ...options, index })),
+    );
+    const clients = all.flatMap(one => one.clients);
     const pids = clients.map(({ pid }) => pid);
     const read = (bytes: number): Reading => ({
       at: process.hrtime.bigint(),
       bytes,
-      server: treeTime(contender.child.pid),
+      server: treeTime(server.child.pid),
       clients: treeTime(...pids),
-      ourselves: treeTime(source, process.pid),
+      ourselves: treeTime(source.pid, process.pid),
       machine: machineTime(),
     });
+    let timer: NodeJS.Timeout | undefined;
+    scope.defer(() => clearTimeout(timer));
     const readings = new Promise<[Reading, Reading]>((resolve, reject) => {
       let bytes = 0;
       let first: Reading | undefined;
-      sink.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (first === undefined && bytes >= Math.min(WARM_UP, total / 4)) first = read(bytes);
-        if (first !== undefined && bytes >= total) resolve([first, read(bytes)]);
-      });
-      sink.on('close', () => {
-        const reports = [contender.child, ...clients].map(({ report }) => report);
-        reject(new Error(`the circuit broke after ${bytes} of ${total} bytes:\n${reports.join('\n')}`));
-      });
+      const warmUp = Math.min(WARM_UP * circuits, total / 4);
+      for (const { from } of all) {
+        from.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (first === undefined && bytes >= warmUp) {
+            first = read(bytes);
+            timer = setTimeout(() => resolve([first!, read(bytes)]), seconds * 1000);
+          }
+          if (first !== undefined && bytes - first.bytes >= total) resolve([first, read(bytes)]);
+        });
+        from.on('close', () => {
+          const reports = [server.child, ...clients].map(({ report }) => report);
+          reject(new Error(`the circuit broke after ${bytes} bytes:\n${reports.join('\n')}`));
+        });
+      }
     });
-    const [first, last] = await soon(`${total} bytes through ${contender.name} with ${cipher}`, readings, LIMIT);
-    return { server: contender.name, asked, cipher, ...difference(first, last, clients.length > 0) };
+    const { cipher } = all[0];
+    const [first, last] = await soon(`bytes with ${cipher}`, readings, LIMIT);
+    return { cipher, ...difference(first, last, clients.length > 0) };
   } finally {
     await scope.end();
   }
 }
 
 /** `hasClients`: whether there are any whose time counts. */
-function difference(first: Reading, last: Reading, hasClients: boolean): Omit<Measurement, 'server' | 'cipher'> {
+function difference(first: Reading, last: Reading, hasClients: boolean): Omit<Measurement, 'cipher'> {
   const seconds = Number(last.at - first.at) / 1e9;
   // Server and clients are children of this process, so its tree holds them already.
   const ours = sum(minus(last.ourselves, first.ourselves));

@@ -1,7 +1,7 @@
 // The bench's arithmetic: medians, how figures are printed, batches that find their size, CPU times of processes.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { countsCpu, minus, sum, treeTime } from '../../../bench/process-cpu.ts';
+import { countsCpu, minus, sum, treeMemory, treeTime } from '../../../bench/process-cpu.ts';
 import { cpuTime, type Sampling, sample } from '../../../bench/sampling.ts';
 import { figure, figures, spread } from '../../../bench/statistics.ts';
 import { bounded } from '../../kit/processes.ts';
@@ -142,6 +142,20 @@ if (countsCpu) {
       const ended = sum(treeTime(process.pid)) - before;
       assert.ok(ended >= own - 0.02, `${ended} s after its end`);
       assert.is(sum(treeTime(child.pid)), 0);
+    }),
+  );
+
+  test(
+    'treeMemory: what a child holds is in its parent’s tree',
+    bounded(60, async scope => {
+      const child = scope.start(process.execPath, [
+        '-e',
+        "const held = Buffer.alloc(2 ** 26, 1); console.log('held'); process.stdin.resume().on('end', () => process.exit(held[0]));",
+      ]);
+      await child.says(/held/);
+      const own = treeMemory(child.pid);
+      assert.ok(own >= 65536 && own < 1024 * 1024, `${own} KiB`);
+      assert.ok(treeMemory(process.pid) >= own + 10_000, 'this process and its child');
     }),
   );
 }

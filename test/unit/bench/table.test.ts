@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CryptoResult, cryptoReport, suites, unaliased } from '../../../bench/crypto.ts';
-import { relayReport } from '../../../bench/relay.ts';
+import { PARTS } from '../../../bench/parts.ts';
+import { type RelaySeries, relayReport } from '../../../bench/relay.ts';
 import type { Measurement } from '../../../bench/transfer.ts';
 import { noble } from '../../../src/crypto/noble.ts';
 import { rewriteBlock, table } from '../../kit/table.ts';
@@ -58,7 +59,7 @@ test('rewriteBlock: a file without the block, or with half of it, stays as it is
 
 test('the README has the blocks that a run rewrites', () => {
   const text = readFileSync(join(import.meta.dirname, '../../../bench/README.md'), 'utf8');
-  for (const name of ['crypto', 'relay']) {
+  for (const name of [...PARTS, 'goals']) {
     inFile(text, file => rewriteBlock(file, name, 'figures'));
   }
 });
@@ -76,69 +77,58 @@ function cells(report: string, ...first: string[]): string[] {
 }
 
 const GIB = 1024 ** 3;
-const measured = (server: string, asked: string | undefined, cipher: string, cpu: number, gib = 1): Measurement => ({
-  server,
-  asked,
-  cipher,
+const measured = (cpu: number, gib = 1, clients = true): Measurement => ({
+  cipher: 'gcm',
   bytes: gib * GIB,
   seconds: 4,
   cpu: { user: cpu * 0.75, system: cpu * 0.25 },
-  clients: server === 'floor' ? undefined : { user: 2, system: 1 },
+  clients: clients ? { user: 2, system: 1 } : undefined,
   others: 0.1,
 });
+const series = (
+  name: string,
+  asked: string | undefined,
+  runs: (Measurement | undefined)[],
+  circuits = 1,
+): RelaySeries => ({
+  name,
+  title: name,
+  group: `${asked}, ${circuits}`,
+  asked,
+  circuits,
+  runs,
+});
+const relayed = (...all: RelaySeries[]) => relayReport({ rounds: 2, mebibytes: 512, seconds: 2, series: all });
 
 test('relay: seconds for each GiB, MiB per second, and the ratio taken within each round', () => {
-  const report = relayReport({
-    mebibytes: 512,
-    rounds: [
-      [
-        measured('cordboard', undefined, 'chacha', 4),
-        measured('sshd', undefined, 'chacha', 2),
-        // Half a GiB for one second is two seconds for each GiB.
-        measured('cordboard', 'gcm', 'gcm', 1, 0.5),
-        measured('sshd', 'gcm', 'gcm', 4),
-        measured('floor', undefined, 'none', 1),
-      ],
-      [
-        measured('cordboard', undefined, 'chacha', 9),
-        measured('sshd', undefined, 'chacha', 3),
-        measured('cordboard', 'gcm', 'gcm', 4),
-        measured('sshd', 'gcm', 'gcm', 4),
-        measured('floor', undefined, 'none', 1),
-      ],
-    ],
-  });
-  const MIBS = '256 (256–256)';
-  assert.equal(cells(report, 'no option: chacha', 'cordboard'), [
-    '6.50 (4.00–9.00)',
-    '4.88 + 1.63',
-    '2.50 (2.00–3.00)',
-    MIBS,
-    '3.00 (3.00–3.00)',
-    '0.100',
-  ]);
-  assert.equal(cells(report, 'no option: chacha', 'sshd')[2], '–');
-  assert.equal(cells(report, 'gcm', 'cordboard').slice(0, 4), [
-    '3.00 (2.00–4.00)',
-    '2.25 + 0.750',
-    '0.750 (0.500–1.00)',
-    '192 (128–256)',
-  ]);
+  const report = relayed(
+    series('cordboard', undefined, [measured(4), measured(9)]),
+    series('sshd', undefined, [measured(2), measured(3)]),
+    // Half a GiB for one second is two seconds for each GiB.
+    series('cordboard', 'gcm', [measured(1, 0.5), measured(4)], 8),
+    series('sshd', 'gcm', [measured(4), measured(4)], 8),
+    series('ssh2-nodelay', 'gcm', [measured(1), undefined], 8),
+    series('floor', undefined, [measured(1, 1, false), measured(1, 1, false)]),
+  );
+  const rest = ['256', '3.00', '0.100'];
+  const ours = cells(report, 'no option: gcm', 'cordboard');
+  assert.equal(ours, ['6.50 (4.00–9.00)', '4.88', '1.63', ...rest, '2.50 (2.00–3.00)', '–']);
+  assert.is(cells(report, 'no option: gcm', 'sshd')[6], '–');
+  const several = cells(report, 'gcm, 8 circuits', 'cordboard');
+  assert.is(several[0], '3.00 (2.00–4.00)');
+  assert.equal(several.slice(6), ['0.750 (0.500–1.00)', '2.00'], 'one round only in which ssh2 took part');
   // The floor does less work: it has no ratio, even where nobody asked sshd for a cipher either.
-  assert.equal(cells(report, 'none', 'floor').slice(2), ['–', MIBS, '–', '0.100']);
-  assert.match(report, /^2 rounds of 512 MiB each; median \(min–max\)\.$/m);
+  assert.equal(cells(report, 'gcm', 'floor').slice(3), ['256', '–', '0.100', '–', '–']);
+  assert.match(report, /^2 rounds of 512 MiB or 2 s each; median \(min–max\)\.$/m);
 });
 
-test('relay: what was skipped is said, with and without figures', () => {
-  assert.is(relayReport({ mebibytes: 1, rounds: [], skipped: 'no ssh' }), 'Skipped: no ssh.');
-  const report = relayReport({
-    mebibytes: 1,
-    rounds: [[measured('cordboard', 'gcm', 'gcm', 4)]],
-    skipped: 'no sshd',
-  });
-  assert.equal(cells(report, 'gcm', 'cordboard').slice(0, 3), ['4.00', '3.00 + 1.00', '–']);
-  assert.match(report, /^Skipped: no sshd\.$/m);
-  assert.match(report, /^1 round of 1 MiB each/m);
+test('what failed is said, in one line, and has no row', () => {
+  const report = relayed(
+    { ...series('cordboard', 'gcm', [undefined, undefined]), failure: 'it broke\nand this is the log' },
+    series('sshd', 'gcm', [measured(1), measured(1)]),
+  );
+  assert.match(report, /^Failed:\n\n- cordboard, gcm, 1: it broke\n\n2 rounds/m);
+  assert.not.match(report, /the log|\| cordboard/);
 });
 
 test('crypto: a row for each cipher and provider with the sizes beside each other, operations in milliseconds', () => {
