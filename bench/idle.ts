@@ -31,11 +31,12 @@ export interface IdleResult extends Pick<IdleOptions, 'rounds'> {
 
 /** Of a server that has processes for each. */
 const FEW = 200;
-const UNMEASURED = 50;
+/** Sign-ins of clients that leave again: what a server loads, compiles and makes room for at first does not come with each. */
+const UNMEASURED = 300;
 /** Sign-ins at once. Dropbear takes five from one address. */
 const AT_ONCE = { threads: 16, forks: 4 };
 /** Seconds between the last sign-in and the measurement. */
-const SETTLE = 2;
+const SETTLE = 4;
 /** Seconds for which CPU time is counted, where there are many clients. */
 const WATCHED = 10;
 /** Descriptors that a process needs besides its clients. */
@@ -72,7 +73,6 @@ async function idle(contender: Contender, clients: number, watched = 0): Promise
       kex: 'curve25519-sha256',
       atOnce: AT_ONCE[contender.forks ? 'forks' : 'threads'],
     };
-    // What a server loads and compiles at its first clients does not come with each.
     await tell({ do: 'sign in', ...common, count: UNMEASURED, seconds: 60 });
     await pause(SETTLE * 1000);
     const before = treeMemory(child.pid);

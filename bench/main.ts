@@ -71,6 +71,8 @@ async function run(part: Part | undefined, flags: Flags): Promise<void> {
     process.stderr.write('bench: measures what `npm run build` makes, and there is no dist yet\n');
     process.exit(1);
   }
+  // What was started ends with this process, if it ends by `exit`.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
   const results: Results = {};
   const here = machine();
   const chosen = contenders([
@@ -102,8 +104,8 @@ async function run(part: Part | undefined, flags: Flags): Promise<void> {
     }
   }
   const goals = goalsReport(results, present);
-  console.log(`\n## goals\n\n${goals}`);
-  if (flags.write && part === undefined) rewriteBlock(readme, 'goals', `Measured on: ${where}\n\n${goals}`);
+  if (goals) console.log(`\n## goals\n\n${goals}`);
+  if (goals && flags.write && part === undefined) rewriteBlock(readme, 'goals', `Measured on: ${where}\n\n${goals}`);
   if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ machine: here, leftOut, results }, undefined, 1)}\n`);
 }
 

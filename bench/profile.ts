@@ -40,7 +40,7 @@ export async function measureProfile({ contender, seconds, directory, progress }
   try {
     const { child, port } = await helper(scope, 'source.ts');
     const server = await contender.start(scope, port, {
-      runtime: ['--perf-basic-prof'],
+      runtime: ['--perf-basic-prof', '--no-logfile-per-isolate', '--logfile=/dev/null'],
     });
     // Names of compiled functions; perf looks for them there and nowhere else.
     const map = `/tmp/perf-${server.child.pid}.map`;
