@@ -4,7 +4,7 @@ import { Disconnect } from '../protocol/errors.ts';
 import type { Progress, Socket } from './runtime/net.ts';
 
 /** Bytes that may wait in the socket before the connection counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
-const SOCKET_MARK = 1024 * 1024;
+export const SOCKET_MARK = 1024 * 1024;
 /** Seconds that a peer gets to read our last words. */
 const LINGER = 5;
 

@@ -18,7 +18,7 @@ export {
   type RemoteForwardingOptions,
   remoteForwarding,
 } from './forwarding.ts';
-export { PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
+export { type Offence, PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
 export { connect, type Listener, listen, type Progress, type Socket, type SocketEvents, wrap } from './runtime/net.ts';
 export {
   type ChannelOpenHandler,

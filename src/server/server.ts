@@ -21,7 +21,7 @@ import {
 import { type Listener, listen, type Socket } from './runtime/net.ts';
 
 /** Connections at once; some 30 KiB each when idle. */
-const MAX_CONNECTIONS = 10_000;
+export const MAX_CONNECTIONS = 10_000;
 
 /** A client that will open no further session says so, for the case that somebody takes it over later (OpenSSH PROTOCOL §2.2). */
 const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
@@ -79,6 +79,8 @@ export interface ServerOptions {
   readonly startups?: StartupLimits;
   /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
   readonly penalties?: PenaltyTimes | false;
+  /** An address has been penalised: for those who run several servers as one, which tell each other (`Server.penalise`). */
+  penalised?(address: string, offence: Offence): void;
   /** Connections at once, signed in or not; by default 10,000. */
   readonly maxConnections?: number;
   /** Channels of one connection at once. */
@@ -206,7 +208,7 @@ export class Server {
           over(error);
           if (!signedIn) this.#unauthenticated--;
           this.#logEnd(client, error, signedIn);
-          this.#penalise(client, error, signedIn, driver.graceOver);
+          this.#judge(client, error, signedIn, driver.graceOver);
           driver.wake();
           if (signedIn) options.gone?.(client);
         },
@@ -250,12 +252,18 @@ export class Server {
     return undefined;
   }
 
-  #penalise({ address, connection }: Client, error: Error, signedIn: boolean, graceOver: boolean): void {
+  #judge({ address, connection }: Client, error: Error, signedIn: boolean, graceOver: boolean): void {
     let offence: Offence | undefined;
     if (!(error instanceof ProtocolError || error instanceof DisconnectError)) offence = 'crash';
     else if (signedIn || this.#closing) return;
     else if (graceOver) offence = 'grace';
     else offence = connection.failures > 0 ? 'authfail' : 'noauth';
+    this.penalise(address, offence);
+    this.#options.penalised?.(address, offence);
+  }
+
+  /** Penalises an address for what it has done elsewhere, as if it had been here. */
+  penalise(address: string, offence: Offence): void {
     this.#penalties?.add(address, offence, seconds());
   }
 

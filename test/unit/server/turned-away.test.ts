@@ -142,4 +142,17 @@ test('by default the eleventh that is not signed in may be dropped, and the 101s
   );
 });
 
+test('what an address did elsewhere counts as if it had been here, and what it did here is told', async () => {
+  const told: string[] = [];
+  const penalties = { ...SEVERE, noauth: 3000, authfail: 6000 };
+  const at = server({ penalties, penalised: (address, offence) => told.push(`${address} ${offence}`) });
+  await visit(at);
+  assert.equal(told, [`${HOST} noauth`]);
+  at.penalise(HOST, 'noauth');
+  assert.ok((await refusedFor(at, HOST)) > 5000);
+  at.penalise(OTHER, 'authfail');
+  assert.ok((await refusedFor(at, OTHER)) > 5000);
+  assert.is(told.length, 1, 'and is not told on');
+});
+
 test.run();
