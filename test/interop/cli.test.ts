@@ -63,9 +63,19 @@ test(
     const own = await run(scope, ['switchboard', '--help']);
     assert.is(own.code, 0);
     const text = own.stdout.toString();
-    const flags = ['--host', '--port', '--data', '--authorized-keys', '--enrol', '--no-enrol', '--log-level', '--fqdn'];
+    const flags = [
+      '--host',
+      '--port',
+      '--data',
+      '--authorized-keys',
+      '--enrol',
+      '--no-enrol',
+      '--workers',
+      '--log-level',
+      '--fqdn',
+    ];
     for (const flag of [...flags, '--help']) assert.match(text, new RegExp(`^ {2}(-\\w, )?${flag}\\b`, 'm'));
-    for (const name of ['HOST', 'PORT', 'DATA', 'AUTHORIZED_KEYS', 'ENROL', 'LOG_LEVEL', 'FQDN']) {
+    for (const name of ['HOST', 'PORT', 'DATA', 'AUTHORIZED_KEYS', 'ENROL', 'WORKERS', 'LOG_LEVEL', 'FQDN']) {
       assert.match(text, `CORDBOARD_${name}`);
     }
     for (const example of [/ssh .*-R/, /ssh .*-L/, /ssh -J/]) assert.match(text, example);
@@ -99,6 +109,8 @@ const WRONG: [string[], RegExp][] = [
   [['--port', '-1'], /^error: /],
   [['--port', ''], /^error: .*port number/],
   [['--port'], /^error: .*argument missing/],
+  [['--workers', '0'], /^error: .*--workers.*0.*number from 1 to 64/],
+  [['--workers', 'all'], /^error: .*--workers.*all.*number from 1 to 64/],
   [['--log-level', 'loud'], /^error: .*loud.*Allowed choices are silent, error, warn, info, debug/],
   [['extra'], /^error: too many arguments/],
 ];
@@ -140,6 +152,17 @@ test(
     scope.defer(() => void server.close());
     const sentence = new RegExp(`^cordboard: cannot listen on 127\\.0\\.0\\.1 port ${port}: the port is in use\n$`);
     await refuses(scope, ['--data', boardData(scope), '--port', String(port)], 1, sentence);
+    const workers = ['--workers', '2', '--log-level', 'silent'];
+    await refuses(scope, ['--data', boardData(scope), '--port', String(port), ...workers], 1, sentence);
+  }),
+);
+
+test(
+  'a worker is nothing by itself',
+  bounded(180, async scope => {
+    const { stderr, code } = await run(scope, ['switchboard-worker']);
+    assert.match(stderr, /^cordboard: workers are started by `cordboard switchboard --workers` only\n$/);
+    assert.is(code, 1);
   }),
 );
 

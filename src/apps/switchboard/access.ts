@@ -12,6 +12,7 @@ import {
 } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, Presence } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
+import type { Eventually } from '../../protocol/index.ts';
 import { type Admission, copied, judgeKey, type KeyPolicy, lineRules } from '../../server/authorized-keys.ts';
 import { sourceOf } from '../../server/penalties.ts';
 import type { Logger } from '../../server/server.ts';
@@ -42,6 +43,21 @@ export interface Grant {
   mayOpen(host: string, port: number): boolean;
 }
 
+/** What there may be one of only: who writes the file, and who remembers what security tokens have counted. */
+export interface Keeper {
+  /** Enrols a key whose owner has proved to be one. False if it may not, or cannot, be. */
+  enrol(key: Uint8Array, user: string, address: string): Eventually<boolean>;
+  /** Notes the number in a signature; `key` is a fingerprint. False if there must be a copy of the token. */
+  count(key: string, counter: number): Eventually<boolean>;
+}
+
+/** A line that enrolment has appended to the file, and the file's version before and after. */
+export interface Appended {
+  readonly line: string;
+  readonly before: string;
+  readonly after: string;
+}
+
 export interface AccessOptions {
   /** The authorized_keys file. It need not exist: then it holds no keys. */
   readonly file: string;
@@ -50,12 +66,17 @@ export interface AccessOptions {
   /** Verifies the signatures of certificates' authorities. */
   readonly provider: CryptoProvider;
   readonly log: Logger;
+  /** Another process that keeps for all; by default this one does. */
+  readonly keeper?: Keeper;
+  /** Hears of each line that is enrolled here, so that the other processes can keep up by `heard`. */
+  readonly appended?: (appended: Appended) => void;
   /** Milliseconds since 1970, for `expiry-time`. */
   readonly now?: () => number;
 }
 
-export class Access {
+export class Access implements Keeper {
   readonly #options: AccessOptions;
+  readonly #keeper: Keeper;
   readonly #policy: KeyPolicy;
   readonly #now: () => number;
   /** By the fingerprint of the key in the line, in the order of the file. */
@@ -70,6 +91,7 @@ export class Access {
   /** @throws StateError if the file is there and cannot be read */
   constructor(options: AccessOptions) {
     this.#options = options;
+    this.#keeper = options.keeper ?? this;
     this.#policy = { ...POLICY, provider: options.provider };
     this.#now = options.now ?? Date.now;
     this.#load();
@@ -87,14 +109,30 @@ export class Access {
   }
 
   /** The rights of a key whose owner has proved to be one; enrols it if that is on and the file does not know it. */
-  admit(key: Uint8Array, user: string, address: string, presence?: Presence): Grant | undefined {
+  async admit(key: Uint8Array, user: string, address: string, presence?: Presence): Promise<Grant | undefined> {
     if (!this.#refresh()) return undefined;
     if (!this.#known(key)) {
-      if (!this.#mayEnrol(address)) return undefined;
-      this.#enrol(key, user, address);
+      if (!this.#mayEnrol(address) || !(await this.#keeper.enrol(key, user, address)) || !this.#refresh())
+        return undefined;
     }
     const admission = this.#judge(key, user, address, presence);
-    return admission && grant(admission);
+    if (admission === undefined || presence === undefined) return admission && grant(admission);
+    if (await this.#keeper.count(fingerprint(admission.key), presence.counter)) return grant(admission);
+    const fields = { user: printable(user), address, key: fingerprint(key) };
+    this.#options.log.warn(fields, `sign-in refused: ${copied('the key', presence)}`);
+    return undefined;
+  }
+
+  enrol(key: Uint8Array, user: string, address: string): boolean {
+    if (!this.#refresh()) return false;
+    if (this.#known(key)) return true;
+    if (!this.#mayEnrol(address)) return false;
+    this.#append(key, user, address);
+    return true;
+  }
+
+  count(key: string, counter: number): boolean {
+    return this.#counters.note(key, counter);
   }
 
   /** Certificates count as known: it is their authority that a line knows, and they are not enrolled. */
@@ -108,13 +146,9 @@ export class Access {
     const lines = [...ids].flatMap(id => this.#entries.get(id) ?? []);
     if ([...ids].some(id => this.#refused.has(id)) || lines.some(denies)) return undefined;
     const verdict = judgeKey(lines, { key, user, address, presence, now: this.#now() }, this.#policy);
+    if (!('refused' in verdict)) return verdict;
     const fields = { user: printable(user), address, key: fingerprint(key) };
-    if ('refused' in verdict) {
-      this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
-      return undefined;
-    }
-    if (presence === undefined || this.#counters.note(fingerprint(verdict.key), presence.counter)) return verdict;
-    this.#options.log.warn(fields, `sign-in refused: ${copied('the key', presence)}`);
+    this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
     return undefined;
   }
 
@@ -169,9 +203,9 @@ export class Access {
   }
 
   /** Appends the key to the file, keeping what is there byte for byte. */
-  #enrol(key: Uint8Array, user: string, address: string): void {
+  #append(key: Uint8Array, user: string, address: string): void {
     const { file, log } = this.#options;
-    const asKnown = version(file) === this.#version;
+    const before = version(file);
     const text = readIfThere(file) ?? '';
     const line = formatAuthorizedKey({
       options: [
@@ -186,12 +220,21 @@ export class Access {
     if (this.#enrolments.size >= MAX_ADDRESSES) this.#enrolments.clear();
     this.#enrolments.set(sourceOf(address), [...this.#recent(address), this.#now()]);
     log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
-    // Reading thousands of lines again for one that we know is left to the case that someone else has written, too.
-    const entry = parseAuthorizedKeys(line).entries[0];
-    if (asKnown && entry !== undefined) {
-      this.#add(entry);
-      this.#version = version(file);
-    } else this.#load();
+    const appended = { line, before, after: version(file) };
+    if (!this.heard(appended)) this.#load();
+    this.#options.appended?.(appended);
+  }
+
+  /**
+   * The file has grown by a line. Reading thousands of lines again for one that we know is left to the case that someone else
+   * has written, too; then this is false, and the next who signs in finds the file changed.
+   */
+  heard({ line, before, after }: Appended): boolean {
+    const [entry] = parseAuthorizedKeys(line).entries;
+    if (before !== this.#version || entry === undefined) return false;
+    this.#add(entry);
+    this.#version = after;
+    return true;
   }
 }
 

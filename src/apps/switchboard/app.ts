@@ -3,18 +3,30 @@ import { fingerprint } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import type { Channel } from '../../protocol/channels/channel.ts';
 import { DIRECT_TCPIP, FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../protocol/channels/forwarding.ts';
-import type { ChannelOpen, GlobalReply, GlobalRequest } from '../../protocol/channels/mux.ts';
+import type { ChannelOpen, GlobalReply, GlobalRequest, Mux } from '../../protocol/channels/mux.ts';
 import { OpenFailure, printable } from '../../protocol/errors.ts';
 import type { AuthAnswer } from '../../protocol/userauth/server.ts';
 import { pack, unpack } from '../../protocol/wire/codec.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
-import { type Client, describe, type Logger, Server } from '../../server/server.ts';
+import { type Client, describe, type Logger, Server, type ServerOptions } from '../../server/server.ts';
 import { type Session, sessions } from '../../server/session.ts';
 import type { Access, Grant } from './access.ts';
 import { type Hints, hello, helpText, invitation, listing, plugged, signInBanner } from './greeting.ts';
-import { Board, LineRefused, NoSuchLine, type Peer } from './lines.ts';
+import { Board, isPeer, type Line, LineRefused, NoSuchLine, type Peer, type Provider } from './lines.ts';
 import { aliasOf, hostName } from './names.ts';
+import { reason, StateError } from './state.ts';
+import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
+
+/** The other processes of a switchboard that has several. */
+export interface Elsewhere {
+  /** The name of this one among all: the `id` of its Place. */
+  readonly here: string;
+  /** Tells the others what a provider's lines are now. */
+  changed(provider: Provider): void;
+  /** The way to a provider of another one. @throws if there is none any more */
+  trunk(provider: Provider): Promise<Mux>;
+}
 
 export interface SwitchboardOptions {
   readonly provider: CryptoProvider;
@@ -25,8 +37,18 @@ export interface SwitchboardOptions {
   /** What printed commands say: the server's name and port as clients reach it. */
   readonly hints: Hints;
   readonly log: Logger;
+  /** Without it this is the only process. */
+  readonly elsewhere?: Elsewhere;
+  /** What else the server is to keep to. */
+  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised'>;
   readonly times?: Partial<Times>;
   readonly rekeyBytes?: number;
+}
+
+/** Where a switchboard listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** A peer with what only this file needs to know of it. */
@@ -39,12 +61,16 @@ interface Member extends Peer {
 export class Switchboard {
   readonly server: Server;
   readonly #options: SwitchboardOptions;
-  readonly #board = new Board();
-  readonly #members = new Map<Client, Member>();
+  /** Lines here, and in other processes as far as it is told (`Board.learn`). */
+  readonly board: Board;
+  /** Weak, because a client may leave while its sign-in is being judged. */
+  readonly #members = new WeakMap<Client, Member>();
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
+    this.board = new Board(peer => this.#tell(peer));
     this.server = new Server({
+      ...options.limits,
       provider: options.provider,
       hostKeys: options.hostKeys,
       log: options.log,
@@ -71,21 +97,35 @@ export class Switchboard {
     });
   }
 
+  /** @throws StateError if that is not possible */
+  async listen(host: string, port: number): Promise<Address> {
+    try {
+      return await this.server.listen(port, host);
+    } catch (error) {
+      throw new StateError(`cannot listen on ${host} port ${port}: ${reason(error)}`);
+    }
+  }
+
   /** The client has proved that it owns the key: now, and only now, it is known, enrolled, named. */
-  #signIn(offer: OfferedKey, client: Client): AuthAnswer {
+  async #signIn(offer: OfferedKey, client: Client): Promise<AuthAnswer> {
     const { user, presence } = offer;
-    const { access, aliasSecret, hints } = this.#options;
-    const grant = access.admit(offer.key, user, client.address, presence);
+    const { access, aliasSecret, hints, elsewhere } = this.#options;
+    const grant = await access.admit(offer.key, user, client.address, presence);
     if (grant === undefined) return { result: 'reject' };
     const { key, untouched } = grant;
     const name = hostName(user);
     const alias = aliasOf(aliasSecret, key, name);
+    const place = elsewhere?.here ?? '';
     const member: Member = {
+      id: `${place}/${client.id}`,
+      place,
       client,
       key,
       fingerprint: fingerprint(key),
       name,
       alias,
+      address: client.address,
+      since: 0,
       lines: [],
       grant,
       greeted: new Set(),
@@ -99,7 +139,12 @@ export class Switchboard {
     const member = this.#members.get(client);
     if (member === undefined) return;
     this.#members.delete(client);
-    this.#board.remove(member);
+    this.board.remove(member);
+  }
+
+  /** The others hear of a peer without what is this process's own. */
+  #tell({ id, place, fingerprint, name, alias, address, since, lines }: Peer): void {
+    this.#options.elsewhere?.changed({ id, place, fingerprint, name, alias, address, since, lines: [...lines] });
   }
 
   // Lines
@@ -112,7 +157,7 @@ export class Switchboard {
       return false;
     }
     try {
-      const line = this.#board.plug(member, host, port);
+      const line = this.board.plug(member, host, port);
       this.#options.log.info({ ...fields, listenPort: line.port }, 'line plugged in');
       for (const session of member.greeted) void session.write(plugged(member, [line], this.#options.hints));
       return port === 0 ? pack(FORWARDED_PORT, { port: line.port }) : true;
@@ -125,14 +170,14 @@ export class Switchboard {
 
   #unplug(request: GlobalRequest, member: Member): GlobalReply {
     const { host, port } = unpack(TCPIP_FORWARD, request.data);
-    const done = this.#board.unplug(member, host, port);
+    const done = this.board.unplug(member, host, port);
     if (done) this.#options.log.info({ ...describe(member.client), listenPort: port }, 'line unplugged');
     return done;
   }
 
   // Calls
 
-  #call(open: ChannelOpen, caller: Member): void {
+  #call(open: ChannelOpen, caller: Member): void | Promise<void> {
     const { host, port } = unpack(DIRECT_TCPIP, open.data);
     const { log } = this.#options;
     const fields = { ...describe(caller.client), target: printable(host), targetPort: port };
@@ -142,32 +187,73 @@ export class Switchboard {
     }
     let found: ReturnType<Board['find']>;
     try {
-      found = this.#board.find(caller, host, port);
+      found = this.board.find(caller, host, port);
     } catch (error) {
-      if (!(error instanceof NoSuchLine)) throw error;
-      log.info(fields, `call failed: ${printable(error.message)}`);
-      return open.reject(OpenFailure.CONNECT_FAILED, printable(error.message));
+      return failed(error, open, fields, log);
     }
-    const { peer, line } = found;
-    const data = pack(FORWARDED_TCPIP, {
-      host: line.host,
-      port: line.port,
-      // A real address and a port: Go's client drops the channel otherwise.
-      originHost: caller.client.address || '127.0.0.1',
-      originPort: caller.client.port || 1,
-    });
-    open.forward(peer.client.connection.mux, 'forwarded-tcpip', data, (near, far) =>
-      this.#record(near, far, { ...fields, provider: peer.client.id, alias: peer.alias }),
+    const { provider, line } = found;
+    // A real address and a port: Go's client drops the channel otherwise.
+    const origin = { originHost: caller.client.address || '127.0.0.1', originPort: caller.client.port || 1 };
+    if (isPeer(provider)) this.#ring(open, provider, line, origin, fields, 'info');
+    else return this.#pass(open, provider, line, origin, fields);
+  }
+
+  /** Rings a provider of this process. */
+  #ring(
+    open: ChannelOpen,
+    { client, alias }: Peer,
+    { host, port }: Line,
+    origin: Origin,
+    fields: object,
+    level: Level,
+  ): void {
+    open.forward(
+      client.connection.mux,
+      'forwarded-tcpip',
+      pack(FORWARDED_TCPIP, { host, port, ...origin }),
+      (near, far) => this.#record(near, far, { ...fields, provider: client.id, alias }, level),
     );
   }
 
-  #record(near: Channel, far: Channel, fields: object): void {
+  /** Passes a call on to the process that has the provider. */
+  async #pass(open: ChannelOpen, provider: Provider, { port }: Line, origin: Origin, fields: object): Promise<void> {
+    const { log } = this.#options;
+    let trunk: Mux;
+    try {
+      trunk = await this.#options.elsewhere!.trunk(provider);
+    } catch (error) {
+      log.warn({ ...fields, error: String(error) }, 'call failed: no way to the process that has the line');
+      return open.reject(OpenFailure.CONNECT_FAILED, 'the line cannot be reached just now');
+    }
+    const data = packCall({ provider: provider.id, port, ...origin });
+    const { alias } = provider;
+    const [place, client] = provider.id.split('/');
+    const providerWorker = this.board.places.get(place)?.worker;
+    open.forward(trunk, CALL_CHANNEL, data, (near, far) =>
+      this.#record(near, far, { ...fields, provider: Number(client), providerWorker, alias }, 'info'),
+    );
+  }
+
+  /** A call that another process passes on to this one. It names a connection, not an alias: nobody else can be reached by it. */
+  arrive(open: ChannelOpen): void {
+    const { provider, port, ...origin } = unpackCall(open.data);
+    const fields = { caller: origin.originHost, provider, targetPort: port };
+    try {
+      const { peer, line } = this.board.here(provider, port);
+      // The operator reads of a circuit once, where its caller is.
+      this.#ring(open, peer, line, origin, fields, 'debug');
+    } catch (error) {
+      failed(error, open, fields, this.#options.log);
+    }
+  }
+
+  #record(near: Channel, far: Channel, fields: object, level: Level): void {
     const { log } = this.#options;
     const began = Date.now();
-    log.info(fields, 'circuit opened');
+    log[level](fields, 'circuit opened');
     near.handler = {
       closed: () =>
-        log.info(
+        log[level](
           {
             ...fields,
             bytesToProvider: near.relayed,
@@ -204,7 +290,7 @@ export class Switchboard {
     switch (command.trim()) {
       case 'listeners': {
         // An alias is all that a caller needs, so only keys with the right see those of others.
-        const providers = this.#board.providers.filter(
+        const providers = this.board.providers.filter(
           peer => member.grant.list || peer.fingerprint === member.fingerprint,
         );
         await session.write(listing(providers));
@@ -217,6 +303,17 @@ export class Switchboard {
     await session.error(`Unsupported command: ${printable(command, 80)}\nTry: help, listeners\n`);
     await session.exit(1);
   }
+}
+
+type Level = 'info' | 'debug';
+/** Who calls: address and port. */
+type Origin = { originHost: string; originPort: number };
+
+/** The line is not there. @throws whatever else went wrong */
+function failed(error: unknown, open: ChannelOpen, fields: object, log: Logger): void {
+  if (!(error instanceof NoSuchLine)) throw error;
+  log.info(fields, `call failed: ${printable(error.message)}`);
+  open.reject(OpenFailure.CONNECT_FAILED, printable(error.message));
 }
 
 /** Resolves when the user wants to go, or has gone. */

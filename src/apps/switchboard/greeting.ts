@@ -1,5 +1,5 @@
 // What the switchboard says to people: banners, greetings, and commands that work when they are pasted.
-import type { Line, Peer } from './lines.ts';
+import type { Line, Peer, Provider } from './lines.ts';
 
 /** How clients reach the server, for the commands that we print. */
 export interface Hints {
@@ -52,10 +52,10 @@ export function helpText(peer: Peer, hints: Hints): string {
 }
 
 /** `NAME: ip=IP aliases=a,b ports=22,80`, a line each. */
-export function listing(peers: readonly Peer[]): string {
-  const rows = peers.map(
-    ({ name, client, alias, lines }) =>
-      `  ${name}: ip=${client.address} aliases=${alias} ports=${lines.map(({ port }) => port).join(',')}`,
+export function listing(providers: readonly Provider[]): string {
+  const rows = providers.map(
+    ({ name, address, alias, lines }) =>
+      `  ${name}: ip=${address} aliases=${alias} ports=${lines.map(({ port }) => port).join(',')}`,
   );
   return `Listening clients:\n${rows.length === 0 ? '  None' : rows.join('\n')}\n`;
 }

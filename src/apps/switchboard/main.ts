@@ -1,25 +1,20 @@
 // `cordboard switchboard`: flags, files, start, stop.
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import pino from 'pino';
-import pretty from 'pino-pretty';
 import { accelerated } from '../../crypto/accelerated.ts';
-import { fingerprint } from '../../crypto/keys/index.ts';
+import { fingerprint, formatPrivateKey } from '../../crypto/keys/index.ts';
 import { isLoopback } from '../../server/penalties.ts';
 import { Access } from './access.ts';
-import { Switchboard } from './app.ts';
+import { type Address, Switchboard } from './app.ts';
 import { firstSteps, type Hints } from './greeting.ts';
-import {
-  aliasSecret,
-  defaultDataDirectory,
-  hostKeys,
-  openDirectory,
-  readIfThere,
-  reason,
-  StateError,
-} from './state.ts';
+import { LEVELS, logger } from './log.ts';
+import { stopOnSignals } from './signals.ts';
+import { aliasSecret, defaultDataDirectory, hostKeys, openDirectory, readIfThere, StateError } from './state.ts';
+import { work } from './worker.ts';
+import { WORKER_COMMAND, Workers } from './workers.ts';
 
-const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
+/** Workers: more than there are cores gain nothing, and each has a way to each other. */
+const MAX_WORKERS = 64;
 
 interface Flags {
   host: string;
@@ -27,6 +22,7 @@ interface Flags {
   data: string;
   authorizedKeys?: string;
   enrol?: boolean;
+  workers: number;
   logLevel: string;
   fqdn?: string;
 }
@@ -65,6 +61,15 @@ export function addSwitchboard(program: Command): void {
     )
     .addOption(new Option('--no-enrol', 'refuse keys that the file does not know'))
     .addOption(
+      new Option(
+        '--workers <number>',
+        'processes that share the port and the lines, one for each core that may be used',
+      )
+        .env('CORDBOARD_WORKERS')
+        .default(1)
+        .argParser(parseWorkers),
+    )
+    .addOption(
       new Option('--log-level <level>', 'how much to log on stderr')
         .env('CORDBOARD_LOG_LEVEL')
         .choices(LEVELS)
@@ -77,6 +82,7 @@ export function addSwitchboard(program: Command): void {
     )
     .addHelpText('after', EXAMPLES)
     .action((flags: Flags) => run(flags));
+  program.command(WORKER_COMMAND, { hidden: true }).action(work);
 }
 
 const EXAMPLES = `
@@ -84,6 +90,7 @@ Examples:
   cordboard switchboard                              on 127.0.0.1:2222, everyone on this machine may come
   cordboard switchboard --host 0.0.0.0 --port 22 --fqdn board.example.org --authorized-keys /etc/cordboard/keys
                                                      for a fleet: only the keys in the file
+  cordboard switchboard --workers 4                  on four cores; callers and lines meet wherever they are
 
 Then, with any ssh:
   ssh -p 2222 -R 6379:localhost:6379 alice@127.0.0.1   plug in a line; prints the commands for callers
@@ -101,20 +108,27 @@ async function run(flags: Flags): Promise<void> {
     throw new StateError(`cannot read ${file}: there is no such file, and without --enrol nobody could ever sign in`);
   }
   const hints: Hints = { host: flags.fqdn ?? shownAddress(flags.host), port: flags.port };
-  const access = new Access({ file, enrol, provider: accelerated, log });
-  const switchboard = new Switchboard({
-    provider: accelerated,
-    hostKeys: keys,
-    aliasSecret: aliasSecret(flags.data, accelerated),
-    access,
-    hints,
-    log,
+  let workers: Workers | undefined;
+  const access = new Access({
+    ...{ file, enrol, provider: accelerated, log },
+    appended: line => workers?.appended(line),
   });
-  const { host, port } = await switchboard.server.listen(flags.port, flags.host).catch((error: unknown) => {
-    throw new StateError(`cannot listen on ${flags.host} port ${flags.port}: ${reason(error)}`);
-  });
+  const secret = aliasSecret(flags.data, accelerated);
+  if (flags.workers > 1) {
+    const common = {
+      ...{ host: flags.host, port: flags.port, file, enrol, hints, logLevel: flags.logLevel },
+      hostKeys: keys.map(key => formatPrivateKey(key, {}, accelerated.random)),
+      aliasSecret: Buffer.from(secret).toString('hex'),
+    };
+    workers = new Workers({ count: flags.workers, common, access, log });
+  }
+  const { host, port } = workers
+    ? await start(workers)
+    : await serve(
+        new Switchboard({ provider: accelerated, hostKeys: keys, aliasSecret: secret, access, hints, log }),
+        flags,
+      );
   hints.port = port;
-  stopOnSignals(switchboard);
   if (!enrol && access.size === 0) log.warn({ file }, `nobody can sign in: ${file} holds no keys and --enrol is off`);
   const lines = [
     `listening on ${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -128,36 +142,31 @@ async function run(flags: Flags): Promise<void> {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** SIGINT and SIGTERM close orderly; a second one at once. */
-function stopOnSignals(switchboard: Switchboard): void {
-  let stopping = false;
-  const stop = () => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    void switchboard.server.close().then(() => process.exit(0));
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+/** Clients are served by other processes. @throws StateError */
+function start(workers: Workers): Promise<Address> {
+  stopOnSignals(() => workers.stop());
+  return workers.start();
 }
 
-/** To stderr: for people on a terminal, JSON lines for everything else. */
-function logger(level: string): pino.Logger {
-  if (process.stderr.isTTY) {
-    return pino(
-      { level },
-      pretty({ destination: 2, sync: true, colorize: !process.env.NO_COLOR, ignore: 'pid,hostname' }),
-    );
-  }
-  return pino(
-    { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: 2, sync: true }),
-  );
+/** Clients are served here. @throws StateError */
+async function serve(switchboard: Switchboard, { host, port }: Flags): Promise<Address> {
+  const address = await switchboard.listen(host, port);
+  stopOnSignals(() => switchboard.server.close());
+  return address;
 }
 
 function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
   return port;
+}
+
+function parseWorkers(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,2}$/.test(text) || count < 1 || count > MAX_WORKERS) {
+    throw new InvalidArgumentError(`It is not a number from 1 to ${MAX_WORKERS}.`);
+  }
+  return count;
 }
 
 /** 0.0.0.0 is no address to connect to. */

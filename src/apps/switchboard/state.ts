@@ -1,6 +1,16 @@
 // The switchboard's files: host keys, the secret behind aliases, authorized keys. Written to a temporary file, synced, renamed.
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { homedir } from 'node:os';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { formatPrivateKey, formatPublicKey, parsePrivateKey, publicOf } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
@@ -26,6 +36,15 @@ export function defaultDataDirectory(): string {
 /** Makes `directory` if need be, readable by its owner only. @throws StateError */
 export function openDirectory(directory: string): void {
   attempt(`cannot use the data directory ${directory}`, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
+}
+
+/** A new directory for sockets, which only this user may enter. Its path must be short. @throws StateError */
+export function socketDirectory(): string {
+  let directory = '';
+  attempt(`cannot make a directory in ${tmpdir()}`, () => {
+    directory = mkdtempSync(join(tmpdir(), 'cordboard-workers-'));
+  });
+  return directory;
 }
 
 /** The file's text, or undefined if there is none. @throws StateError if it is there and cannot be read */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Access, type AccessOptions } from '../../../src/apps/switchboard/access.ts';
+import { Access, type AccessOptions, type Appended } from '../../../src/apps/switchboard/access.ts';
 import { StateError } from '../../../src/apps/switchboard/state.ts';
 import {
   accelerated,
@@ -22,6 +22,8 @@ const ed25519 = accelerated.signatures.find(({ name }) => name === 'ssh-ed25519'
 const newKey = () => ed25519.generate(accelerated.random, 'test');
 const line = (key: PrivateKey) => formatPublicKey(publicOf(key));
 
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
 const directory = mkdtempSync(join(tmpdir(), 'cordboard-access-'));
 test.after(() => rmSync(directory, { recursive: true }));
 let files = 0;
@@ -37,18 +39,18 @@ function open(text: string | undefined, options: Partial<AccessOptions> = {}) {
 
 const A = '192.0.2.7';
 
-test('a plain line may listen and call, and not list', () => {
+test('a plain line may listen and call, and not list', async () => {
   const key = newKey();
   const { access } = open(`# a comment\n\n${line(key)}\n`);
   assert.ok(access.acceptable(key.blob, 'alice', A));
-  const grant = access.admit(key.blob, 'alice', A)!;
+  const grant = (await access.admit(key.blob, 'alice', A))!;
   assert.is(grant.listen, true);
   assert.is(grant.list, false);
   assert.ok(grant.mayListen('localhost', 6379));
   assert.ok(grant.mayOpen('bob-0123456789', 22));
 });
 
-test('rights are what access= says', () => {
+test('rights are what access= says', async () => {
   const [listen, initiate, list, admin, none] = [newKey(), newKey(), newKey(), newKey(), newKey()];
   const { access } = open(
     [
@@ -59,11 +61,11 @@ test('rights are what access= says', () => {
       `restrict ${line(none)}`,
     ].join('\n'),
   );
-  const rights = [listen, initiate, list, admin, none].map(key => {
-    const grant = access.admit(key.blob, 'alice', A)!;
+  const granted = async (key: PrivateKey) => {
+    const grant = (await access.admit(key.blob, 'alice', A))!;
     return [grant.mayListen('localhost', 1), grant.mayOpen('x', 1), grant.list];
-  });
-  assert.equal(rights, [
+  };
+  assert.equal(await Promise.all([listen, initiate, list, admin, none].map(granted)), [
     [true, false, false],
     [false, true, false],
     [false, false, true],
@@ -72,14 +74,14 @@ test('rights are what access= says', () => {
   ]);
 });
 
-test('denied wins over every other line of the key', () => {
+test('denied wins over every other line of the key', async () => {
   const key = newKey();
   const { access } = open(`${line(key)}\naccess="denied" ${line(key)}\n`, { enrol: true });
   assert.not(access.acceptable(key.blob, 'alice', A));
-  assert.is(access.admit(key.blob, 'alice', A), undefined);
+  assert.is(await access.admit(key.blob, 'alice', A), undefined);
 });
 
-test('a line with an option that is not enforced refuses its key, with the reason, and enrolment does not let it in', () => {
+test('a line with an option that is not enforced refuses its key, with the reason, and enrolment does not let it in', async () => {
   const [command, right, broken] = [newKey(), newKey(), newKey()];
   const { access, messages, file } = open(
     `command="/bin/date" ${line(command)}\naccess="lisen" ${line(right)}\nfrom="10.0.0.0/99" ${line(broken)}\n`,
@@ -88,7 +90,7 @@ test('a line with an option that is not enforced refuses its key, with the reaso
   const before = readFileSync(file, 'utf8');
   for (const key of [command, right, broken]) {
     assert.not(access.acceptable(key.blob, 'alice', A));
-    assert.is(access.admit(key.blob, 'alice', A), undefined);
+    assert.is(await access.admit(key.blob, 'alice', A), undefined);
   }
   assert.is(readFileSync(file, 'utf8'), before);
   assert.is(messages.length, 3);
@@ -97,24 +99,24 @@ test('a line with an option that is not enforced refuses its key, with the reaso
   assert.match(messages[2], /line 3 /);
 });
 
-test('from= and expiry-time= hold; of several lines the first that lets the key in counts', () => {
+test('from= and expiry-time= hold; of several lines the first that lets the key in counts', async () => {
   const key = newKey();
   let now = Date.UTC(2030, 0, 1);
   const { access } = open(
     `from="10.0.0.0/8",access="listen" ${line(key)}\nexpiry-time="20300201Z",access="initiate" ${line(key)}\n`,
     { now: () => now },
   );
-  assert.is(access.admit(key.blob, 'alice', '10.1.2.3')!.listen, true);
-  assert.is(access.admit(key.blob, 'alice', A)!.listen, false);
+  assert.is((await access.admit(key.blob, 'alice', '10.1.2.3'))!.listen, true);
+  assert.is((await access.admit(key.blob, 'alice', A))!.listen, false);
   now = Date.UTC(2030, 1, 2);
-  assert.is(access.admit(key.blob, 'alice', A), undefined);
-  assert.is(access.admit(key.blob, 'alice', '10.1.2.3')!.listen, true);
+  assert.is(await access.admit(key.blob, 'alice', A), undefined);
+  assert.is((await access.admit(key.blob, 'alice', '10.1.2.3'))!.listen, true);
 });
 
-test('permitlisten= and permitopen= hold', () => {
+test('permitlisten= and permitopen= hold', async () => {
   const key = newKey();
   const { access } = open(`permitlisten="localhost:8080",permitopen="db-0000000000:5432" ${line(key)}\n`);
-  const grant = access.admit(key.blob, 'alice', A)!;
+  const grant = (await access.admit(key.blob, 'alice', A))!;
   assert.ok(grant.mayListen('localhost', 8080));
   assert.not(grant.mayListen('localhost', 8081));
   assert.ok(grant.mayOpen('db-0000000000', 5432));
@@ -132,12 +134,12 @@ const certificate = (key: PrivateKey, by: PrivateKey, principals = ['alice'], fo
     accelerated,
   );
 
-test('a cert-authority line lets in the certificates that it has signed, with its rights, as the key itself', () => {
+test('a cert-authority line lets in the certificates that it has signed, with its rights, as the key itself', async () => {
   const [authority, key, foreign] = [newKey(), newKey(), newKey()];
   const { access, messages, file } = open(`cert-authority,access="listen" ${line(authority)}\n`, { enrol: true });
   const good = certificate(key, authority);
   assert.ok(access.acceptable(good, 'alice', A));
-  const grant = access.admit(good, 'alice', A)!;
+  const grant = (await access.admit(good, 'alice', A))!;
   assert.equal(grant.key, key.blob);
   assert.ok(grant.mayListen('localhost', 1));
   assert.not(grant.mayOpen('x', 1));
@@ -149,7 +151,7 @@ test('a cert-authority line lets in the certificates that it has signed, with it
     [good.subarray(0, 100), 'alice', /damaged/],
   ] as const) {
     assert.not(access.acceptable(blob, user, A));
-    assert.is(access.admit(blob, user, A), undefined);
+    assert.is(await access.admit(blob, user, A), undefined);
     assert.match(messages.at(-1)!, reason);
   }
   assert.is(readFileSync(file, 'utf8'), before, 'a certificate is not enrolled');
@@ -157,7 +159,7 @@ test('a cert-authority line lets in the certificates that it has signed, with it
   assert.not(access.acceptable(authority.blob, 'alice', A));
 });
 
-test('denied, or refused, holds for a key with a certificate, and for its authority', () => {
+test('denied, or refused, holds for a key with a certificate, and for its authority', async () => {
   const [authority, other, key] = [newKey(), newKey(), newKey()];
   for (const rest of [
     `access="denied" ${line(key)}`,
@@ -166,18 +168,18 @@ test('denied, or refused, holds for a key with a certificate, and for its author
   ]) {
     const { access } = open(`cert-authority ${line(authority)}\n${rest}\n${line(other)}\n`);
     assert.not(access.acceptable(certificate(key, authority), 'alice', A), rest);
-    assert.is(access.admit(certificate(key, authority), 'alice', A), undefined);
+    assert.is(await access.admit(certificate(key, authority), 'alice', A), undefined);
   }
 });
 
-test('a key in a security token has to be touched, unless its line says otherwise', () => {
+test('a key in a security token has to be touched, unless its line says otherwise', async () => {
   const { blob } = new Token('ed25519');
   const key = formatPublicKey(parsePublicKeyBlob(blob));
   const [strict, lax] = [open(key).access, open(`no-touch-required ${key}`).access];
   const said = (touched: boolean) => ({ touched, verified: false, counter: 1 });
-  assert.is(strict.admit(blob, 'alice', A, said(false)), undefined);
-  assert.not(strict.admit(blob, 'alice', A, said(true))!.untouched);
-  assert.ok(lax.admit(blob, 'alice', A, said(false))!.untouched);
+  assert.is(await strict.admit(blob, 'alice', A, said(false)), undefined);
+  assert.not((await strict.admit(blob, 'alice', A, said(true)))!.untouched);
+  assert.ok((await lax.admit(blob, 'alice', A, said(false)))!.untouched);
 });
 
 test('a changed file counts at once, a removed one holds no keys', () => {
@@ -198,8 +200,7 @@ test('a file that cannot be read: an error at start, nobody gets in later', () =
   assert.not(access.acceptable(key.blob, 'alice', A));
   assert.match(messages.at(-1)!, /nobody can sign in: cannot read .*: it is a directory/);
   assert.throws(
-    () =>
-      new Access({ file, enrol: false, provider: accelerated, log: { debug() {}, info() {}, warn() {}, error() {} } }),
+    () => new Access({ file, enrol: false, provider: accelerated, log: silent }),
     (error: Error) => error instanceof StateError && /cannot read/.test(error.message),
   );
 });
@@ -215,60 +216,98 @@ else {
   });
 }
 
-test('enrolment: a question has no effect, a proof appends one line and keeps the rest', () => {
+test('enrolment: a question has no effect, a proof appends one line and keeps the rest', async () => {
   const key = newKey();
   const text = `# mine, without a line end at the end\n${line(newKey())}`;
   const { access, file } = open(text, { enrol: true });
   assert.ok(access.acceptable(key.blob, 'alice', A));
   assert.is(readFileSync(file, 'utf8'), text);
-  const grant = access.admit(key.blob, 'alice', A)!;
+  const grant = (await access.admit(key.blob, 'alice', A))!;
   assert.ok(grant.listen && grant.mayOpen('x', 1) && !grant.list);
   const { type } = key;
   const expected = `${text}\naccess="listen",access="initiate" ${line({ ...key, comment: `alice@${A}` })}\n`;
   assert.is(readFileSync(file, 'utf8'), expected);
   assert.is(type, 'ssh-ed25519');
-  access.admit(key.blob, 'alice', A);
+  await access.admit(key.blob, 'alice', A);
   assert.is(readFileSync(file, 'utf8'), expected);
 });
 
-test('enrolment creates the file, and a user name cannot smuggle in a line', () => {
+test('enrolment creates the file, and a user name cannot smuggle in a line', async () => {
   const key = newKey();
   const { access, file } = open(undefined, { enrol: true });
-  access.admit(key.blob, 'a\nssh-ed25519 AAAA evil', A);
+  await access.admit(key.blob, 'a\nssh-ed25519 AAAA evil', A);
   const text = readFileSync(file, 'utf8');
   assert.is(text.split('\n').length, 2);
   assert.ok(text.endsWith('\n'));
 });
 
-test('enrolment is limited for each source, an IPv6 /64 being one', () => {
+test('enrolment is limited for each source, an IPv6 /64 being one', async () => {
   let now = 0;
   const { access } = open(undefined, { enrol: true, now: () => now });
-  const enrol = (address: string) => access.admit(newKey().blob, 'alice', address) !== undefined;
-  assert.equal(
-    Array.from({ length: 22 }, (_, i) => enrol(`2001:db8::${i.toString(16)}`)),
-    [...Array(20).fill(true), false, false],
-  );
-  assert.ok(enrol('2001:db8:0:1::1'));
-  assert.ok(enrol(A));
+  const enrol = async (address: string) => (await access.admit(newKey().blob, 'alice', address)) !== undefined;
+  assert.equal(await Promise.all(Array.from({ length: 22 }, (_, i) => enrol(`2001:db8::${i.toString(16)}`))), [
+    ...Array(20).fill(true),
+    false,
+    false,
+  ]);
+  assert.ok(await enrol('2001:db8:0:1::1'));
+  assert.ok(await enrol(A));
   now += 3_600_001;
-  assert.ok(enrol('2001:db8::1'));
+  assert.ok(await enrol('2001:db8::1'));
 });
 
-test('with enrolment off an unknown key is refused', () => {
+test('with enrolment off an unknown key is refused', async () => {
   const { access } = open(undefined);
   assert.not(access.acceptable(newKey().blob, 'alice', A));
-  assert.is(access.admit(newKey().blob, 'alice', A), undefined);
+  assert.is(await access.admit(newKey().blob, 'alice', A), undefined);
 });
 
-test('a counter of a security token that comes again keeps out, with a warning', () => {
+test('a counter of a security token that comes again keeps out, with a warning', async () => {
   const token = new Token('ed25519');
   const { access, messages } = open(`${formatPublicKey(parsePublicKeyBlob(token.blob))}\n`);
   const admit = (counter: number) => access.admit(token.blob, 'alice', A, { touched: true, verified: false, counter });
-  assert.ok(admit(3));
+  assert.ok(await admit(3));
   assert.ok(access.acceptable(token.blob, 'alice', A), 'a question counts nothing');
-  assert.is(admit(3), undefined);
+  assert.is(await admit(3), undefined);
   assert.match(messages.at(-1)!, /^sign-in refused: the key is in a security token of which there must be a copy/);
-  assert.ok(admit(4));
+  assert.ok(await admit(4));
+});
+
+test('of several processes one keeps for all: it enrols and counts, and the others are told of the line', async () => {
+  const told: Appended[] = [];
+  const keeper = open(undefined, { enrol: true, appended: line => told.push(line) });
+  const { file } = keeper;
+  const other = () => new Access({ file, enrol: true, provider: accelerated, log: silent, keeper: keeper.access });
+  const [a, b] = [other(), other()];
+  const [key, token] = [newKey(), new Token('ed25519')];
+  assert.ok(await a.admit(key.blob, 'alice', A));
+  assert.is(readFileSync(file, 'utf8').split('\n').length, 2);
+  assert.is(told.length, 1);
+  assert.not(a.heard(told[0]), 'it has read the file since');
+  assert.ok(b.heard(told[0]));
+  assert.is(b.size, 1);
+  assert.ok(await b.admit(key.blob, 'alice', A));
+  const said = { touched: true, verified: false, counter: 5 };
+  assert.ok(await a.admit(token.blob, 'bob', A, said));
+  assert.is(await b.admit(token.blob, 'bob', A, said), undefined, 'a number that another process has seen');
+  assert.ok(await b.admit(token.blob, 'bob', A, { ...said, counter: 6 }));
+});
+
+test('a keeper that refuses, or cannot, keeps the key out', async () => {
+  const { access } = open(undefined, { enrol: true, keeper: { enrol: () => false, count: () => true } });
+  assert.is(await access.admit(newKey().blob, 'alice', A), undefined);
+  const lying = open(undefined, { enrol: true, keeper: { enrol: async () => true, count: () => true } });
+  assert.is(await lying.access.admit(newKey().blob, 'alice', A), undefined, 'the file has the word');
+});
+
+test('a line that is told of counts only on top of the file as it is known', async () => {
+  const { access, file } = open(`${line(newKey())}\n`);
+  const key = newKey();
+  const told = { line: line(key), before: 'something else', after: 'anything' };
+  assert.not(access.heard(told));
+  assert.is(access.size, 1);
+  writeFileSync(file, `${line(key)}\n`);
+  assert.ok(access.acceptable(key.blob, 'alice', A), 'and a file that has changed is read');
 });
 
 test.run();

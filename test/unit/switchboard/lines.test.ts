@@ -1,14 +1,31 @@
 // The board: names, lines, and which line a call is put through to.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Board, LineRefused, NoSuchLine, type Peer } from '../../../src/apps/switchboard/lines.ts';
+import {
+  Board,
+  LineRefused,
+  NoSuchLine,
+  type Peer,
+  type Place,
+  type Provider,
+} from '../../../src/apps/switchboard/lines.ts';
 import { aliasOf, hostName, parseTarget } from '../../../src/apps/switchboard/names.ts';
 import type { Client } from '../../../src/server/server.ts';
 
 let id = 0;
 function peer(name: string, fingerprint = 'SHA256:a', alias = `${name}-0000000000`): Peer {
-  return { client: { id: ++id } as Client, key: new Uint8Array(0), fingerprint, name, alias, lines: [] };
+  return {
+    ...{ id: `here/${++id}`, place: 'here', client: { id } as Client, key: new Uint8Array(0) },
+    ...{ fingerprint, name, alias, address: '192.0.2.1', since: 0, lines: [] },
+  };
 }
+
+/** A provider of another process. */
+function far(name: string, since: number, ports = [80], place = 'there'): Provider {
+  const { client: _client, key: _key, ...provider } = peer(name);
+  return { ...provider, id: `${place}/${id}`, place, since, lines: ports.map(port => ({ host: '', port })) };
+}
+const there: Place = { id: 'there', worker: 2, path: '' };
 
 test('an alias follows from secret, key and name, and from nothing else', () => {
   const secret = new Uint8Array(32).fill(1);
@@ -43,7 +60,7 @@ test('a line is found by alias and port, by the plain name only with the same ke
   const alice = peer('alice');
   const line = board.plug(alice, 'localhost', 6379);
   assert.is(board.find(peer('bob', 'SHA256:b'), 'alice-0000000000', 6379).line, line);
-  assert.is(board.find(peer('bob', 'SHA256:a'), 'alice', 6379).peer, alice);
+  assert.is(board.find(peer('bob', 'SHA256:a'), 'alice', 6379).provider, alice);
   assert.throws(() => board.find(peer('bob', 'SHA256:b'), 'alice', 6379), /no line named alice/);
   assert.throws(() => board.find(alice, 'alice-0000000000', 6380), /no line on port 6380/);
   assert.throws(() => board.find(alice, 'alice-0000000000~1', 6379), /no provider number 1/);
@@ -58,7 +75,7 @@ test('of several providers the newest comes first, and the next takes its place 
   const [older, newer] = [peer('alice'), peer('alice')];
   board.plug(older, '', 1);
   board.plug(newer, '', 1);
-  const call = (name: string) => board.find(older, name, 1).peer;
+  const call = (name: string) => board.find(older, name, 1).provider;
   assert.is(call('alice-0000000000'), newer);
   assert.is(call('alice-0000000000~0'), newer);
   assert.is(call('alice-0000000000~1'), older);
@@ -92,6 +109,113 @@ test('a line is taken out by exactly what it was asked for with', () => {
   assert.ok(board.unplug(alice, 'localhost', 5));
   assert.not(board.unplug(alice, 'localhost', 5));
   assert.equal(board.providers, []);
+});
+
+test('providers elsewhere count among those here, newest first, whoever is told of them last', () => {
+  const board = new Board(
+    () => {},
+    () => 1000,
+  );
+  board.learn({ up: there });
+  const [near, older, newer] = [peer('alice'), far('alice', 500), far('alice', 1500)];
+  board.plug(near, '', 80);
+  board.learn({ provider: newer });
+  board.learn({ provider: older });
+  const names = ['alice-0000000000', 'alice-0000000000~1', 'alice-0000000000~2'];
+  assert.equal(
+    names.map(name => board.find(near, name, 80).provider),
+    [newer, near, older],
+  );
+  assert.is(board.find(near, 'alice', 80).provider, newer, 'by the plain name, too');
+  assert.is(board.providers.length, 3);
+  // What is plugged in now comes later than all that is known, though the clock here is behind.
+  const last = peer('alice');
+  board.plug(last, '', 80);
+  assert.is(last.since, 1501);
+  assert.is(board.find(near, 'alice-0000000000', 80).provider, last);
+});
+
+test('two that have plugged in at the same moment are in the same order everywhere', () => {
+  const [one, two] = [far('alice', 7, [80], 'a'), far('alice', 7, [80], 'b')];
+  const orders = [
+    [one, two],
+    [two, one],
+  ].map(news => {
+    const board = new Board();
+    for (const id of ['a', 'b']) board.learn({ up: { ...there, id } });
+    for (const provider of news) board.learn({ provider });
+    return board.providers.map(({ id }) => id);
+  });
+  assert.equal(orders[0], orders[1]);
+});
+
+test('what is said of a provider is its state: lines come, go and come again with another time', () => {
+  const board = new Board();
+  board.learn({ up: there });
+  const [alice, bob] = [far('alice', 1, [80, 81]), peer('bob', 'SHA256:b')];
+  const call = (port: number) => board.find(bob, 'alice-0000000000', port).provider;
+  board.learn({ provider: alice });
+  board.learn({ provider: alice });
+  assert.is(board.providers.length, 1);
+  assert.is(call(81), alice);
+  const fewer = { ...alice, lines: [{ host: '', port: 80 }] };
+  board.learn({ provider: fewer });
+  assert.is(call(80), fewer);
+  assert.throws(() => call(81), /no line on port 81/);
+  board.learn({ provider: { ...alice, lines: [] } });
+  assert.throws(() => call(80), /no line named/);
+  assert.equal(board.providers, []);
+});
+
+test('a process that is down takes its providers with it, and what comes from it late is not heeded', () => {
+  const board = new Board();
+  board.learn({ up: there });
+  board.learn({ up: { ...there, id: 'elsewhere' } });
+  const [lost, kept, near] = [far('alice', 1), far('alice', 2, [80], 'elsewhere'), peer('alice')];
+  for (const provider of [lost, kept]) board.learn({ provider });
+  board.plug(near, '', 80);
+  board.learn({ down: 'there' });
+  assert.equal(
+    board.providers.map(({ id }) => id),
+    [near.id, kept.id],
+  );
+  board.learn({ provider: far('alice', 3) });
+  board.learn({ provider: far('alice', 4, [80], 'nobody knows where') });
+  assert.is(board.providers.length, 2);
+});
+
+test('a call from elsewhere finds the provider that it names, while it has the line, and no other', () => {
+  const board = new Board();
+  board.learn({ up: there });
+  const [alice, again, remote] = [peer('alice'), peer('alice'), far('alice', 1)];
+  board.learn({ provider: remote });
+  const line = board.plug(alice, '', 80);
+  board.plug(again, '', 80);
+  assert.equal(board.here(alice.id, 80), { peer: alice, line });
+  const gone = (error: Error) => error instanceof NoSuchLine && /unplugged this moment/.test(error.message);
+  assert.throws(() => board.here(alice.id, 81), gone);
+  assert.throws(() => board.here(remote.id, 80), gone);
+  board.remove(alice);
+  assert.throws(() => board.here(alice.id, 80), gone);
+});
+
+test('each change of the lines here is told, and none of those elsewhere', () => {
+  const told: [string, number][] = [];
+  const board = new Board(({ id, lines }) => told.push([id, lines.length]));
+  board.learn({ up: there });
+  board.learn({ provider: far('alice', 1) });
+  const bob = peer('bob');
+  board.remove(bob);
+  board.plug(bob, '', 80);
+  board.plug(bob, '', 81);
+  board.unplug(bob, '', 82);
+  board.unplug(bob, '', 80);
+  board.remove(bob);
+  assert.equal(
+    told.map(([, count]) => count),
+    [1, 2, 1, 0],
+  );
+  assert.ok(told.every(([id]) => id === bob.id));
 });
 
 test.run();

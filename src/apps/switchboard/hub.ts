@@ -1,0 +1,91 @@
+// The hub: passes on to each process what the others say of their providers, and withdraws those of a process that has died. No sockets, no processes.
+import type { News, Place, Provider } from './lines.ts';
+
+/** Sends news to a process; resolves when it may have more. */
+export type Deliver = (news: News[]) => Promise<void>;
+
+/**
+ * News for one receiver, in their order. While it is busy only the latest of each thing waits, so that what waits is no more
+ * than there is to know, however often somebody plugs a line in and out.
+ */
+export class Outbox {
+  readonly #deliver: Deliver;
+  readonly #waiting = new Map<string, News>();
+  #busy = false;
+
+  constructor(deliver: Deliver) {
+    this.#deliver = deliver;
+  }
+
+  put(news: News): void {
+    this.#waiting.set(subject(news), news);
+    if (!this.#busy) void this.#send();
+  }
+
+  async #send(): Promise<void> {
+    this.#busy = true;
+    // What comes up in one tick goes together.
+    await undefined;
+    while (this.#waiting.size > 0) {
+      const news = [...this.#waiting.values()];
+      this.#waiting.clear();
+      await this.#deliver(news);
+    }
+    this.#busy = false;
+  }
+}
+
+const subject = (news: News): string =>
+  'provider' in news ? `provider ${news.provider.id}` : `place ${'up' in news ? news.up.id : news.down}`;
+
+interface Member {
+  readonly outbox: Outbox;
+  /** Set while it takes calls. */
+  place: Place | undefined;
+  readonly providers: Map<string, Provider>;
+}
+
+export class Hub {
+  /** By the id of the place. */
+  readonly #members = new Map<string, Member>();
+
+  /** A process that is about to be a place: it hears everything from now on. Returns what there is to know by now. */
+  join(id: string, deliver: Deliver): News[] {
+    const news = [...this.#members.values()].flatMap(({ place, providers }): News[] =>
+      place === undefined ? [] : [{ up: place }, ...Array.from(providers.values(), provider => ({ provider }))],
+    );
+    this.#members.set(id, { outbox: new Outbox(deliver), place: undefined, providers: new Map() });
+    return news;
+  }
+
+  /** It takes calls from now on. */
+  up(place: Place): void {
+    const member = this.#members.get(place.id);
+    if (member === undefined) return;
+    member.place = place;
+    this.#tell(place.id, { up: place });
+  }
+
+  /** What the process says of its own providers. Of others, or before it is up and after it has died, it is not heeded. */
+  hear(id: string, news: readonly News[]): void {
+    const member = this.#members.get(id);
+    for (const item of news) {
+      if (member?.place === undefined || !('provider' in item) || item.provider.place !== id) continue;
+      const { provider } = item;
+      if (provider.lines.length > 0) member.providers.set(provider.id, provider);
+      else member.providers.delete(provider.id);
+      this.#tell(id, item);
+    }
+  }
+
+  /** It has died, or is about to. */
+  down(id: string): void {
+    const member = this.#members.get(id);
+    this.#members.delete(id);
+    if (member?.place !== undefined) this.#tell(id, { down: id });
+  }
+
+  #tell(from: string, news: News): void {
+    for (const [id, { outbox }] of this.#members) if (id !== from) outbox.put(news);
+  }
+}

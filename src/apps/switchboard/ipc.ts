@@ -1,0 +1,56 @@
+// What the processes of a switchboard with several workers say to each other, as JSON over Node's own channel between parent and child.
+import type { Offence } from '../../server/index.ts';
+import type { Appended } from './access.ts';
+import type { Address } from './app.ts';
+import type { Hints } from './greeting.ts';
+import type { News, Place } from './lines.ts';
+
+/** All that a worker needs, so that it opens no file but the keys that may sign in, and no worker differs from another that started earlier. */
+export interface Setup {
+  /** What it is among the others; it listens on the Unix socket for calls from them, who know the token (hexadecimal). */
+  readonly place: Place;
+  readonly token: string;
+  readonly workers: number;
+  readonly host: string;
+  readonly port: number;
+  /** Private keys in OpenSSH's format. */
+  readonly hostKeys: readonly string[];
+  /** Hexadecimal. */
+  readonly aliasSecret: string;
+  /** The authorized_keys file. */
+  readonly file: string;
+  readonly enrol: boolean;
+  readonly logLevel: string;
+  readonly hints: Hints;
+  /** What there is to know of the others. */
+  readonly news: readonly News[];
+}
+
+/** What only the primary process may do; the answer has the same number. Keys are in base64. */
+export type Question =
+  | { readonly enrol: { readonly key: string; readonly user: string; readonly address: string } }
+  | { readonly count: { readonly key: string; readonly counter: number } };
+
+export interface Penalty {
+  readonly address: string;
+  readonly offence: Offence;
+}
+
+export type ToWorker =
+  | { readonly setup: Setup }
+  | { readonly news: readonly News[] }
+  | { readonly answer: number; readonly granted: boolean }
+  | { readonly appended: Appended }
+  | { readonly penalty: Penalty }
+  | { readonly stop: true };
+
+export type ToPrimary =
+  /** It listens to what it is told: a message that comes earlier is lost to whatever was loaded before the program. */
+  | { readonly ready: true }
+  /** It serves. */
+  | { readonly listening: Address }
+  /** It cannot, for this reason. */
+  | { readonly failed: string }
+  | { readonly news: readonly News[] }
+  | { readonly ask: number; readonly question: Question }
+  | { readonly penalty: Penalty };

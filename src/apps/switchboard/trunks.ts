@@ -1,0 +1,134 @@
+// Trunks: how a call gets from the worker that has the caller to the one that has the line. Unix sockets in a private directory; whoever comes must know the token.
+import {
+  type ChannelOpen,
+  equalBytes,
+  type Fields,
+  type GlobalRequest,
+  type Layout,
+  type Mux,
+  OpenFailure,
+  pack,
+  unpack,
+} from '../../protocol/index.ts';
+import { PlainLink } from '../../server/plain-link.ts';
+import { connectPath, listenPath, type Socket } from '../../server/runtime/net.ts';
+import type { Logger } from '../../server/server.ts';
+import type { Place } from './lines.ts';
+
+const layout = <const L extends Layout>(fields: L): L => fields;
+
+/** The only type of channel on a trunk; on a client's connection there is no such type. */
+export const CALL_CHANNEL = 'call@cordboard';
+/** A call: for which provider's line, and from whom. */
+const CALL = layout({ provider: 'text', port: 'uint32', originHost: 'text', originPort: 'uint32' });
+export type Call = Fields<typeof CALL>;
+export const packCall = (call: Call): Uint8Array => pack(CALL, call);
+/** @throws ProtocolError */
+export const unpackCall = (data: Uint8Array): Call => unpack(CALL, data);
+
+/** The first word on a trunk: a global request that proves that one belongs here. */
+const HELLO = 'hello@cordboard';
+
+/**
+ * Circuits of one trunk at once. All calls of a worker to another go over one trunk, and each client may have 1,024, so the
+ * number for one connection will not do; this many cost each of the two some 100 MB, which is a bound still.
+ */
+const MAX_CIRCUITS = 65_536;
+/** Milliseconds that whoever connects has to say hello. */
+const HELLO_WITHIN = 10_000;
+
+export interface TrunksOptions {
+  /** The Unix socket to listen on. */
+  readonly path: string;
+  readonly token: Uint8Array;
+  readonly log: Logger;
+  /** A call from elsewhere. */
+  arrive(open: ChannelOpen): void;
+}
+
+export class Trunks {
+  readonly #options: TrunksOptions;
+  /** To other places; those from there are theirs. */
+  readonly #out = new Map<string, Promise<Mux>>();
+  readonly #links = new Set<PlainLink>();
+  #listener: { close(): Promise<void> } | undefined;
+
+  constructor(options: TrunksOptions) {
+    this.#options = options;
+  }
+
+  /** Takes calls from now on. @throws the system's error */
+  async listen(): Promise<void> {
+    this.#listener = await listenPath(this.#options.path, socket => this.#accept(socket));
+  }
+
+  /** Ends all circuits between here and elsewhere, and takes no more calls. */
+  async close(): Promise<void> {
+    for (const link of this.#links) link.close();
+    await this.#listener?.close();
+  }
+
+  /** The trunk to a place, connected if it is not yet. @throws the system's error, or if the place does not want us */
+  to(place: Place): Promise<Mux> {
+    let trunk = this.#out.get(place.id);
+    if (trunk === undefined) {
+      trunk = this.#connect(place);
+      this.#out.set(place.id, trunk);
+      // The next call tries again.
+      trunk.catch(() => this.#out.delete(place.id));
+    }
+    return trunk;
+  }
+
+  async #connect({ id, path, worker }: Place): Promise<Mux> {
+    const { token, log } = this.#options;
+    const link = this.#link(
+      await connectPath(path),
+      open => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'calls go the other way here'),
+      () => false,
+    );
+    if ((await link.mux.request(HELLO, token)) === false) {
+      link.close();
+      throw new Error('it did not take our hello');
+    }
+    log.debug({ to: worker }, 'trunk opened');
+    void link.closed.then(reason => {
+      this.#out.delete(id);
+      log.debug({ to: worker, reason: reason.message }, 'trunk closed');
+    });
+    return link.mux;
+  }
+
+  #accept(socket: Socket): void {
+    const { token, arrive } = this.#options;
+    let known = false;
+    const link = this.#link(
+      socket,
+      open => {
+        if (known && open.type === CALL_CHANNEL) arrive(open);
+        else open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'who is there?');
+      },
+      ({ type, data }) => {
+        const right = type === HELLO && equalBytes(data, token);
+        known ||= right;
+        return right;
+      },
+    );
+    const timer = setTimeout(() => {
+      if (!known) link.close('nobody said hello');
+    }, HELLO_WITHIN);
+    void link.closed.then(() => clearTimeout(timer));
+  }
+
+  #link(
+    socket: Socket,
+    channelOpen: (open: ChannelOpen) => void,
+    globalRequest: (request: GlobalRequest) => boolean,
+  ): PlainLink {
+    const fault = (error: unknown) => this.#options.log.error({ error: String(error) }, 'a handler failed');
+    const link = new PlainLink(socket, { maxChannels: MAX_CIRCUITS, channelOpen, globalRequest, fault });
+    this.#links.add(link);
+    void link.closed.then(() => this.#links.delete(link));
+    return link;
+  }
+}

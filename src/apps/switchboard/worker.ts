@@ -1,0 +1,122 @@
+// A worker: one of several processes that serve clients. It takes what it needs from the primary process, which started it, and ends with it.
+import { rmdirSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { accelerated } from '../../crypto/accelerated.ts';
+import { parsePrivateKey } from '../../crypto/keys/index.ts';
+import { STARTUPS } from '../../server/index.ts';
+import { MAX_CONNECTIONS } from '../../server/server.ts';
+import { Access, type Keeper } from './access.ts';
+import { Switchboard } from './app.ts';
+import { Outbox } from './hub.ts';
+import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import { logger } from './log.ts';
+import { stopOnSignals } from './signals.ts';
+import { reason, StateError } from './state.ts';
+import { Trunks } from './trunks.ts';
+
+/** Serves until the primary process says to stop, or is gone. @throws StateError if nobody started it */
+export async function work(): Promise<void> {
+  if (process.send === undefined) throw new StateError('workers are started by `cordboard switchboard --workers` only');
+  process.on('disconnect', () => process.exit());
+  process.once('message', (message: ToWorker) => {
+    if ('setup' in message) serve(message.setup).catch(cannot);
+  });
+  void say({ ready: true });
+}
+
+/** What the primary process is to tell the operator. */
+async function cannot(error: unknown): Promise<void> {
+  await say({ failed: error instanceof StateError ? error.message : `a worker cannot serve: ${reason(error)}` });
+  process.exit(1);
+}
+
+/** Resolves when it is on its way, and the primary may be told more. */
+const say = (message: ToPrimary): Promise<void> =>
+  new Promise(resolve => process.send!(message, undefined, undefined, () => resolve()));
+
+async function serve(setup: Setup): Promise<void> {
+  const { place, news, hints, workers } = setup;
+  const log = logger(setup.logLevel, place.worker);
+  const token = Buffer.from(setup.token, 'hex');
+  const outbox = new Outbox(news => say({ news }));
+  const primary = new Primary();
+  const access = new Access({ file: setup.file, enrol: setup.enrol, provider: accelerated, log, keeper: primary });
+  const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
+  const switchboard: Switchboard = new Switchboard({
+    provider: accelerated,
+    hostKeys: setup.hostKeys.map(text => parsePrivateKey(text)),
+    aliasSecret: Buffer.from(setup.aliasSecret, 'hex'),
+    access,
+    hints,
+    log,
+    elsewhere: {
+      here: place.id,
+      changed: provider => outbox.put({ provider }),
+      async trunk(provider) {
+        const to = switchboard.board.places.get(provider.place);
+        if (to === undefined) throw new Error('it is gone');
+        return trunks.to(to);
+      },
+    },
+    limits: {
+      startups: shared(workers),
+      maxConnections: Math.ceil(MAX_CONNECTIONS / workers),
+      penalised: (address, offence) => void say({ penalty: { address, offence } }),
+    },
+  });
+  for (const item of news) switchboard.board.learn(item);
+  process.on('message', (message: ToWorker) => {
+    if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
+    else if ('answer' in message) primary.answered(message.answer, message.granted);
+    else if ('appended' in message) access.heard(message.appended);
+    else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
+    else if ('stop' in message) stop();
+  });
+  process.on('exit', () => tidy(place.path));
+  const stop = stopOnSignals(() => switchboard.server.close());
+  await trunks.listen();
+  const listening = await switchboard.listen(setup.host, setup.port);
+  hints.port = listening.port;
+  void say({ listening });
+}
+
+/** MaxStartups of the whole switchboard, one worker's part: connections go to the workers in turn. */
+function shared(workers: number): typeof STARTUPS {
+  const { begin, rate, full } = STARTUPS;
+  return { begin: Math.ceil(begin / workers), rate, full: Math.ceil(full / workers) };
+}
+
+/** The last one out takes the directory with it, in case the primary process could not. */
+function tidy(path: string): void {
+  try {
+    unlinkSync(path);
+    rmdirSync(dirname(path));
+  } catch {
+    // Others are still there, or somebody else has tidied up.
+  }
+}
+
+/** The primary process as the one who keeps the file and counts. */
+class Primary implements Keeper {
+  readonly #asked = new Map<number, (granted: boolean) => void>();
+  #count = 0;
+
+  enrol(key: Uint8Array, user: string, address: string): Promise<boolean> {
+    return this.#ask({ enrol: { key: Buffer.from(key).toString('base64'), user, address } });
+  }
+
+  count(key: string, counter: number): Promise<boolean> {
+    return this.#ask({ count: { key, counter } });
+  }
+
+  answered(number: number, granted: boolean): void {
+    this.#asked.get(number)?.(granted);
+    this.#asked.delete(number);
+  }
+
+  #ask(question: Question): Promise<boolean> {
+    const ask = this.#count++;
+    void say({ ask, question });
+    return new Promise(resolve => this.#asked.set(ask, resolve));
+  }
+}

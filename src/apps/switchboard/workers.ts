@@ -1,0 +1,178 @@
+// The primary process of a switchboard with several workers: starts them, passes on what they tell each other, does for all what only one may do, serves nobody.
+import cluster, { type Worker } from 'node:cluster';
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../../server/server.ts';
+import type { Access, Appended } from './access.ts';
+import { Hub } from './hub.ts';
+import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import type { Place } from './lines.ts';
+import { StateError, socketDirectory } from './state.ts';
+
+/** The subcommand that a worker runs. */
+export const WORKER_COMMAND = 'switchboard-worker';
+/** Milliseconds before a worker that died is started again; doubled each time it dies soon, up to the second. */
+const RESTART_AFTER = 100;
+const RESTART_AT_MOST = 30_000;
+/** A worker that lived for so many milliseconds did not die soon. */
+const LIVED = 60_000;
+/** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds. */
+const GOODBYE = 10_000;
+/** Messages that a worker may have unread before it is told of no more penalties. It hangs, and memory is not for those. */
+const MAX_UNREAD = 1000;
+
+export interface WorkersOptions {
+  readonly count: number;
+  /** What all workers are told. */
+  readonly common: Omit<Setup, 'place' | 'token' | 'workers' | 'news'>;
+  readonly access: Access;
+  readonly log: Logger;
+}
+
+/** One worker that runs. */
+interface Running {
+  readonly child: Worker;
+  readonly place: Place;
+  /** Resolves when the worker has taken it, or is gone. */
+  send(message: ToWorker): Promise<void>;
+  unread: number;
+  serves: boolean;
+}
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #hub = new Hub();
+  readonly #running = new Map<number, Running>();
+  readonly #token = randomBytes(32).toString('hex');
+  /** For their Unix sockets; only this user may enter it. */
+  readonly #directory = socketDirectory();
+  /** Where they listen, once the first of them does. */
+  #address: { host: string; port: number } | undefined;
+  #stopping = false;
+  #started!: () => void;
+  #failed!: (error: Error) => void;
+  readonly #starting = new Promise<void>((resolve, reject) => {
+    this.#started = resolve;
+    this.#failed = reject;
+  });
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    process.on('exit', () => rmSync(this.#directory, { recursive: true, force: true }));
+  }
+
+  /** Resolves to where they listen, when all of them do. @throws StateError if one cannot */
+  async start(): Promise<{ host: string; port: number }> {
+    cluster.setupPrimary({ args: [WORKER_COMMAND] });
+    for (let worker = 1; worker <= this.#options.count; worker++) this.#fork(worker, 0);
+    await this.#starting;
+    return this.#address!;
+  }
+
+  /** Tells them to say goodbye to their clients; resolves when all have ended. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(
+      Array.from(this.#running.values(), ({ child, send }) => {
+        void send({ stop: true });
+        const timer = setTimeout(() => child.process.kill('SIGKILL'), GOODBYE);
+        return new Promise<void>(resolve =>
+          child.once('exit', () => {
+            clearTimeout(timer);
+            resolve();
+          }),
+        );
+      }),
+    );
+  }
+
+  /** A line of the authorized_keys file that all must know. */
+  appended(appended: Appended): void {
+    for (const { send } of this.#running.values()) void send({ appended });
+  }
+
+  /** `deaths`: how often in a row it has died soon. */
+  #fork(worker: number, deaths: number): void {
+    const id = randomBytes(8).toString('hex');
+    const place = { id, worker, path: join(this.#directory, id) };
+    const child = cluster.fork();
+    const running: Running = {
+      child,
+      place,
+      unread: 0,
+      serves: false,
+      send: message => {
+        running.unread++;
+        return new Promise(resolve =>
+          child.send(message, undefined, () => {
+            running.unread--;
+            resolve();
+          }),
+        );
+      },
+    };
+    this.#running.set(worker, running);
+    child.on('message', (message: ToPrimary) => this.#hear(running, message));
+    child.on('error', error => this.#options.log.error({ worker, error: String(error) }, 'a worker cannot be told'));
+    const began = performance.now();
+    child.once('exit', (code, signal) => {
+      this.#hub.down(id);
+      this.#running.delete(worker);
+      if (this.#stopping) return;
+      const how = signal ? `by ${signal}` : `with status ${code}`;
+      this.#failed(new StateError(`worker ${worker} ended ${how} before all could serve`));
+      const soon = performance.now() - began < LIVED;
+      const after = soon ? Math.min(RESTART_AT_MOST, RESTART_AFTER * 2 ** deaths) : RESTART_AFTER;
+      this.#options.log.error({ worker, code, signal, after }, `worker ${worker} ended ${how}; another one starts`);
+      setTimeout(() => this.#stopping || this.#fork(worker, soon ? deaths + 1 : 0), after);
+    });
+  }
+
+  #setUp({ place, send }: Running): void {
+    const { common, count: workers } = this.#options;
+    const news = this.#hub.join(place.id, news => send({ news }));
+    // Port 0 is the same port for all that share it; when all have died, it would be another one.
+    const nobody = [...this.#running.values()].every(({ serves }) => !serves);
+    const port = nobody ? (this.#address?.port ?? common.port) : common.port;
+    void send({ setup: { ...common, place, token: this.#token, workers, port, news } });
+  }
+
+  #hear(running: Running, message: ToPrimary): void {
+    const { place } = running;
+    const { count, log } = this.#options;
+    if ('ready' in message) this.#setUp(running);
+    else if ('news' in message) this.#hub.hear(place.id, message.news);
+    else if ('ask' in message) void running.send({ answer: message.ask, granted: this.#answer(message.question) });
+    else if ('penalty' in message) this.#penalise(running, message.penalty);
+    else if ('failed' in message) {
+      log.error({ worker: place.worker }, message.failed);
+      this.#failed(new StateError(message.failed));
+    } else {
+      running.serves = true;
+      this.#address ??= message.listening;
+      this.#hub.up(place);
+      log.info({ worker: place.worker, pid: running.child.process.pid }, `worker ${place.worker} serves`);
+      const all = [...this.#running.values()];
+      if (all.length === count && all.every(({ serves }) => serves)) this.#started();
+    }
+  }
+
+  #answer(question: Question): boolean {
+    const { access, log } = this.#options;
+    try {
+      if ('count' in question) return access.count(question.count.key, question.count.counter);
+      const { key, user, address } = question.enrol;
+      return access.enrol(Buffer.from(key, 'base64'), user, address);
+    } catch (error) {
+      log.error({ error: String(error) }, 'a sign-in failed');
+      return false;
+    }
+  }
+
+  #penalise(from: Running, penalty: Penalty): void {
+    for (const running of this.#running.values()) {
+      if (running !== from && running.unread < MAX_UNREAD) void running.send({ penalty });
+    }
+  }
+}
