@@ -3,11 +3,12 @@ import { type Command, CommanderError } from 'commander';
 import { OnceError } from './apps/once/failure.ts';
 import { StateError } from './apps/switchboard/state.ts';
 import { KeyFormatError, UsageError } from './protocol/errors.ts';
-import { enableTransfer } from './server/runtime/memory.ts';
+import { enableTransfer, keepNurserySmall } from './server/runtime/memory.ts';
 
 /** Runs a command. Exit codes: 0 done, 1 failed, 2 wrong usage; `once` has that of its shell. */
 export async function main(program: Command, args: readonly string[]): Promise<void> {
   enableTransfer();
+  keepNurserySmall();
   strict(program);
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -1,4 +1,4 @@
-// Gives Node 20 what later versions have: ArrayBuffer.prototype.transfer, by which `release` returns memory at once.
+// What a program on Node tells the engine about memory: two settings that a library must not touch.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -17,5 +17,18 @@ export function enableTransfer(): void {
       Object.defineProperty(prototype, 'transfer', { value, configurable: true, writable: true });
   } catch {
     // An engine without it: memory is then found by the collector.
+  }
+}
+
+/**
+ * For programs: the engine's nursery stays as small as it begins. It would grow while many sign in at once, by megabytes that are
+ * never given back: 36 KiB for each of a thousand idle clients instead of 20 (64 instead of 26 on Node 24). A relay makes next to
+ * no garbage in there, and takes no longer.
+ */
+export function keepNurserySmall(): void {
+  try {
+    setFlagsFromString('--semi-space-growth-factor=1');
+  } catch {
+    // Another engine.
   }
 }
