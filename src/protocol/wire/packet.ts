@@ -54,7 +54,7 @@ export class Packet {
 }
 
 /** From so many bytes on memory is given back by hand: less is cheaper to leave to the collector. */
-const RELEASE_FROM = 4096;
+export const RELEASE_FROM = 4096;
 
 type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
 

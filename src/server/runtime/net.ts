@@ -1,7 +1,7 @@
 // What a runtime must provide for sockets; node:net serves Node, Bun and Deno alike. The only file that opens one.
 import { chmod } from 'node:fs/promises';
 import { createServer, Socket as NetSocket, connect as netConnect, type SocketConstructorOpts } from 'node:net';
-import { release } from '../../protocol/wire/packet.ts';
+import { RELEASE_FROM, release } from '../../protocol/wire/packet.ts';
 import { unacknowledged } from './unacknowledged.ts';
 
 /** What a socket tells its user. */
@@ -162,7 +162,9 @@ export function wrap(accepted: NetSocket): Socket {
       if (socket.destroyed || socket.writableEnded) return;
       const [first] = chunks;
       if (chunks.length === 1) {
-        socket.write(first, () => release(first));
+        // Nothing to give back: a keystroke is spared the callback.
+        if (first.length < RELEASE_FROM) socket.write(first);
+        else socket.write(first, () => release(first));
         return;
       }
       const last = chunks.length - 1;
