@@ -1,5 +1,6 @@
 // aes128-ctr, aes192-ctr and aes256-ctr (RFC 4344 §4) on node:crypto: one cipher object for the life of the keys.
 import { createCipheriv } from 'node:crypto';
+import { release } from '../../protocol/wire/packet.ts';
 import { aesCtr } from '../aes-ctr.ts';
 import type { CipherAlgorithm } from '../provider.ts';
 
@@ -8,5 +9,9 @@ export const nodeAesCtr = (name: string, keyLength: 16 | 24 | 32): CipherAlgorit
   aesCtr(name, keyLength, (key, iv) => {
     const cipher = createCipheriv(`aes-${keyLength * 8}-ctr`, key, iv);
     // Copied back so that frame, length and tag stay together for the MAC and go out as one chunk: 1 µs for 32 KiB.
-    return (bytes, start, end) => bytes.set(cipher.update(bytes.subarray(start, end)), start);
+    return (bytes, start, end) => {
+      const text = cipher.update(bytes.subarray(start, end));
+      bytes.set(text, start);
+      release(text);
+    };
   });
