@@ -222,7 +222,7 @@ function spawn(c: Libc, { file, argv, env }: Command, path: string): number {
     c.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGNAL_SET));
     const pid = new Int32Array(1);
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    const error = c.posix_spawn(pid, file, actions, attributes, [...argv, null], [...variables, null]);
+    const error = c.posix_spawn(pid, file, actions, attributes, argv, variables);
     if (error !== 0) throw systemError(`cannot run ${file}`, error);
     return pid[0];
   } finally {
