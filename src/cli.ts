@@ -1,14 +1,12 @@
 #!/usr/bin/env node
 // The `cordboard` command: one parser, each application a subcommand.
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addOnce } from './apps/once/main.ts';
 import { addSwitchboard } from './apps/switchboard/main.ts';
 import { main } from './command.ts';
+import { packaged } from './server/runtime/packaged.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+const { version } = JSON.parse(packaged('cordboard/package.json')) as { version: string };
 
 const program = new Command('cordboard')
   .description('SSH-2 from the first byte, and services built on it')
@@ -17,4 +15,4 @@ const program = new Command('cordboard')
 addSwitchboard(program);
 addOnce(program);
 
-await main(program, process.argv.slice(2));
+void main(program, process.argv.slice(2));

@@ -1,4 +1,5 @@
 // What a transcript is made of, whatever its format: entries with times, and comments that both formats have in common.
+import { printable } from '../../protocol/errors.ts';
 
 /** Something that happened. */
 export type Entry =
@@ -45,9 +46,20 @@ export const MAGIC = '# cordboard once transcript 1';
 /** What stands in for something hidden, whatever its length. */
 export const STARS = '********';
 
+/** Characters of a command that are in the first comments; a note has it whole. */
+const MAX_COMMAND = 500;
+
 /** The first comments. */
-export function comments(heading: Heading): string {
-  return `${MAGIC}\n# key ${heading.key}\n# began ${new Date(heading.began).toISOString()}\n`;
+export function comments({ key, began, columns, rows, term, command }: Heading): string {
+  const terminal = term === undefined ? 'none' : `${columns}x${rows} ${printable(term, 80)}`;
+  const lines = [
+    MAGIC,
+    `# key ${key}`,
+    `# began ${new Date(began).toISOString()}`,
+    `# terminal ${terminal}`,
+    `# command ${printable(command, MAX_COMMAND)}`,
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
 /** How many bytes at the end begin a character in UTF-8 that is not whole yet. */

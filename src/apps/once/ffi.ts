@@ -27,7 +27,7 @@ export async function foreign(): Promise<Foreign> {
 
 const KOFFI = { int: 'int', long: 'unsigned long', memory: 'void *', string: 'const char *', strings: 'const char **' };
 
-function byKoffi(koffi: (typeof import('koffi'))['default']): Foreign {
+function byKoffi(koffi: typeof import('koffi')['default']): Foreign {
   const library = koffi.load(null);
   return {
     find(name, takes) {

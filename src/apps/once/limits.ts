@@ -27,3 +27,9 @@ export const ENTRY = 64 * 1024;
 export const EARLY_NOTES = 1000;
 /** Characters of the last line of output that are looked at for a password prompt. */
 export const PROMPT = 200;
+/** Bytes of a session that a page shows: browsers keep all of it in memory, several times. */
+export const SHOWN = 64 * 1024 * 1024;
+/** Moments that a page lists. */
+export const SHOWN_MOMENTS = 1000;
+/** Columns and rows of a page's screen; larger ones would let a transcript that was changed use up the browser's memory. */
+export const SHOWN_SIDE = 1024;

@@ -5,6 +5,7 @@ import { FAILURES, TIMEOUT } from './limits.ts';
 import { once } from './once.ts';
 import { play } from './play.ts';
 import { report } from './verify.ts';
+import { type ViewOptions, view } from './view.ts';
 
 interface Flags {
   authorizedKeys: string;
@@ -94,6 +95,18 @@ export function defineOnce(command: Command): Command {
       new Option('--idle-limit <seconds>', 'longest pause; 0 keeps them as they were').default(2).argParser(parseCount),
     )
     .action((file: string, flags: { speed: number; idleLimit: number }) => play(file, flags));
+  command
+    .command('view <file>')
+    .summary('make an HTML page of a transcript, with a player inside')
+    .description(
+      'Makes one HTML file that plays the transcript in any browser and loads nothing. It says whether the transcript is as it\n' +
+        'was written; so does the exit code, as with verify.',
+    )
+    .addOption(new Option('--output <file>', 'where to; "-" is standard output (default: the name and .html)'))
+    .addOption(new Option('--key <key>', 'the host key that was announced, as for verify'))
+    .action((file: string, flags: ViewOptions) => {
+      process.exitCode = view(file, flags);
+    });
   return command;
 }
 
@@ -102,6 +115,7 @@ Examples:
   otssh -authorized-keys=keys -log=session.cast       then, from elsewhere: ssh -p 2022 HOST
   otssh -authorized-keys=- -announce=./tell < keys    ./tell is given the host key to pass on
   otssh verify session.cast
+  otssh view session.cast                             makes session.cast.html
 `;
 
 /** What goes together. */
