@@ -306,6 +306,13 @@ export class Server {
     this.#ticker = undefined;
   }
 
+  /** Stops listening, and takes no further connection; those that are there go on. */
+  stopListening(): void {
+    this.#closing = true;
+    // A listener counts as closed when its connections are; they are not waited for.
+    for (const listener of this.#listeners.splice(0)) void listener.close();
+  }
+
   /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed: a peer that does not close gets five seconds. */
   async close(reason = 'the server is shutting down'): Promise<void> {
     this.#closing = true;

@@ -338,7 +338,8 @@ test(
     assert.is(statSync(directory).mode & 0o777, 0o700);
     const names = readdirSync(directory).sort();
     const keys = ['ecdsa', 'ed25519', 'rsa'].flatMap(type => [`ssh_host_${type}_key`, `ssh_host_${type}_key.pub`]);
-    assert.equal(names, ['alias_secret', ...keys].sort());
+    const registry = ['', '-shm', '-wal'].map(end => `switchboard.db${end}`);
+    assert.equal(names, ['alias_secret', ...keys, ...registry].sort());
     for (const name of names) {
       assert.is(statSync(join(directory, name)).mode & 0o777, name.endsWith('.pub') ? 0o644 : 0o600, name);
     }

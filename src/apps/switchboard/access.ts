@@ -1,52 +1,48 @@
-// Who may sign in and do what: an authorized_keys file, re-read when it changes, and enrolment of keys it does not know.
-import { statSync } from 'node:fs';
+// Who may sign in and do what: an authorized_keys file, re-read when it changes, enrolment of keys it does not know, and bans.
 import {
   type AuthorizedKey,
   fingerprint,
-  formatAuthorizedKey,
   isCertificate,
+  type KeyOption,
   parseAuthorizedKeys,
   parseCertificate,
-  parsePublicKeyBlob,
-  permits,
 } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, Presence } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import type { Eventually } from '../../protocol/index.ts';
-import { type Admission, copied, judgeKey, type KeyPolicy, lineRules } from '../../server/authorized-keys.ts';
-import { sourceOf } from '../../server/penalties.ts';
+import { type Admission, copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
-import { readIfThere, reason, replaceFile, StateError } from './state.ts';
+import { appendLine, ENROLLED, EnrolmentRate, lineFor, MAX_ENROLLED, version } from './enrolment.ts';
+import { denies, type Grant, grantOf, namesIn, POLICY, prefer, problemOf } from './grants.ts';
+import { parseUser } from './names.ts';
+import { type Invitation, isWithin, type Registry } from './registry.ts';
+import { readIfThere, StateError } from './state.ts';
 
-/** Keys that enrolment may add to the file; by then it is some 1.5 MB. */
-const MAX_ENROLLED = 10_000;
-/** Enrolments from one address within an hour, and addresses remembered for that. */
-const MAX_PER_ADDRESS = 20;
-const HOUR = 3_600_000;
-const MAX_ADDRESSES = 10_000;
-
-/** The rights that `access=` names, as in nuttssh. */
-const RIGHTS = ['listen', 'initiate', 'list', 'admin', 'denied'];
-
-/** What a signed-in key may do. */
-export interface Grant {
-  /** The key itself, also of one that came with a certificate. */
+/** Somebody who wants to sign in. */
+export interface Visitor {
+  /** Public key blob or certificate. */
   readonly key: Uint8Array;
-  /** It lies in a security token that need not be touched. */
-  readonly untouched: boolean;
-  /** Plug lines in at all. */
-  readonly listen: boolean;
-  /** See other keys' lines. */
-  readonly list: boolean;
-  mayListen(host: string, port: number): boolean;
-  mayOpen(host: string, port: number): boolean;
+  /** As he gives it: "alice", or "alice+code" with an invitation. */
+  readonly user: string;
+  readonly address: string;
+  /** Of that address, verified, if names are looked up. */
+  readonly hostName?: string;
+  /** Of a signature by a security token. */
+  readonly presence?: Presence;
+}
+
+/** Somebody who has signed in. */
+export interface Admitted {
+  readonly grant: Grant;
+  /** His key has come into the file by this; `by` has invited him. */
+  readonly enrolled?: { readonly by?: string };
 }
 
 /** What there may be one of only: who writes the file, and who remembers what security tokens have counted. */
 export interface Keeper {
-  /** Enrols a key whose owner has proved to be one. False if it may not, or cannot, be. */
-  enrol(key: Uint8Array, user: string, address: string): Eventually<boolean>;
+  /** Enrols a key whose owner has proved to be one; with the options given, because he was invited. False if it may not, or cannot, be. */
+  enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Eventually<boolean>;
   /** Notes the number in a signature; `key` is a fingerprint. False if there must be a copy of the token. */
   count(key: string, counter: number): Eventually<boolean>;
 }
@@ -63,6 +59,10 @@ export interface AccessOptions {
   readonly file: string;
   /** Take in keys that the file does not know, with the rights to listen and to call. */
   readonly enrol: boolean;
+  /** Let in any key that the file does not know, with the rights to listen, call and list, and note none of them down. */
+  readonly anyKey?: boolean;
+  /** Invitations and bans. */
+  readonly registry?: Registry;
   /** Verifies the signatures of certificates' authorities. */
   readonly provider: CryptoProvider;
   readonly log: Logger;
@@ -75,6 +75,8 @@ export interface AccessOptions {
 }
 
 export class Access implements Keeper {
+  /** Whether keys that the file does not know are taken in; may change while it runs. */
+  enrols: boolean;
   readonly #options: AccessOptions;
   readonly #keeper: Keeper;
   readonly #policy: KeyPolicy;
@@ -83,17 +85,21 @@ export class Access implements Keeper {
   #entries = new Map<string, AuthorizedKey[]>();
   /** Fingerprints in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
   #refused = new Set<string>();
+  /** Names that lines give to their keys. */
+  #given = new Set<string>();
   /** Modification time and size of the file as we know it. */
   #version = '';
-  readonly #enrolments = new Map<string, number[]>();
+  readonly #rate: EnrolmentRate;
   readonly #counters = new TokenCounters();
 
   /** @throws StateError if the file is there and cannot be read */
   constructor(options: AccessOptions) {
     this.#options = options;
+    this.enrols = options.enrol;
     this.#keeper = options.keeper ?? this;
-    this.#policy = { ...POLICY, provider: options.provider };
+    this.#policy = { ...POLICY, provider: options.provider, prefer };
     this.#now = options.now ?? Date.now;
+    this.#rate = new EnrolmentRate(this.#now);
     this.#load();
   }
 
@@ -102,32 +108,55 @@ export class Access implements Keeper {
     return this.#entries.size;
   }
 
+  /** Whether the file gives the name to some key: then no other can have it. */
+  gives(name: string): boolean {
+    this.#refresh();
+    return this.#given.has(name);
+  }
+
   /** Whether a signature by this key (or certificate) would be taken. Changes nothing: whoever asks need not own the key. */
-  acceptable(key: Uint8Array, user: string, address: string): boolean {
+  acceptable(visitor: Visitor): boolean {
     if (!this.#refresh()) return false;
-    return this.#known(key) ? this.#judge(key, user, address) !== undefined : this.#mayEnrol(address);
+    if (this.#known(visitor.key)) return !('refused' in this.#judge(visitor));
+    return this.#banned(visitor) === undefined && (this.#options.anyKey === true || this.#mayEnrol(visitor));
   }
 
-  /** The rights of a key whose owner has proved to be one; enrols it if that is on and the file does not know it. */
-  async admit(key: Uint8Array, user: string, address: string, presence?: Presence): Promise<Grant | undefined> {
-    if (!this.#refresh()) return undefined;
-    if (!this.#known(key)) {
-      if (!this.#mayEnrol(address) || !(await this.#keeper.enrol(key, user, address)) || !this.#refresh())
-        return undefined;
+  /** The rights of a key whose owner has proved to be one, who is enrolled if that is on; or why he stays out. */
+  async admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
+    if (!this.#refresh()) return { refused: 'the file of keys cannot be read' };
+    let enrolled: Admitted['enrolled'];
+    if (!this.#known(visitor.key)) {
+      const banned = this.#banned(visitor);
+      if (banned !== undefined) return { refused: banned };
+      if (this.#options.anyKey) return { grant: this.#anybody(visitor) };
+      enrolled = await this.#letIn(visitor);
+      if (enrolled === undefined || !this.#refresh()) return { refused: 'the key is not known' };
     }
-    const admission = this.#judge(key, user, address, presence);
-    if (admission === undefined || presence === undefined) return admission && grant(admission);
-    if (await this.#keeper.count(fingerprint(admission.key), presence.counter)) return grant(admission);
-    const fields = { user: printable(user), address, key: fingerprint(key) };
-    this.#options.log.warn(fields, `sign-in refused: ${copied('the key', presence)}`);
-    return undefined;
+    const verdict = this.#judge(visitor);
+    if ('refused' in verdict) return verdict;
+    const { presence } = visitor;
+    if (presence === undefined || (await this.#keeper.count(fingerprint(verdict.key), presence.counter))) {
+      return { grant: grantOf(verdict), enrolled };
+    }
+    const refused = copied('the key', presence);
+    this.#options.log.warn(this.#fields(visitor), `sign-in refused: ${refused}`);
+    return { refused };
   }
 
-  enrol(key: Uint8Array, user: string, address: string): boolean {
+  /** Whether he who has this grant would still be let in, by the same key under the same name. */
+  stillGood({ key, user, address }: Visitor): boolean {
+    if (!this.#refresh()) return true; // who is in stays in, as long as nobody knows better
+    if (this.#known(key)) return !('refused' in this.#judge({ key, user, address }));
+    return this.#options.anyKey === true && this.#banned({ key, address }) === undefined;
+  }
+
+  enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): boolean {
     if (!this.#refresh()) return false;
     if (this.#known(key)) return true;
-    if (!this.#mayEnrol(address)) return false;
-    this.#append(key, user, address);
+    if (options === undefined && !this.#mayEnrol({ key, user, address })) return false;
+    if (this.#entries.size >= MAX_ENROLLED) return false;
+    this.#append(key, options ?? ENROLLED, user, address);
+    if (options === undefined) this.#rate.count(address);
     return true;
   }
 
@@ -135,21 +164,67 @@ export class Access implements Keeper {
     return this.#counters.note(key, counter);
   }
 
+  /** Takes in a key that nobody knows: by the invitation that he brings, or because everybody may come. */
+  async #letIn({ key, user: given, address }: Visitor): Promise<Admitted['enrolled']> {
+    const { user, code } = parseUser(given);
+    const invitation = code === undefined ? undefined : this.#options.registry?.redeem(code);
+    if (invitation !== undefined) {
+      const done = await this.#keeper.enrol(key, user, address, optionsOf(invitation));
+      if (done) return { by: invitation.by };
+    }
+    return this.enrols && (await this.#keeper.enrol(key, user, address)) ? {} : undefined;
+  }
+
+  #mayEnrol({ user, address }: Pick<Visitor, 'user' | 'address' | 'key'>): boolean {
+    if (this.#entries.size >= MAX_ENROLLED) return false;
+    const { code } = parseUser(user);
+    if (code !== undefined && this.#options.registry?.invitation(code) !== undefined) return true;
+    return this.enrols && this.#rate.allows(address);
+  }
+
+  /** Any key, where all may come. */
+  #anybody({ key, user, address }: Visitor): Grant {
+    const { entries } = parseAuthorizedKeys(lineFor(key, [...ENROLLED, { name: 'access', value: 'list' }], ''));
+    const verdict = judgeKey(entries, { key, user: parseUser(user).user, address, now: this.#now() }, this.#policy);
+    if ('refused' in verdict) throw new Error(verdict.refused);
+    return grantOf(verdict);
+  }
+
   /** Certificates count as known: it is their authority that a line knows, and they are not enrolled. */
   #known(key: Uint8Array): boolean {
     return isCertificate(key) || this.#entries.has(fingerprint(key)) || this.#refused.has(fingerprint(key));
   }
 
-  /** By the first line that lets the key in from this address now; a line that denies it, or that cannot be used, wins over all. */
-  #judge(key: Uint8Array, user: string, address: string, presence?: Presence): Admission | undefined {
-    const ids = new Set(keysOf(key).map(fingerprint));
-    const lines = [...ids].flatMap(id => this.#entries.get(id) ?? []);
-    if ([...ids].some(id => this.#refused.has(id)) || lines.some(denies)) return undefined;
-    const verdict = judgeKey(lines, { key, user, address, presence, now: this.#now() }, this.#policy);
-    if (!('refused' in verdict)) return verdict;
-    const fields = { user: printable(user), address, key: fingerprint(key) };
-    this.#options.log.info(fields, `sign-in refused: ${verdict.refused}`);
-    return undefined;
+  /** By the best line that lets the key in from there now; a line that denies it, or that cannot be used, wins over all. */
+  #judge(visitor: Visitor): Admission | { refused: string } {
+    const { key, address, hostName, presence } = visitor;
+    const { user } = parseUser(visitor.user);
+    const ids = keysOf(key).map(fingerprint);
+    const lines = [...new Set(ids)].flatMap(id => this.#entries.get(id) ?? []);
+    const verdict = ids.some(id => this.#refused.has(id))
+      ? { refused: 'the line of the key cannot be used' }
+      : lines.some(denies)
+        ? { refused: 'the key is denied' }
+        : judgeKey(lines, { key, user, address, hostName, presence, now: this.#now() }, this.#policy);
+    const banned = this.#banned(visitor, 'refused' in verdict ? [] : [grantOf(verdict).owner]);
+    const refused = banned ?? ('refused' in verdict ? verdict.refused : undefined);
+    if (refused === undefined) return verdict as Admission;
+    this.#options.log.info(this.#fields(visitor), `sign-in refused: ${refused}`);
+    return { refused };
+  }
+
+  /** Why somebody is banned, if he is: by his key, by a network that he comes from, or as one of the `owners`. */
+  #banned({ key, address }: Pick<Visitor, 'key' | 'address'>, owners: readonly string[] = []): string | undefined {
+    const { registry } = this.#options;
+    if (registry === undefined) return undefined;
+    const ban =
+      registry.banned([...keysOf(key).map(fingerprint), ...owners]) ??
+      registry.networkBans().find(({ subject }) => isWithin(address, subject));
+    return ban && `${ban.subject} is banned by ${ban.by}${ban.reason === '' ? '' : `: ${ban.reason}`}`;
+  }
+
+  #fields({ key, user, address }: Visitor): object {
+    return { user: printable(parseUser(user).user), address, key: fingerprint(key) };
   }
 
   /** Reads the file again if it has changed. False if it cannot be read: then nobody gets in, and the log says why. */
@@ -170,6 +245,7 @@ export class Access implements Keeper {
     const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
     this.#entries = new Map();
     this.#refused = new Set();
+    this.#given = new Set();
     for (const { line, message, key } of problems) {
       if (key) this.#refused.add(fingerprint(key.blob));
       log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
@@ -190,37 +266,18 @@ export class Access implements Keeper {
     const entries = this.#entries.get(id);
     if (entries) entries.push(entry);
     else this.#entries.set(id, [entry]);
-  }
-
-  #mayEnrol(address: string): boolean {
-    if (!this.#options.enrol || this.#entries.size >= MAX_ENROLLED) return false;
-    return this.#recent(address).length < MAX_PER_ADDRESS;
-  }
-
-  #recent(address: string): number[] {
-    const since = this.#now() - HOUR;
-    return (this.#enrolments.get(sourceOf(address)) ?? []).filter(time => time > since);
+    if (!denies(entry)) for (const name of namesIn(entry)) this.#given.add(name);
   }
 
   /** Appends the key to the file, keeping what is there byte for byte. */
-  #append(key: Uint8Array, user: string, address: string): void {
+  #append(key: Uint8Array, options: readonly KeyOption[], user: string, address: string): void {
     const { file, log } = this.#options;
     const before = version(file);
-    const text = readIfThere(file) ?? '';
-    const line = formatAuthorizedKey({
-      options: [
-        { name: 'access', value: 'listen' },
-        { name: 'access', value: 'initiate' },
-      ],
-      key: parsePublicKeyBlob(key),
-      comment: `${user}@${address}`,
-    });
-    const gap = text === '' || text.endsWith('\n') ? '' : '\n';
-    replaceFile(file, `${text}${gap}${line}\n`);
-    if (this.#enrolments.size >= MAX_ADDRESSES) this.#enrolments.clear();
-    this.#enrolments.set(sourceOf(address), [...this.#recent(address), this.#now()]);
+    const line = lineFor(key, options, `${user}@${address}`);
+    const alone = appendLine(file, line);
     log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
-    const appended = { line, before, after: version(file) };
+    // Whoever knows the file as it was knows it now, unless somebody else has written meanwhile.
+    const appended = { line, before: alone ? before : '', after: version(file) };
     if (!this.heard(appended)) this.#load();
     this.#options.appended?.(appended);
   }
@@ -238,35 +295,11 @@ export class Access implements Keeper {
   }
 }
 
-function version(file: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(file);
-    return `${mtimeMs} ${size} ${ino}`;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'none';
-    throw new StateError(`cannot read ${file}: ${reason(error)}`);
-  }
-}
-
-/** What this program enforces; a key with any other option is refused, never let in with less than its line asks for. */
-const POLICY = {
-  enforced: [
-    'restrict',
-    'permitopen',
-    'permitlisten',
-    'no-port-forwarding',
-    'port-forwarding',
-    'no-pty',
-    'pty',
-    'no-agent-forwarding',
-    'agent-forwarding',
-    'no-x11-forwarding',
-    'x11-forwarding',
-    'no-user-rc',
-    'user-rc',
-  ],
-  extra: ['access'],
-};
+/** What an invitation gives, as options of a line. */
+const optionsOf = ({ access, hostname }: Invitation): KeyOption[] => [
+  ...access.map(value => ({ name: 'access', value })),
+  ...(hostname === undefined ? [] : [{ name: 'hostname', value: hostname }]),
+];
 
 /** The keys that lines may be about: the key, or that in a certificate and its authority's. */
 function keysOf(key: Uint8Array): Uint8Array[] {
@@ -278,32 +311,4 @@ function keysOf(key: Uint8Array): Uint8Array[] {
     if (error instanceof KeyFormatError) return [];
     throw error;
   }
-}
-
-const denies = ({ options }: AuthorizedKey): boolean =>
-  options.some(({ name, value }) => name === 'access' && value === 'denied');
-
-/** Why a line's key is refused, if it is. */
-function problemOf(entry: AuthorizedKey): string | undefined {
-  const rules = lineRules(entry, POLICY);
-  if (typeof rules === 'string') return rules;
-  const unknown = rules.extra.get('access')?.find(value => !RIGHTS.includes(value));
-  return unknown === undefined ? undefined : `access="${printable(unknown, 40)}" is not one of ${RIGHTS.join(', ')}`;
-}
-
-/** A line without `access=` is an ordinary authorized_keys line: it may plug in and call, like any ssh user may forward. */
-function grant({ key, rules }: Admission): Grant {
-  const access = rules.extra.get('access') ?? [];
-  const plain = access.length === 0;
-  const admin = access.includes('admin');
-  const listen = rules.portForwarding && (plain || admin || access.includes('listen'));
-  const initiate = rules.portForwarding && (plain || admin || access.includes('initiate'));
-  return {
-    key,
-    untouched: !rules.touchRequired,
-    listen,
-    list: admin || access.includes('list'),
-    mayListen: (host, port) => listen && permits(rules.permitListen, host, port),
-    mayOpen: (host, port) => initiate && permits(rules.permitOpen, host, port),
-  };
 }

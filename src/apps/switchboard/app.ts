@@ -1,22 +1,35 @@
 // The switchboard: `ssh -R` plugs a line in under a name, `ssh -L/-W/-J/-D` is put through to it, and no port is ever opened. Policy only; the core carries it.
 import { fingerprint } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
-import type { Channel } from '../../protocol/channels/channel.ts';
-import { DIRECT_TCPIP, FORWARDED_PORT, FORWARDED_TCPIP, TCPIP_FORWARD } from '../../protocol/channels/forwarding.ts';
-import type { ChannelOpen, GlobalReply, GlobalRequest, Mux } from '../../protocol/channels/mux.ts';
-import { OpenFailure, printable } from '../../protocol/errors.ts';
-import type { AuthAnswer } from '../../protocol/userauth/server.ts';
-import { pack, unpack } from '../../protocol/wire/codec.ts';
+import {
+  type AuthAnswer,
+  type ChannelOpen,
+  Disconnect,
+  FORWARDED_PORT,
+  type GlobalReply,
+  type GlobalRequest,
+  type Mux,
+  pack,
+  printable,
+  STREAMLOCAL_FORWARD,
+  TCPIP_FORWARD,
+  unpack,
+} from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
-import { type Client, describe, type Logger, Server, type ServerOptions } from '../../server/server.ts';
-import { type Session, sessions } from '../../server/session.ts';
-import type { Access, Grant } from './access.ts';
-import { type Hints, hello, helpText, invitation, listing, plugged, signInBanner } from './greeting.ts';
-import { Board, isPeer, type Line, LineRefused, NoSuchLine, type Peer, type Provider } from './lines.ts';
-import { aliasOf, hostName } from './names.ts';
+import { type Client, type Logger, Server, type ServerOptions } from '../../server/server.ts';
+import { sessions } from '../../server/session.ts';
+import type { Access, Visitor } from './access.ts';
+import { Calls } from './calls.ts';
+import { type EventSource, Events, type Snapshot } from './events.ts';
+import { type Hints, plugged, settled, signInBanner, tookOver } from './greeting.ts';
+import { Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
+import { lineInfo, type Member, member, nameOf, publicly } from './members.ts';
+import { aliasOf, looksLikeAlias, parseUser } from './names.ts';
+import type { Quotas } from './quotas.ts';
+import type { Registry } from './registry.ts';
+import { Desk } from './shell/desk.ts';
 import { reason, StateError } from './state.ts';
-import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
 
 /** The other processes of a switchboard that has several. */
 export interface Elsewhere {
@@ -26,23 +39,8 @@ export interface Elsewhere {
   changed(provider: Provider): void;
   /** The way to a provider of another one. @throws if there is none any more */
   trunk(provider: Provider): Promise<Mux>;
-}
-
-export interface SwitchboardOptions {
-  readonly provider: CryptoProvider;
-  readonly hostKeys: readonly PrivateKey[];
-  /** Aliases are derived with it; 32 bytes. */
-  readonly aliasSecret: Uint8Array;
-  readonly access: Access;
-  /** What printed commands say: the server's name and port as clients reach it. */
-  readonly hints: Hints;
-  readonly log: Logger;
-  /** Without it this is the only process. */
-  readonly elsewhere?: Elsewhere;
-  /** What else the server is to keep to. */
-  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised'>;
-  readonly times?: Partial<Times>;
-  readonly rekeyBytes?: number;
+  /** Ends connections of others. */
+  kick(ids: readonly string[], reason: string): void;
 }
 
 /** Where a switchboard listens. */
@@ -51,49 +49,100 @@ export interface Address {
   readonly port: number;
 }
 
-/** A peer with what only this file needs to know of it. */
-interface Member extends Peer {
-  readonly grant: Grant;
-  /** Sessions that show the greeting and hear of new lines. */
-  readonly greeted: Set<Session>;
+/** What may change while it runs. */
+export interface Policy {
+  readonly quotas: Quotas;
+  /** Who is not given a prompt, and no terminal. */
+  readonly shell: boolean;
+  readonly pty: boolean;
 }
 
-export class Switchboard {
+export interface SwitchboardOptions {
+  readonly provider: CryptoProvider;
+  readonly hostKeys: readonly PrivateKey[];
+  /** Aliases are derived with it; 32 bytes. */
+  readonly aliasSecret: Uint8Array;
+  readonly access: Access;
+  readonly registry: Registry;
+  /** What printed commands say: the server's name and port as clients reach it. */
+  readonly hints: Hints;
+  readonly log: Logger;
+  readonly policy: Policy;
+  /** See BoardOptions. */
+  readonly publicNames: boolean;
+  readonly balance: boolean;
+  /** The verified host name of an address, for `from=`; without it there is none. */
+  hostNameOf?(address: string): Promise<string | undefined>;
+  /** Without it this is the only process. */
+  readonly elsewhere?: Elsewhere;
+  /** What else the server is to keep to. */
+  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised'>;
+  readonly times?: Partial<Times>;
+  readonly rekeyBytes?: number;
+}
+
+/** How often it is looked for circuits that have ended, when the server waits for that, in milliseconds. */
+const DRAIN_TICK = 50;
+
+export class Switchboard implements EventSource {
   readonly server: Server;
-  readonly #options: SwitchboardOptions;
   /** Lines here, and in other processes as far as it is told (`Board.learn`). */
   readonly board: Board;
+  readonly events = new Events();
+  policy: Policy;
+  readonly #options: SwitchboardOptions;
   /** Weak, because a client may leave while its sign-in is being judged. */
   readonly #members = new WeakMap<Client, Member>();
+  /** Those that are signed in, by owner. */
+  readonly #online = new Map<string, Set<Member>>();
+  readonly #calls: Calls;
+  #draining = false;
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
-    this.board = new Board(peer => this.#tell(peer));
+    this.policy = options.policy;
+    const { access, publicNames, balance, elsewhere } = options;
+    this.board = new Board({
+      ...{ publicNames, balance },
+      changed: peer => elsewhere?.changed(publicly(peer)),
+      overtaken: peer => this.#question(peer),
+      settled: (provider, lives) => this.#settle(provider, lives),
+    });
+    this.#calls = new Calls({ board: this.board, events: this.events, log: options.log, elsewhere });
+    const desk = new Desk(this, options.hints, options.registry);
+    const of = (client: Client) => this.#members.get(client)!;
+    const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
+    const unix = ({ data }: GlobalRequest): Line => ({ kind: 'unix', ...unpack(STREAMLOCAL_FORWARD, data) });
     this.server = new Server({
       ...options.limits,
       provider: options.provider,
       hostKeys: options.hostKeys,
-      log: options.log,
+      log: withoutCodes(options.log),
       times: options.times,
       rekeyBytes: options.rekeyBytes,
       authenticators: [
         publicKeys({
-          acceptable: ({ key, user }, client) => this.#options.access.acceptable(key, user, client.address),
+          acceptable: async (offer, client) => access.acceptable(await this.#visitor(offer, client)),
           proven: (offer, client) => this.#signIn(offer, client),
         }),
       ],
       channels: {
-        'direct-tcpip': (open, client) => this.#call(open, this.#members.get(client)!),
+        'direct-tcpip': (open, client) => this.#calls.tcp(open, of(client)),
+        'direct-streamlocal@openssh.com': (open, client) => this.#calls.unix(open, of(client)),
         session: sessions({
-          exec: (command, session) => this.#exec(command, session),
-          shell: session => this.#greet(session),
+          exec: (command, session) => desk.exec(command, session, of(session.client)),
+          shell: session => desk.shell(session, of(session.client)),
+          pty: client => this.policy.pty && of(client).grant.pty,
         }),
       },
       requests: {
-        'tcpip-forward': (request, client) => this.#plug(request, this.#members.get(client)!),
-        'cancel-tcpip-forward': (request, client) => this.#unplug(request, this.#members.get(client)!),
+        'tcpip-forward': (request, client) => this.#plug(of(client), tcp(request)),
+        'cancel-tcpip-forward': (request, client) => this.#unplug(of(client), tcp(request)),
+        'streamlocal-forward@openssh.com': (request, client) => this.#plug(of(client), unix(request)),
+        'cancel-streamlocal-forward@openssh.com': (request, client) => this.#unplug(of(client), unix(request)),
       },
-      gone: client => this.#leave(client),
+      signedIn: client => this.#enter(of(client)),
+      gone: client => this.#leave(of(client)),
     });
   }
 
@@ -106,222 +155,224 @@ export class Switchboard {
     }
   }
 
+  /** A call that another process passes on to this one. */
+  arrive(open: ChannelOpen): void {
+    this.#calls.arrive(open);
+  }
+
+  // What others read
+
+  subscribe(hear: Parameters<Events['subscribe']>[0]): () => void {
+    return this.events.subscribe(hear);
+  }
+
+  snapshot(): Snapshot {
+    return {
+      clients: this.members.map(({ info }) => info),
+      lines: this.board.providers.flatMap(provider => provider.lines.map(line => lineInfo(provider, line))),
+      circuits: this.#calls.circuits.infos,
+    };
+  }
+
+  get members(): Member[] {
+    return [...this.#online.values()].flatMap(members => [...members]);
+  }
+
+  // Signing in and leaving
+
+  async #visitor(offer: OfferedKey, client: Client): Promise<Visitor> {
+    const { address } = client;
+    const { key, user, presence } = offer;
+    return { key, user, presence, address, hostName: await this.#options.hostNameOf?.(address) };
+  }
+
   /** The client has proved that it owns the key: now, and only now, it is known, enrolled, named. */
   async #signIn(offer: OfferedKey, client: Client): Promise<AuthAnswer> {
-    const { user, presence } = offer;
     const { access, aliasSecret, hints, elsewhere } = this.#options;
-    const grant = await access.admit(offer.key, user, client.address, presence);
-    if (grant === undefined) return { result: 'reject' };
-    const { key, untouched } = grant;
-    const name = hostName(user);
-    const alias = aliasOf(aliasSecret, key, name);
-    const place = elsewhere?.here ?? '';
-    const member: Member = {
-      id: `${place}/${client.id}`,
-      place,
-      client,
-      key,
-      fingerprint: fingerprint(key),
-      name,
-      alias,
-      address: client.address,
-      since: 0,
-      lines: [],
-      grant,
-      greeted: new Set(),
-    };
-    this.#members.set(client, member);
+    const visitor = await this.#visitor(offer, client);
+    const verdict = await access.admit(visitor);
+    const { address, port } = client;
+    const stranger = { address, port, user: printable(parseUser(offer.user).user), key: fingerprint(offer.key) };
+    if ('refused' in verdict) {
+      this.events.tell({ type: 'sign-in-refused', stranger, reason: verdict.refused });
+      return { result: 'reject' };
+    }
+    const { grant, enrolled } = verdict;
+    if (enrolled) this.events.tell({ type: 'enrolled', stranger, ...(enrolled.by && { invitedBy: enrolled.by }) });
+    const alias = aliasOf(aliasSecret, grant.seed, nameOf(grant));
+    const it = member(client, visitor, grant, alias, elsewhere?.here ?? '', this.policy.quotas);
+    const others = [...(this.#online.get(it.owner) ?? [])];
+    if (it.quotas.clients > 0 && others.length >= it.quotas.clients) {
+      const reason = `your key has ${others.length} connections already`;
+      this.events.tell({ type: 'sign-in-refused', stranger, reason });
+      client.connection.disconnect(Disconnect.TOO_MANY_CONNECTIONS, reason);
+      return { result: 'reject' };
+    }
+    this.#members.set(client, it);
     // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
-    return { result: 'accept', untouched, banner: grant.listen ? signInBanner(alias, hints) : undefined };
+    const older = others.filter(({ name, lines }) => name === it.name && lines.length > 0);
+    const addresses = [...new Set(older.map(other => other.address))];
+    const banner = signInBanner(alias, hints, this.#shown(it), addresses);
+    return { result: 'accept', untouched: grant.untouched, ...(grant.rights.includes('listen') && { banner }) };
   }
 
-  #leave(client: Client): void {
-    const member = this.#members.get(client);
-    if (member === undefined) return;
-    this.#members.delete(client);
-    this.board.remove(member);
+  #enter(it: Member): void {
+    this.#online.set(it.owner, (this.#online.get(it.owner) ?? new Set()).add(it));
+    this.events.tell({ type: 'signed-in', client: it.info });
   }
 
-  /** The others hear of a peer without what is this process's own. */
-  #tell({ id, place, fingerprint, name, alias, address, since, lines }: Peer): void {
-    this.#options.elsewhere?.changed({ id, place, fingerprint, name, alias, address, since, lines: [...lines] });
+  #leave(it: Member): void {
+    const same = this.#online.get(it.owner);
+    same?.delete(it);
+    if (same?.size === 0) this.#online.delete(it.owner);
+    const lines = [...it.lines];
+    this.board.remove(it);
+    for (const line of lines) this.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
+    void it.client.closed.then(({ message: reason }) =>
+      this.events.tell({ type: 'signed-out', client: it.info, reason }),
+    );
+  }
+
+  /** Ends connections, wherever they are. */
+  kick(ids: readonly string[], reason: string): void {
+    this.kickHere(ids, reason);
+    this.#options.elsewhere?.kick(ids, reason);
+  }
+
+  /** Those of them that are in this process. */
+  kickHere(ids: readonly string[], reason: string): void {
+    for (const { id, client } of this.members)
+      if (ids.includes(id)) client.connection.disconnect(Disconnect.BY_APPLICATION, reason);
+  }
+
+  note(by: Member, what: string): void {
+    this.events.tell({ type: 'command', by: by.info, what });
+  }
+
+  /** Ends connections of those who would not be let in any more. */
+  recheck(): void {
+    const out = this.members.filter(({ visitor }) => !this.#options.access.stillGood(visitor));
+    this.kickHere(
+      out.map(({ id }) => id),
+      'your key is not let in any more',
+    );
+  }
+
+  /** A second has passed: called by whoever runs it. */
+  tick(): void {
+    this.#calls.circuits.tick();
+    const now = Date.now();
+    for (const it of this.members) {
+      const { lines, client, quotas, grant } = it;
+      it.idle = lines.length === 0 && client.connection.mux.count === 0 ? it.idle + 1 : 0;
+      if (quotas.clientIdle > 0 && it.idle >= quotas.clientIdle) this.kickHere([it.id], `idle for ${it.idle} seconds`);
+      else if (grant.expires !== undefined && grant.expires <= now) this.kickHere([it.id], 'your key has expired');
+    }
+  }
+
+  /** Stops taking clients, lines and calls, lets go of those without circuits, and of the others when theirs have ended or after `seconds`. */
+  async stop(seconds = 0): Promise<void> {
+    this.#draining = true;
+    this.#calls.closed = true;
+    this.events.tell({ type: 'draining' });
+    const circuits = this.#calls.circuits;
+    const end = performance.now() + seconds * 1000;
+    this.server.stopListening();
+    while (circuits.size > 0 && performance.now() < end) {
+      const free = this.members.filter(({ id }) => circuits.of(id) === 0);
+      this.kickHere(
+        free.map(({ id }) => id),
+        GOODBYE,
+      );
+      await new Promise(resolve => setTimeout(resolve, DRAIN_TICK));
+    }
+    await this.server.close(GOODBYE);
   }
 
   // Lines
 
-  #plug(request: GlobalRequest, member: Member): GlobalReply {
-    const { host, port } = unpack(TCPIP_FORWARD, request.data);
-    const fields = { ...describe(member.client), alias: member.alias, listen: printable(host), listenPort: port };
-    if (!member.grant.mayListen(host, port)) {
-      this.#options.log.warn(fields, 'line refused: the key may not plug it in');
+  #plug(it: Member, wanted: Line): GlobalReply {
+    const refuse = (reason: string): false => {
+      this.events.tell({ type: 'line-refused', client: it.info, line: printable(lineKey(wanted), 255), reason });
       return false;
-    }
+    };
+    if (this.#draining) return refuse('the switchboard is going down');
+    if (!it.grant.mayListen(wanted)) return refuse('the key may not plug it in');
+    if (it.quotas.lines > 0 && it.lines.length >= it.quotas.lines) return refuse('it has too many lines');
+    this.#settleNames(it);
+    let line: Line;
     try {
-      const line = this.board.plug(member, host, port);
-      this.#options.log.info({ ...fields, listenPort: line.port }, 'line plugged in');
-      for (const session of member.greeted) void session.write(plugged(member, [line], this.#options.hints));
-      return port === 0 ? pack(FORWARDED_PORT, { port: line.port }) : true;
+      line = this.board.plug(it, wanted);
     } catch (error) {
       if (!(error instanceof LineRefused)) throw error;
-      this.#options.log.warn(fields, `line refused: ${error.message}`);
-      return false;
+      return refuse(error.message);
     }
+    const older = this.board.olderOf(it, line);
+    const over = older.length > 0 ? { over: older[0].id } : {};
+    this.events.tell({ type: 'plugged', client: it.info, line: lineInfo(it, line), ...over });
+    const news = plugged(this.callName(it), [line], this.#options.hints);
+    for (const say of it.greeted) say(older.length > 0 ? news + tookOver([lineKey(line)], older) : news);
+    return line.kind === 'tcp' && lineKey(wanted) === '0' ? pack(FORWARDED_PORT, { port: line.port }) : true;
   }
 
-  #unplug(request: GlobalRequest, member: Member): GlobalReply {
-    const { host, port } = unpack(TCPIP_FORWARD, request.data);
-    const done = this.board.unplug(member, host, port);
-    if (done) this.#options.log.info({ ...describe(member.client), listenPort: port }, 'line unplugged');
-    return done;
+  #unplug(it: Member, wanted: Line): GlobalReply {
+    const line = this.board.unplug(it, wanted);
+    if (line) this.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
+    return line !== undefined;
   }
 
-  // Calls
+  // Names
 
-  #call(open: ChannelOpen, caller: Member): void | Promise<void> {
-    const { host, port } = unpack(DIRECT_TCPIP, open.data);
-    const { log } = this.#options;
-    const fields = { ...describe(caller.client), target: printable(host), targetPort: port };
-    if (!caller.grant.mayOpen(host, port)) {
-      log.warn(fields, 'call refused: the key may not make it');
-      return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'your key may not call this');
+  /** Whoever plugs in a line under a name that nobody has, has it from now on. */
+  #settleNames(it: Member): void {
+    if (it.named) return;
+    it.named = true;
+    const { name, owner, given } = it;
+    if (given.includes(name) || looksLikeAlias(name) || this.#options.access.gives(name)) return;
+    if (this.#options.registry.claim(name, owner)) it.names = [...given, name];
+  }
+
+  /** What others call a member's lines by. */
+  callName({ names, given, alias }: Provider): string {
+    return (this.#options.publicNames ? names[0] : given[0]) ?? alias;
+  }
+
+  /** The names that a banner shows, beside the alias: one that may be claimed is not yet. */
+  #shown({ names, name, owner }: Member): readonly string[] {
+    const { publicNames, access, registry } = this.#options;
+    if (names.length > 0 || !publicNames || looksLikeAlias(name) || access.gives(name)) return names;
+    return (registry.ownerOf(name) ?? owner) === owner ? [name] : [];
+  }
+
+  // Connections that may be dead
+
+  /** A newer connection of the same owner has come: does this one still live? Whatever it answers, it does. */
+  #question(peer: Peer): void {
+    if (peer.doubted) return;
+    this.board.doubt(peer, true);
+    void peer.client.connection.mux
+      .request('keepalive@openssh.com', new Uint8Array(0))
+      .then(() => this.board.doubt(peer, false));
+  }
+
+  #settle(provider: Provider, lives: boolean): void {
+    for (const it of this.#online.get(provider.owner) ?? []) {
+      if (it.name !== provider.name || it.since <= provider.since || it.lines.length === 0) continue;
+      for (const say of it.greeted) say(settled(provider, lives));
     }
-    let found: ReturnType<Board['find']>;
-    try {
-      found = this.board.find(caller, host, port);
-    } catch (error) {
-      return failed(error, open, fields, log);
-    }
-    const { provider, line } = found;
-    // A real address and a port: Go's client drops the channel otherwise.
-    const origin = { originHost: caller.client.address || '127.0.0.1', originPort: caller.client.port || 1 };
-    if (isPeer(provider)) this.#ring(open, provider, line, origin, fields, 'info');
-    else return this.#pass(open, provider, line, origin, fields);
-  }
-
-  /** Rings a provider of this process. */
-  #ring(
-    open: ChannelOpen,
-    { client, alias }: Peer,
-    { host, port }: Line,
-    origin: Origin,
-    fields: object,
-    level: Level,
-  ): void {
-    open.forward(
-      client.connection.mux,
-      'forwarded-tcpip',
-      pack(FORWARDED_TCPIP, { host, port, ...origin }),
-      (near, far) => this.#record(near, far, { ...fields, provider: client.id, alias }, level),
-    );
-  }
-
-  /** Passes a call on to the process that has the provider. */
-  async #pass(open: ChannelOpen, provider: Provider, { port }: Line, origin: Origin, fields: object): Promise<void> {
-    const { log } = this.#options;
-    let trunk: Mux;
-    try {
-      trunk = await this.#options.elsewhere!.trunk(provider);
-    } catch (error) {
-      log.warn({ ...fields, error: String(error) }, 'call failed: no way to the process that has the line');
-      return open.reject(OpenFailure.CONNECT_FAILED, 'the line cannot be reached just now');
-    }
-    const data = packCall({ provider: provider.id, port, ...origin });
-    const { alias } = provider;
-    const [place, client] = provider.id.split('/');
-    const providerWorker = this.board.places.get(place)?.worker;
-    open.forward(trunk, CALL_CHANNEL, data, (near, far) =>
-      this.#record(near, far, { ...fields, provider: Number(client), providerWorker, alias }, 'info'),
-    );
-  }
-
-  /** A call that another process passes on to this one. It names a connection, not an alias: nobody else can be reached by it. */
-  arrive(open: ChannelOpen): void {
-    const { provider, port, ...origin } = unpackCall(open.data);
-    const fields = { caller: origin.originHost, provider, targetPort: port };
-    try {
-      const { peer, line } = this.board.here(provider, port);
-      // The operator reads of a circuit once, where its caller is.
-      this.#ring(open, peer, line, origin, fields, 'debug');
-    } catch (error) {
-      failed(error, open, fields, this.#options.log);
-    }
-  }
-
-  #record(near: Channel, far: Channel, fields: object, level: Level): void {
-    const { log } = this.#options;
-    const began = Date.now();
-    log[level](fields, 'circuit opened');
-    near.handler = {
-      closed: () =>
-        log[level](
-          {
-            ...fields,
-            bytesToProvider: near.relayed,
-            bytesToCaller: far.relayed,
-            seconds: (Date.now() - began) / 1000,
-          },
-          'circuit closed',
-        ),
-    };
-  }
-
-  // Sessions
-
-  async #greet(session: Session): Promise<void> {
-    const member = this.#members.get(session.client)!;
-    const { hints } = this.#options;
-    await session.write(hello(session.client.user));
-    if (member.lines.length === 0) {
-      await session.write(invitation(member, hints));
-      return session.exit(0);
-    }
-    await session.write(plugged(member, member.lines, hints));
-    if (session.terminal) await session.write('\nPress Ctrl-C to unplug.\n');
-    member.greeted.add(session);
-    session.onsignal = () => void session.exit(0);
-    await departure(session);
-    member.greeted.delete(session);
-    await session.exit(0);
-  }
-
-  async #exec(command: string, session: Session): Promise<void> {
-    const member = this.#members.get(session.client)!;
-    const { hints } = this.#options;
-    switch (command.trim()) {
-      case 'listeners': {
-        // An alias is all that a caller needs, so only keys with the right see those of others.
-        const providers = this.board.providers.filter(
-          peer => member.grant.list || peer.fingerprint === member.fingerprint,
-        );
-        await session.write(listing(providers));
-        return session.exit(0);
-      }
-      case 'help':
-        await session.write(helpText(member, hints));
-        return session.exit(0);
-    }
-    await session.error(`Unsupported command: ${printable(command, 80)}\nTry: help, listeners\n`);
-    await session.exit(1);
   }
 }
 
-type Level = 'info' | 'debug';
-/** Who calls: address and port. */
-type Origin = { originHost: string; originPort: number };
+const GOODBYE = 'the server is shutting down';
 
-/** The line is not there. @throws whatever else went wrong */
-function failed(error: unknown, open: ChannelOpen, fields: object, log: Logger): void {
-  if (!(error instanceof NoSuchLine)) throw error;
-  log.info(fields, `call failed: ${printable(error.message)}`);
-  open.reject(OpenFailure.CONNECT_FAILED, printable(error.message));
-}
-
-/** Resolves when the user wants to go, or has gone. */
-async function departure({ stream, terminal }: Session): Promise<void> {
-  for await (const bytes of stream) {
-    // Ctrl-C and Ctrl-D come as bytes where the client has put its terminal into raw mode.
-    if (terminal && bytes.some(byte => byte === 3 || byte === 4)) return;
-  }
-  // The end of input is no wish to leave: `ssh -n -R …` in a unit file has none.
-  await stream.closed;
+/** The log without codes of invitations: they stand in user names, and one that failed could still be used. */
+function withoutCodes(log: Logger): Logger {
+  const clean = (fields: object) =>
+    'user' in fields ? { ...fields, user: parseUser(String(fields.user)).user } : fields;
+  return {
+    debug: (fields, message) => log.debug(clean(fields), message),
+    info: (fields, message) => log.info(clean(fields), message),
+    warn: (fields, message) => log.warn(clean(fields), message),
+    error: (fields, message) => log.error(clean(fields), message),
+  };
 }

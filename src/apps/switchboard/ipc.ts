@@ -1,9 +1,11 @@
 // What the processes of a switchboard with several workers say to each other, as JSON over Node's own channel between parent and child.
+import type { KeyOption } from '../../crypto/keys/index.ts';
 import type { Offence } from '../../server/index.ts';
 import type { Appended } from './access.ts';
 import type { Address } from './app.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
+import type { Settings } from './settings.ts';
 
 /** All that a worker needs, so that it opens no file but the keys that may sign in, and no worker differs from another that started earlier. */
 export interface Setup {
@@ -11,16 +13,13 @@ export interface Setup {
   readonly place: Place;
   readonly token: string;
   readonly workers: number;
-  readonly host: string;
+  readonly settings: Settings;
+  /** In place of the one in the settings, if that is 0. */
   readonly port: number;
   /** Private keys in OpenSSH's format. */
   readonly hostKeys: readonly string[];
   /** Hexadecimal. */
   readonly aliasSecret: string;
-  /** The authorized_keys file. */
-  readonly file: string;
-  readonly enrol: boolean;
-  readonly logLevel: string;
   readonly hints: Hints;
   /** What there is to know of the others. */
   readonly news: readonly News[];
@@ -28,12 +27,25 @@ export interface Setup {
 
 /** What only the primary process may do; the answer has the same number. Keys are in base64. */
 export type Question =
-  | { readonly enrol: { readonly key: string; readonly user: string; readonly address: string } }
+  | {
+      readonly enrol: {
+        readonly key: string;
+        readonly user: string;
+        readonly address: string;
+        readonly options?: readonly KeyOption[];
+      };
+    }
   | { readonly count: { readonly key: string; readonly counter: number } };
 
 export interface Penalty {
   readonly address: string;
   readonly offence: Offence;
+}
+
+/** Connections that are to end, wherever they are. */
+export interface Kick {
+  readonly ids: readonly string[];
+  readonly reason: string;
 }
 
 export type ToWorker =
@@ -42,7 +54,10 @@ export type ToWorker =
   | { readonly answer: number; readonly granted: boolean }
   | { readonly appended: Appended }
   | { readonly penalty: Penalty }
-  | { readonly stop: true };
+  | { readonly kick: Kick }
+  | { readonly apply: Settings }
+  /** `stop`: gracefully, or not. */
+  | { readonly stop: boolean };
 
 export type ToPrimary =
   /** It listens to what it is told: a message that comes earlier is lost to whatever was loaded before the program. */
@@ -53,4 +68,5 @@ export type ToPrimary =
   | { readonly failed: string }
   | { readonly news: readonly News[] }
   | { readonly ask: number; readonly question: Question }
-  | { readonly penalty: Penalty };
+  | { readonly penalty: Penalty }
+  | { readonly kick: Kick };

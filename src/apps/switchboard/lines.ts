@@ -1,46 +1,52 @@
 // The board: who has plugged in which lines under which names, in this process and in others. Nothing here knows of sockets.
+import type { ListenTarget } from '../../server/forwarding.ts';
 import type { Client } from '../../server/server.ts';
+import { admits, type Caller } from './grants.ts';
 import { parseTarget } from './names.ts';
 
-/** Lines of one client; a fleet's gateway plugs in a handful, and each costs a table entry. */
-const MAX_LINES = 64;
 /** Where allocated ports begin: the dynamic range (RFC 6335 §6), which no well-known service uses. */
 const FIRST_PORT = 49152;
 const LAST_PORT = 65535;
-/** RFC 1035's limit of a host name; requested addresses are stored and echoed. */
+/** RFC 1035's limit of a host name, and room for a path; requested addresses are stored and echoed. */
 const MAX_HOST = 255;
 
-/** One virtual listener: what `ssh -R` asked for. */
-export interface Line {
-  /** Address and port to the letter as the provider asked for them: its ssh refuses calls that name anything else. */
-  readonly host: string;
-  readonly port: number;
-}
+/** One virtual listener, to the letter as `ssh -R` asked for it: ssh refuses calls that name anything else. */
+export type Line = ListenTarget;
 
-/** A signed-in client as every process knows it. */
+/** What a line is called by, behind its provider's name: its port, or the path of its socket. */
+export const lineKey = (line: Line): string => (line.kind === 'tcp' ? String(line.port) : line.path);
+
+/** A signed-in client as every process knows it: plain data. */
 export interface Provider {
   /** Its connection, of all that there ever are: no other gets the same name, so a call that carries it reaches this one or none. */
   readonly id: string;
   /** The process that it is connected to: the `id` of a Place. */
   readonly place: string;
-  /** The fingerprint of its key. */
-  readonly fingerprint: string;
+  /** See `Grant`. */
+  readonly owner: string;
   /** Host name, and the alias that others reach it by. */
   readonly name: string;
   readonly alias: string;
+  /** Names that are its own beyond the alias; `given` are those of them that the file gives. */
+  readonly names: readonly string[];
+  readonly given: readonly string[];
+  /** See `admits`. */
+  readonly allow?: readonly string[];
   /** Its IP address. */
   readonly address: string;
   /** When it plugged in the first of its lines: see `Board.plug`. */
   readonly since: number;
+  /** The same owner has come back from elsewhere, and this connection has not answered since: calls go to it last. */
+  readonly doubted: boolean;
   readonly lines: readonly Line[];
 }
 
 /** One that is connected to this process. */
 export interface Peer extends Provider {
   readonly client: Client;
-  /** Public key blob. */
-  readonly key: Uint8Array;
+  names: readonly string[];
   since: number;
+  doubted: boolean;
   readonly lines: Line[];
 }
 
@@ -58,31 +64,49 @@ export type News = { readonly up: Place } | { readonly down: string } | { readon
 
 /** Why a call cannot be put through; the text is for the caller's terminal. */
 export class NoSuchLine extends Error {}
+/** The line is there, and not for this caller. */
+export class NotForYou extends Error {}
 /** Why a line cannot be plugged in. */
 export class LineRefused extends Error {}
 
 export const isPeer = (provider: Provider): provider is Peer => 'client' in provider;
 
+export interface BoardOptions {
+  /** Others than the owner may call lines by names that are not given by the file, too, and not only by the alias. */
+  readonly publicNames?: boolean;
+  /** Calls to one name go to its providers in turn, not to the newest. */
+  readonly balance?: boolean;
+  /** Hears of each change of a peer's lines. */
+  changed?(peer: Peer): void;
+  /** A newer connection of the same owner has a line that this one has, too. */
+  overtaken?(peer: Peer): void;
+  /** One that was doubted is no more: it has answered (`lives`), or is gone. */
+  settled?(provider: Provider, lives: boolean): void;
+  /** Milliseconds. */
+  readonly now?: () => number;
+}
+
 export class Board {
-  /** Providers by alias, newest first. One is in here while it has at least one line. */
-  readonly #providers = new Map<string, Provider[]>();
+  readonly #options: BoardOptions;
+  /** Providers by alias and by each other name, newest first. One is in here while it has at least one line. */
+  readonly #byName = new Map<string, Provider[]>();
+  readonly #byOwner = new Map<string, Set<Provider>>();
   readonly #byId = new Map<string, Provider>();
   /** The other processes that live, by their ids. */
   readonly places = new Map<string, Place>();
-  readonly #changed: (peer: Peer) => void;
-  readonly #now: () => number;
+  /** With `balance`, calls so far by what was called. */
+  readonly #turns = new Map<string, number>();
   /** The highest `since` of all that were seen. */
   #latest = 0;
 
-  /** `changed` hears of each change of a peer's lines; `now` is in milliseconds. */
-  constructor(changed: (peer: Peer) => void = () => {}, now: () => number = Date.now) {
-    this.#changed = changed;
-    this.#now = now;
+  constructor(options: BoardOptions = {}) {
+    this.#options = options;
   }
 
-  /** Providers that have lines, by alias. */
+  /** Providers that have lines, by alias, newest first. */
   get providers(): Provider[] {
-    return [...this.#providers.values()].flat();
+    const all = [...this.#byId.values()];
+    return all.sort((a, b) => (a.alias === b.alias ? (isNewer(a, b) ? -1 : 1) : a.alias < b.alias ? -1 : 1));
   }
 
   /**
@@ -91,33 +115,28 @@ export class Board {
    * @throws LineRefused
    * @returns the line, with its port chosen if 0 was asked for
    */
-  plug(peer: Peer, host: string, port: number): Line {
-    if (host.length > MAX_HOST || host.includes('\0')) throw new LineRefused('the listen address is no address');
-    if (port > LAST_PORT) throw new LineRefused(`port ${port} does not exist`);
-    if (peer.lines.length >= MAX_LINES) throw new LineRefused(`more than ${MAX_LINES} lines of one client`);
-    const taken = (wanted: number) => peer.lines.some(line => line.port === wanted);
-    if (port === 0) {
-      port = FIRST_PORT;
-      while (taken(port)) port++;
-    } else if (taken(port)) throw new LineRefused(`port ${port} is plugged in already`);
-    const line = { host, port };
+  plug(peer: Peer, wanted: Line): Line {
+    const line = choose(peer, wanted);
     peer.lines.push(line);
     if (peer.lines.length === 1) {
-      peer.since = Math.max(this.#now(), this.#latest + 1);
+      peer.since = Math.max((this.#options.now ?? Date.now)(), this.#latest + 1);
       this.#enter(peer);
     }
-    this.#changed(peer);
+    this.#options.changed?.(peer);
+    this.#overtake(peer);
     return line;
   }
 
-  /** Takes a line out; false if there was none. */
-  unplug(peer: Peer, host: string, port: number): boolean {
-    const at = peer.lines.findIndex(line => line.host === host && line.port === port);
-    if (at < 0) return false;
-    peer.lines.splice(at, 1);
+  /** Takes a line out; undefined if there was none. */
+  unplug(peer: Peer, wanted: Line): Line | undefined {
+    const at = peer.lines.findIndex(
+      line => lineKey(line) === lineKey(wanted) && (line.kind === 'unix' || line.host === (wanted as typeof line).host),
+    );
+    if (at < 0) return undefined;
+    const [line] = peer.lines.splice(at, 1);
     if (peer.lines.length === 0) this.#withdraw(peer);
-    this.#changed(peer);
-    return true;
+    this.#options.changed?.(peer);
+    return line;
   }
 
   /** The peer has gone: all its lines with it. */
@@ -125,7 +144,16 @@ export class Board {
     if (peer.lines.length === 0) return;
     peer.lines.length = 0;
     this.#withdraw(peer);
-    this.#changed(peer);
+    this.#options.changed?.(peer);
+  }
+
+  /** A peer is in doubt from now on, or not any more. */
+  doubt(peer: Peer, doubted: boolean): void {
+    if (peer.doubted === doubted) return;
+    peer.doubted = doubted;
+    if (peer.lines.length === 0) return;
+    this.#options.changed?.(peer);
+    if (!doubted) this.#options.settled?.(peer, true);
   }
 
   /** Something has happened in another process. What is said of one that is not up, or not any more, comes late and is not heeded. */
@@ -135,63 +163,154 @@ export class Board {
       this.places.delete(news.down);
       for (const provider of this.#byId.values()) if (provider.place === news.down) this.#withdraw(provider);
     } else if (this.places.has(news.provider.place)) {
-      const known = this.#byId.get(news.provider.id);
-      if (known) this.#withdraw(known);
-      if (news.provider.lines.length > 0) this.#enter(news.provider);
+      const { provider } = news;
+      const known = this.#byId.get(provider.id);
+      const lives = provider.lines.length > 0;
+      if (known) this.#withdraw(known, !lives);
+      if (!lives) return;
+      this.#enter(provider);
+      if (known?.doubted && !provider.doubted) this.#options.settled?.(provider, true);
+      this.#overtake(provider);
     }
+  }
+
+  /** Older connections of the same owner under the same name that have the line, too. */
+  olderOf(provider: Provider, line: Line): Provider[] {
+    const all = [...(this.#byOwner.get(provider.owner) ?? [])];
+    return all.filter(
+      other => other.name === provider.name && isNewer(provider, other) && lineOf(other, lineKey(line)),
+    );
+  }
+
+  #overtake(provider: Provider): void {
+    const older = new Set(provider.lines.flatMap(line => this.olderOf(provider, line)));
+    for (const other of older) if (isPeer(other)) this.#options.overtaken?.(other);
   }
 
   #enter(provider: Provider): void {
     this.#latest = Math.max(this.#latest, provider.since);
     this.#byId.set(provider.id, provider);
-    const others = this.#providers.get(provider.alias);
-    if (others === undefined) {
-      this.#providers.set(provider.alias, [provider]);
-      return;
+    const owned = this.#byOwner.get(provider.owner) ?? new Set();
+    this.#byOwner.set(provider.owner, owned.add(provider));
+    for (const name of namesOf(provider)) {
+      const others = this.#byName.get(name) ?? [];
+      const at = others.findIndex(other => isNewer(provider, other));
+      others.splice(at < 0 ? others.length : at, 0, provider);
+      this.#byName.set(name, others);
     }
-    const at = others.findIndex(other => isNewer(provider, other));
-    others.splice(at < 0 ? others.length : at, 0, provider);
   }
 
-  #withdraw(provider: Provider): void {
-    this.#byId.delete(provider.id);
-    const others = this.#providers.get(provider.alias);
-    const at = others?.indexOf(provider) ?? -1;
-    if (others === undefined || at < 0) return;
-    others.splice(at, 1);
-    if (others.length === 0) this.#providers.delete(provider.alias);
+  /** `gone`: for good, and not to come back with other lines. */
+  #withdraw(provider: Provider, gone = true): void {
+    if (!this.#byId.delete(provider.id)) return;
+    const owned = this.#byOwner.get(provider.owner);
+    owned?.delete(provider);
+    if (owned?.size === 0) this.#byOwner.delete(provider.owner);
+    for (const name of namesOf(provider)) {
+      const others = this.#byName.get(name);
+      const at = others?.indexOf(provider) ?? -1;
+      if (others === undefined || at < 0) continue;
+      others.splice(at, 1);
+      if (others.length > 0) continue;
+      this.#byName.delete(name);
+      this.#turns.delete(name);
+    }
+    if (gone && provider.doubted) this.#options.settled?.(provider, false);
   }
 
   /**
-   * Finds the line for a call to `host:port` by `caller`. Everyone reaches a line by its alias; whoever holds the
-   * provider's key reaches it by the plain host name too.
-   * @throws NoSuchLine
+   * Finds the line for a call: to `name:port`, or to `/name/path` for a socket. By a name without index it is the newest
+   * provider that has the line, by `name~1` the second newest of the name, whatever lines it has.
+   * @throws NoSuchLine, NotForYou
    */
-  find(caller: Provider, host: string, port: number): { provider: Provider; line: Line } {
+  find(caller: Caller, target: Line): { provider: Provider; line: Line } {
+    // One's own sockets by the very path that was plugged in.
+    if (target.kind === 'unix') {
+      const provider = this.#own(caller).find(one => lineOf(one, target.path));
+      if (provider !== undefined) return { provider, line: target };
+    }
+    const { host, key } = split(target);
     const { name, index } = parseTarget(host);
-    const providers = this.#providers.get(name) ?? this.#own(caller, name);
-    const provider = providers?.[index];
-    if (providers === undefined || providers.length === 0) throw new NoSuchLine(`no line named ${host} is plugged in`);
-    if (provider === undefined) throw new NoSuchLine(`${name} has no provider number ${index}`);
-    const line = provider.lines.find(candidate => candidate.port === port);
-    if (line === undefined) throw new NoSuchLine(`${host} has no line on port ${port}`);
-    return { provider, line };
+    const providers = this.#reached(caller, name);
+    if (providers.length === 0) throw new NoSuchLine(`no line named ${host} is plugged in`);
+    if (index !== undefined && index >= providers.length) {
+      throw new NoSuchLine(`${name} has no provider number ${index}`);
+    }
+    const able = (index === undefined ? providers : [providers[index]]).filter(one => lineOf(one, key));
+    if (able.length === 0) throw new NoSuchLine(`${host} has no line on ${target.kind === 'tcp' ? 'port ' : ''}${key}`);
+    const provider = this.#choose(able, name);
+    return { provider, line: lineOf(provider, key)! };
+  }
+
+  /** Of several that have the line, one that answers. */
+  #choose(able: readonly Provider[], name: string): Provider {
+    const sure = able.filter(({ doubted }) => !doubted);
+    const candidates = sure.length > 0 ? sure : able;
+    if (!this.#options.balance || candidates.length === 1) return candidates[0];
+    const turn = this.#turns.get(name) ?? 0;
+    this.#turns.set(name, turn + 1);
+    return candidates[turn % candidates.length];
+  }
+
+  /** The providers of a name that the caller may reach by it, newest first. */
+  #reached(caller: Caller, name: string): readonly Provider[] {
+    const { publicNames = false } = this.#options;
+    const all = this.#byName.get(name) ?? [];
+    const isOwn = ({ owner }: Provider) => owner === caller.owner;
+    const open = ({ alias, given }: Provider) => name === alias || publicNames || given.includes(name);
+    // Whoever is named by `allow=` may use any name.
+    const reached = all.filter(one => isOwn(one) || (admits(one.allow, caller) && (open(one) || one.allow)));
+    if (reached.length > 0) return reached;
+    if (all.some(open)) throw new NotForYou('this line is not for your key');
+    // One's own by the plain host name; where names are public, a name is its owner's alone.
+    return publicNames ? [] : this.#own(caller).filter(one => one.name === name);
+  }
+
+  /** Newest first. */
+  #own({ owner }: Caller): Provider[] {
+    return [...(this.#byOwner.get(owner) ?? [])].sort((a, b) => (isNewer(a, b) ? -1 : 1));
   }
 
   /** Finds the line of a call that another process has put through to here. @throws NoSuchLine if it has gone meanwhile */
-  here(id: string, port: number): { peer: Peer; line: Line } {
+  here(id: string, key: string): { peer: Peer; line: Line } {
     const peer = this.#byId.get(id);
-    const line = peer?.lines.find(candidate => candidate.port === port);
+    const line = peer && lineOf(peer, key);
     if (peer === undefined || !isPeer(peer) || line === undefined) {
       throw new NoSuchLine('the line has been unplugged this moment');
     }
     return { peer, line };
   }
+}
 
-  /** The caller's own providers under a plain host name: one key under one name has one alias. */
-  #own(caller: Provider, name: string): Provider[] | undefined {
-    return this.providers.filter(peer => peer.name === name && peer.fingerprint === caller.fingerprint);
+const lineOf = ({ lines }: Provider, key: string): Line | undefined => lines.find(line => lineKey(line) === key);
+
+const namesOf = ({ alias, names }: Provider): Set<string> => new Set([alias, ...names]);
+
+/** What is called, and which of its lines: "/name/path/to" is the line "/path/to" of `name`. */
+function split(target: Line): { host: string; key: string } {
+  if (target.kind === 'tcp') return { host: target.host, key: lineKey(target) };
+  const [, host = '', key = '/'] = /^\/([^/]*)(.*)$/s.exec(target.path) ?? [];
+  return { host, key };
+}
+
+/** The line as it is to be plugged in. @throws LineRefused */
+function choose(peer: Peer, wanted: Line): Line {
+  const taken = (key: string) => peer.lines.some(line => lineKey(line) === key);
+  if (wanted.kind === 'unix') {
+    const { path } = wanted;
+    if (!/^\/[\x21-\x7e]+$/.test(path) || path.length > MAX_HOST) throw new LineRefused('the path is none for a line');
+    if (taken(path)) throw new LineRefused(`${path} is plugged in already`);
+    return wanted;
   }
+  const { host } = wanted;
+  let { port } = wanted;
+  if (host.length > MAX_HOST || host.includes('\0')) throw new LineRefused('the listen address is no address');
+  if (port > LAST_PORT) throw new LineRefused(`port ${port} does not exist`);
+  if (port === 0) {
+    port = FIRST_PORT;
+    while (taken(String(port))) port++;
+  } else if (taken(String(port))) throw new LineRefused(`port ${port} is plugged in already`);
+  return { kind: 'tcp', host, port };
 }
 
 /** The same on every board, also where two have plugged in at the same moment. */

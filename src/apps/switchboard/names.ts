@@ -1,10 +1,10 @@
-// Aliases: stable, unguessable names of lines, and the spelling `alias~1` for older providers of one alias.
+// Names of lines: host names, aliases that are stable and cannot be guessed, the spelling `name~1` for older providers, codes of invitations.
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { Writer } from '../../protocol/wire/reader.ts';
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
-/** 36^10 is about 2^52: who may open channels can try some thousand aliases a second at best, and needs the name before it too. */
+/** 10 × 36^9 is about 2^50: who may open channels can try some thousand aliases a second at best, and needs the name before it too. */
 const SUFFIX = 10;
 /** A host name label's limit (RFC 1035) less the suffix. */
 const MAX_NAME = 50;
@@ -19,25 +19,39 @@ export function hostName(user: string): string {
   return name === '' ? 'line' : name;
 }
 
+/** Whether `hostname=` or `alias=` may say this: a host name as it is called, in lower case, that nobody can take for somebody's alias. */
+export const isName = (text: string): boolean => hostName(text) === text && !looksLikeAlias(text);
+
 /**
- * The alias of a key under a host name: `name-` and ten characters [0-9a-z] that follow from the server's secret,
- * the key and the name, so that they survive reconnects and restarts and nobody else can compute them.
+ * The alias of an owner under a host name: `name-`, a digit and nine characters [0-9a-z] that follow from the server's secret,
+ * the owner and the name, so that they survive reconnects and restarts and nobody else can compute them.
+ * @param owner bytes that are the owner's alone: its key
  */
-export function aliasOf(secret: Uint8Array, key: Uint8Array, name: string): string {
-  const digest = hmac(sha256, secret, new Writer().string(key).string(name).finish());
+export function aliasOf(secret: Uint8Array, owner: Uint8Array, name: string): string {
+  const digest = hmac(sha256, secret, new Writer().string(owner).string(name).finish());
   let number = 0n;
   for (const byte of digest.subarray(0, 16)) number = (number << 8n) | BigInt(byte);
   let suffix = '';
   for (let i = 0; i < SUFFIX; i++) {
-    suffix += DIGITS[Number(number % 36n)];
-    number /= 36n;
+    const base = i === 0 ? 10n : 36n;
+    suffix += DIGITS[Number(number % base)];
+    number /= base;
   }
   return `${name}-${suffix}`;
 }
 
-/** Takes `alias~2` apart: the name, and the index among its providers, newest first. */
-export function parseTarget(host: string): { name: string; index: number } {
+/** Whether it has the form of an alias: then it cannot be had as a plain name, or who knows an alias could take its place. */
+export const looksLikeAlias = (name: string): boolean => /-\d[0-9a-z]{9}$/.test(name);
+
+/** Takes `name~2` apart: the name, and the index among its providers, newest first; undefined where none is given. */
+export function parseTarget(host: string): { name: string; index: number | undefined } {
   const match = /^(.*)~(\d{1,6})$/.exec(host);
   const name = (match ? match[1] : host).toLowerCase().replace(/\.$/, '');
-  return { name, index: match ? Number(match[2]) : 0 };
+  return { name, index: match ? Number(match[2]) : undefined };
+}
+
+/** Takes `alice+code` apart, where `code` has the form of an invitation's. */
+export function parseUser(user: string): { user: string; code: string | undefined } {
+  const match = /^(.*)\+([0-9a-hjkmnp-tv-z]{16})$/.exec(user);
+  return match ? { user: match[1], code: match[2] } : { user, code: undefined };
 }

@@ -1,18 +1,26 @@
-// How the switchboard's processes end: SIGINT and SIGTERM close orderly, a second one at once.
+// What the switchboard's processes do on signals: SIGTERM ends them gracefully, SIGINT at once, a second one whatever happens; SIGHUP reads files again.
 
-/** Ends the process once `close` is done, for a signal or when the function that is returned is called. */
-export function stopOnSignals(close: () => Promise<void>): () => void {
+/**
+ * Ends the process once `close` is done, for a signal or when the function that is returned is called; `gracefully` is for those
+ * who are in the middle of something.
+ */
+export function stopOnSignals(close: (gracefully: boolean) => Promise<void>): (gracefully: boolean) => void {
   let stopping = false;
-  const stop = () => {
+  const stop = (gracefully: boolean) => {
     if (stopping) return;
     stopping = true;
-    void close().then(() => process.exit(0));
+    void close(gracefully).then(() => process.exit(0));
   };
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       if (stopping) process.exit(1);
-      stop();
+      stop(signal === 'SIGTERM');
     });
   }
   return stop;
+}
+
+/** Calls `reload` on SIGHUP. On a terminal that signal says that it is gone, and ends the process as it does any other. */
+export function reloadOnSignal(reload: () => void): void {
+  if (!process.stdout.isTTY) process.on('SIGHUP', reload);
 }

@@ -22,7 +22,10 @@ const HOST_KEYS = [
   ['ecdsa-sha2-nistp256', 'ssh_host_ecdsa_key'],
   ['ssh-rsa', 'ssh_host_rsa_key'],
 ] as const;
+/** Types of host keys by their places in nuttssh.ini. */
+const NUTTSSH_TYPES = ['ecdsa-sha2-nistp256', 'ssh-ed25519', 'ssh-rsa'];
 const SECRET = 'alias_secret';
+const REGISTRY = 'switchboard.db';
 const SECRET_BYTES = 32;
 
 /** A file or directory that cannot be used; the message is one sentence for the operator. */
@@ -32,6 +35,9 @@ export class StateError extends Error {}
 export function defaultDataDirectory(): string {
   return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'cordboard', 'switchboard');
 }
+
+/** The file of names, invitations and bans. */
+export const registryFile = (directory: string): string => join(directory, REGISTRY);
 
 /** Makes `directory` if need be, readable by its owner only. @throws StateError */
 export function openDirectory(directory: string): void {
@@ -85,16 +91,30 @@ export function replaceFile(file: string, text: string, mode = 0o600): void {
 
 /** The host keys in `directory`; those that are missing are made. @throws StateError if one cannot be read */
 export function hostKeys(directory: string, provider: CryptoProvider): PrivateKey[] {
-  return HOST_KEYS.map(([type, name]) => {
-    const file = join(directory, name);
-    const text = readIfThere(file);
-    if (text !== undefined) return parseHostKey(text, file);
-    const algorithm = provider.signatures.find(({ keyType }) => keyType === type)!;
-    const key = algorithm.generate(provider.random, 'cordboard switchboard');
-    replaceFile(file, formatPrivateKey(key, {}, provider.random));
-    replaceFile(`${file}.pub`, `${formatPublicKey(publicOf(key))}\n`, 0o644);
-    return key;
+  return HOST_KEYS.map(([type, name]) => hostKey(join(directory, name), provider, type));
+}
+
+/**
+ * The host keys in these files. Where they are `made` if they are missing, the types are by their places those that nuttssh makes.
+ * @throws StateError if one cannot be read, or made
+ */
+export function hostKeysIn(files: readonly string[], made: boolean, provider: CryptoProvider): PrivateKey[] {
+  return files.map((file, i) => {
+    if (made) openDirectory(dirname(file));
+    return hostKey(file, provider, made ? NUTTSSH_TYPES[i] : undefined);
   });
+}
+
+/** `type`: what to make if there is none. */
+function hostKey(file: string, provider: CryptoProvider, type: string | undefined): PrivateKey {
+  const text = readIfThere(file);
+  if (text !== undefined) return parseHostKey(text, file);
+  const algorithm = provider.signatures.find(({ keyType }) => keyType === type);
+  if (algorithm === undefined) throw new StateError(`cannot read the host key ${file}: there is no such file`);
+  const key = algorithm.generate(provider.random, 'cordboard switchboard');
+  replaceFile(file, formatPrivateKey(key, {}, provider.random));
+  replaceFile(`${file}.pub`, `${formatPublicKey(publicOf(key))}\n`, 0o644);
+  return key;
 }
 
 function parseHostKey(text: string, file: string): PrivateKey {
@@ -119,9 +139,10 @@ export function aliasSecret(directory: string, provider: CryptoProvider): Uint8A
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 
-function attempt(what: string, body: () => void): void {
+/** What the system refuses becomes a StateError that begins with `what`. */
+export function attempt<T>(what: string, body: () => T): T {
   try {
-    body();
+    return body();
   } catch (error) {
     throw new StateError(`${what}: ${reason(error)}`);
   }

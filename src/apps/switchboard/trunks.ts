@@ -19,8 +19,8 @@ const layout = <const L extends Layout>(fields: L): L => fields;
 
 /** The only type of channel on a trunk; on a client's connection there is no such type. */
 export const CALL_CHANNEL = 'call@cordboard';
-/** A call: for which provider's line, and from whom. */
-const CALL = layout({ provider: 'text', port: 'uint32', originHost: 'text', originPort: 'uint32' });
+/** A call: for which provider's line (see `lineKey`), and from whom. */
+const CALL = layout({ provider: 'text', line: 'text', originHost: 'text', originPort: 'uint32' });
 export type Call = Fields<typeof CALL>;
 export const packCall = (call: Call): Uint8Array => pack(CALL, call);
 /** @throws ProtocolError */

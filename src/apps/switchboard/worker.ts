@@ -1,26 +1,24 @@
 // A worker: one of several processes that serve clients. It takes what it needs from the primary process, which started it, and ends with it.
-import cluster from 'node:cluster';
 import { rmdirSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { accelerated } from '../../crypto/accelerated.ts';
-import { parsePrivateKey } from '../../crypto/keys/index.ts';
+import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
 import { STARTUPS } from '../../server/index.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
-import { Switchboard } from './app.ts';
 import { Outbox } from './hub.ts';
 import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
+import { Registry } from './registry.ts';
+import { Serving } from './serving.ts';
 import { stopOnSignals } from './signals.ts';
-import { reason, StateError } from './state.ts';
+import { reason, registryFile, StateError } from './state.ts';
 import { Trunks } from './trunks.ts';
 
 /** Serves until the primary process says to stop, or is gone. @throws StateError if nobody started it */
 export async function work(): Promise<void> {
   if (process.send === undefined) throw new StateError('workers are started by `cordboard switchboard --workers` only');
-  // The primary process is gone, and with it whoever could hear of errors.
   process.on('disconnect', () => process.exit());
-  cluster.worker?.on('error', () => process.exit());
   process.once('message', (message: ToWorker) => {
     if ('setup' in message) serve(message.setup).catch(cannot);
   });
@@ -39,22 +37,23 @@ const say = (message: ToPrimary): Promise<void> =>
 
 async function serve(setup: Setup): Promise<void> {
   const { place, news, hints, workers } = setup;
-  const log = logger(setup.logLevel, place.worker);
+  const { settings } = setup;
+  const log = logger(settings.logLevel, settings.logFormat, place.worker);
   const token = Buffer.from(setup.token, 'hex');
   const outbox = new Outbox(news => say({ news }));
   const primary = new Primary();
-  const access = new Access({ file: setup.file, enrol: setup.enrol, provider: accelerated, log, keeper: primary });
+  const registry = await Registry.open(registryFile(settings.data));
+  const { authorizedKeys: file, enrol, anyKey } = settings;
+  const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
   const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
-  const switchboard: Switchboard = new Switchboard({
-    provider: accelerated,
+  const serving: Serving = new Serving(settings, {
     hostKeys: setup.hostKeys.map(text => parsePrivateKey(text)),
     aliasSecret: Buffer.from(setup.aliasSecret, 'hex'),
-    access,
-    hints,
-    log,
+    ...{ access, registry, hints, log },
     elsewhere: {
       here: place.id,
       changed: provider => outbox.put({ provider }),
+      kick: (ids, reason) => void say({ kick: { ids, reason } }),
       async trunk(provider) {
         const to = switchboard.board.places.get(provider.place);
         if (to === undefined) throw new Error('it is gone');
@@ -67,18 +66,23 @@ async function serve(setup: Setup): Promise<void> {
       penalised: (address, offence) => void say({ penalty: { address, offence } }),
     },
   });
+  const { switchboard } = serving;
   for (const item of news) switchboard.board.learn(item);
   process.on('message', (message: ToWorker) => {
     if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
     else if ('answer' in message) primary.answered(message.answer, message.granted);
     else if ('appended' in message) access.heard(message.appended);
     else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
-    else if ('stop' in message) stop();
+    else if ('kick' in message) switchboard.kickHere(message.kick.ids, message.kick.reason);
+    else if ('apply' in message) serving.apply(message.apply);
+    else if ('stop' in message) stop(message.stop);
   });
   process.on('exit', () => tidy(place.path));
-  const stop = stopOnSignals(() => switchboard.server.close());
+  const stop = stopOnSignals(gracefully => serving.stop(gracefully));
+  // The primary process says when.
+  process.on('SIGHUP', () => {});
   await trunks.listen();
-  const listening = await switchboard.listen(setup.host, setup.port);
+  const listening = await switchboard.listen(settings.host, setup.port);
   hints.port = listening.port;
   void say({ listening });
 }
@@ -104,8 +108,8 @@ class Primary implements Keeper {
   readonly #asked = new Map<number, (granted: boolean) => void>();
   #count = 0;
 
-  enrol(key: Uint8Array, user: string, address: string): Promise<boolean> {
-    return this.#ask({ enrol: { key: Buffer.from(key).toString('base64'), user, address } });
+  enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Promise<boolean> {
+    return this.#ask({ enrol: { key: Buffer.from(key).toString('base64'), user, address, options } });
   }
 
   count(key: string, counter: number): Promise<boolean> {

@@ -8,6 +8,7 @@ import type { Access, Appended } from './access.ts';
 import { Hub } from './hub.ts';
 import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
+import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
 
 /** The subcommand that a worker runs. */
@@ -17,7 +18,7 @@ const RESTART_AFTER = 100;
 const RESTART_AT_MOST = 30_000;
 /** A worker that lived for so many milliseconds did not die soon. */
 const LIVED = 60_000;
-/** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds. */
+/** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds, once circuits have had their time. */
 const GOODBYE = 10_000;
 /** Messages that a worker may have unread before it is told of no more penalties. It hangs, and memory is not for those. */
 const MAX_UNREAD = 1000;
@@ -25,7 +26,7 @@ const MAX_UNREAD = 1000;
 export interface WorkersOptions {
   readonly count: number;
   /** What all workers are told. */
-  readonly common: Omit<Setup, 'place' | 'token' | 'workers' | 'news'>;
+  readonly common: Omit<Setup, 'place' | 'token' | 'workers' | 'news' | 'port'>;
   readonly access: Access;
   readonly log: Logger;
 }
@@ -42,6 +43,7 @@ interface Running {
 
 export class Workers {
   readonly #options: WorkersOptions;
+  #settings: Settings;
   readonly #hub = new Hub();
   readonly #running = new Map<number, Running>();
   readonly #token = randomBytes(32).toString('hex');
@@ -59,6 +61,7 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    this.#settings = options.common.settings;
     process.on('exit', () => rmSync(this.#directory, { recursive: true, force: true }));
   }
 
@@ -71,12 +74,13 @@ export class Workers {
   }
 
   /** Tells them to say goodbye to their clients; resolves when all have ended. */
-  async stop(): Promise<void> {
+  async stop(gracefully: boolean): Promise<void> {
     this.#stopping = true;
     await Promise.all(
       Array.from(this.#running.values(), ({ child, send }) => {
-        void send({ stop: true });
-        const timer = setTimeout(() => child.process.kill('SIGKILL'), GOODBYE);
+        void send({ stop: gracefully });
+        const patience = GOODBYE + (gracefully ? this.#settings.drain * 1000 : 0);
+        const timer = setTimeout(() => child.process.kill('SIGKILL'), patience);
         return new Promise<void>(resolve =>
           child.once('exit', () => {
             clearTimeout(timer);
@@ -85,6 +89,12 @@ export class Workers {
         );
       }),
     );
+  }
+
+  /** What may change while they run. */
+  apply(settings: Settings): void {
+    this.#settings = settings;
+    for (const { send } of this.#running.values()) void send({ apply: settings });
   }
 
   /** A line of the authorized_keys file that all must know. */
@@ -134,8 +144,9 @@ export class Workers {
     const news = this.#hub.join(place.id, news => send({ news }));
     // Port 0 is the same port for all that share it; when all have died, it would be another one.
     const nobody = [...this.#running.values()].every(({ serves }) => !serves);
-    const port = nobody ? (this.#address?.port ?? common.port) : common.port;
-    void send({ setup: { ...common, place, token: this.#token, workers, port, news } });
+    const { port: wanted } = this.#settings;
+    const port = nobody ? (this.#address?.port ?? wanted) : wanted;
+    void send({ setup: { ...common, settings: this.#settings, place, token: this.#token, workers, port, news } });
   }
 
   #hear(running: Running, message: ToPrimary): void {
@@ -144,6 +155,7 @@ export class Workers {
     if ('ready' in message) this.#setUp(running);
     else if ('news' in message) this.#hub.hear(place.id, message.news);
     else if ('ask' in message) void running.send({ answer: message.ask, granted: this.#answer(message.question) });
+    else if ('kick' in message) this.#others(running, { kick: message.kick });
     else if ('penalty' in message) this.#penalise(running, message.penalty);
     else if ('failed' in message) {
       log.error({ worker: place.worker }, message.failed);
@@ -162,12 +174,16 @@ export class Workers {
     const { access, log } = this.#options;
     try {
       if ('count' in question) return access.count(question.count.key, question.count.counter);
-      const { key, user, address } = question.enrol;
-      return access.enrol(Buffer.from(key, 'base64'), user, address);
+      const { key, user, address, options } = question.enrol;
+      return access.enrol(Buffer.from(key, 'base64'), user, address, options);
     } catch (error) {
       log.error({ error: String(error) }, 'a sign-in failed');
       return false;
     }
+  }
+
+  #others(from: Running, message: ToWorker): void {
+    for (const running of this.#running.values()) if (running !== from) void running.send(message);
   }
 
   #penalise(from: Running, penalty: Penalty): void {

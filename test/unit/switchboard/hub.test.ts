@@ -5,6 +5,7 @@ import { type Deliver, Hub, Outbox } from '../../../src/apps/switchboard/hub.ts'
 import {
   Board,
   isPeer,
+  lineKey,
   type News,
   NoSuchLine,
   type Peer,
@@ -16,9 +17,13 @@ import { seeded } from '../../kit/insecure.ts';
 import { turns } from '../../kit/socket.ts';
 
 function provider(id: string, place: string, ports = [80]): Provider {
-  const lines = ports.map(port => ({ host: '', port }));
-  return { id, place, fingerprint: 'SHA256:a', name: 'a', alias: 'a-0', address: '192.0.2.1', since: 1, lines };
+  const lines = ports.map(port => tcp('', port));
+  return {
+    ...{ id, place, owner: 'SHA256:a', name: 'a', alias: 'a-0', names: [], given: [], address: '192.0.2.1', since: 1 },
+    ...{ doubted: false, lines },
+  };
 }
+const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port }) as const;
 const place = (id: string): Place => ({ id, worker: 1, path: `/${id}` });
 
 /** A receiver that is ready for more when told so. */
@@ -136,10 +141,10 @@ class World {
         });
       });
     const outbox = new Outbox(through(up, news => this.hub.hear(id, news)));
-    const board = new Board(
-      ({ client: _client, key: _key, ...peer }) => outbox.put({ provider: { ...peer, lines: [...peer.lines] } }),
-      () => this.#clock + skew,
-    );
+    const board = new Board({
+      changed: ({ client: _client, ...peer }) => outbox.put({ provider: { ...peer, lines: [...peer.lines] } }),
+      now: () => this.#clock + skew,
+    });
     const worker: Worker = { id, board, outbox, peers: [], up, down, dead: false };
     const learn = (news: News[]) => {
       for (const item of news) board.learn(item);
@@ -162,8 +167,8 @@ class World {
         const id = `${worker.id}/${++this.#count}`;
         const name = this.pick(['a', 'b', 'c'])!;
         worker.peers.push({
-          ...{ id, place: worker.id, client: { id: this.#count } as Client, key: new Uint8Array(0) },
-          ...{ fingerprint: `SHA256:${name}`, name, alias: `${name}-0`, address: '192.0.2.1', since: 0, lines: [] },
+          ...{ id, place: worker.id, client: { id: this.#count } as Client, names: [], given: [], doubted: false },
+          ...{ owner: `SHA256:${name}`, name, alias: `${name}-0`, address: '192.0.2.1', since: 0, lines: [] },
         });
         break;
       }
@@ -171,13 +176,13 @@ class World {
       case 2:
       case 3: {
         const peer = this.pick(worker.peers);
-        const port = 1 + dice.below(3);
-        if (peer && !peer.lines.some(line => line.port === port)) worker.board.plug(peer, `${peer.id}`, port);
+        const line = tcp(`${peer?.id}`, 1 + dice.below(3));
+        if (peer && !peer.lines.some(one => lineKey(one) === lineKey(line))) worker.board.plug(peer, line);
         break;
       }
       case 4: {
         const peer = this.pick(worker.peers);
-        if (peer?.lines[0]) worker.board.unplug(peer, peer.lines[0].host, peer.lines[0].port);
+        if (peer?.lines[0]) worker.board.unplug(peer, peer.lines[0]);
         break;
       }
       case 5: {
@@ -212,10 +217,10 @@ class World {
   call(from: Worker): void {
     const name = this.pick(['a-0', 'b-0~1', 'c-0'])!;
     const port = 1 + this.dice.below(3);
-    const caller = provider(`${from.id}/0`, from.id);
+    const caller = { owner: 'SHA256:a', fingerprint: 'SHA256:a', given: [], principals: [] };
     let found: ReturnType<Board['find']>;
     try {
-      found = from.board.find(caller, name, port);
+      found = from.board.find(caller, tcp(name, port));
     } catch (error) {
       assert.instance(error, NoSuchLine);
       return;
@@ -236,9 +241,9 @@ class World {
     // While the call is under way, everything may happen.
     there.down.push(() => {
       try {
-        const { peer, line } = there.board.here(to.id, port);
+        const { peer, line } = there.board.here(to.id, String(port));
         this.calls.elsewhere++;
-        assert.is(line.port, port);
+        assert.is(lineKey(line), String(port));
         assert.is(peer.id, to.id);
         this.reached(peer, name, port);
       } catch (error) {
@@ -255,7 +260,7 @@ class World {
       'somebody who is there',
     );
     assert.ok(
-      peer.lines.some(line => line.port === port && line.host === peer.id),
+      peer.lines.some(line => line.kind === 'tcp' && line.port === port && line.host === peer.id),
       'a line that is plugged in',
     );
   }
@@ -270,7 +275,7 @@ class World {
   }
 }
 
-const sketch = ({ id, alias, since, lines }: Provider) => ({ id, alias, since, ports: lines.map(({ port }) => port) });
+const sketch = ({ id, alias, since, lines }: Provider) => ({ id, alias, since, ports: lines.map(lineKey) });
 
 test('over many seeds no call reaches a wrong line, and boards agree with each other and the truth', async () => {
   const sum = { here: 0, elsewhere: 0, gone: 0 };

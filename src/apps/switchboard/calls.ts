@@ -1,0 +1,132 @@
+// Calls: who may call what, which line it is, and how the call gets there, in this process or in another one.
+import {
+  type ChannelOpen,
+  DIRECT_STREAMLOCAL,
+  DIRECT_TCPIP,
+  FORWARDED_STREAMLOCAL,
+  FORWARDED_TCPIP,
+  type Mux,
+  OpenFailure,
+  type OpenFailureReason,
+  pack,
+  printable,
+  unpack,
+} from '../../protocol/index.ts';
+import type { Logger } from '../../server/server.ts';
+import type { Elsewhere } from './app.ts';
+import { type Call, Circuits } from './circuits.ts';
+import type { Events } from './events.ts';
+import { type Board, isPeer, type Line, lineKey, NoSuchLine, NotForYou, type Peer, type Provider } from './lines.ts';
+import type { Member } from './members.ts';
+import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
+
+/** Who calls: address and port. */
+type Origin = { readonly originHost: string; readonly originPort: number };
+
+export interface CallsOptions {
+  readonly board: Board;
+  readonly events: Events;
+  readonly log: Logger;
+  readonly elsewhere?: Elsewhere;
+}
+
+export class Calls {
+  readonly circuits: Circuits;
+  /** No calls are put through any more. */
+  closed = false;
+  readonly #options: CallsOptions;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+    this.circuits = new Circuits(options.events);
+  }
+
+  /** `ssh -L`, `-W`, `-J`, `-D`. */
+  tcp(open: ChannelOpen, caller: Member): void | Promise<void> {
+    const { host, port } = unpack(DIRECT_TCPIP, open.data);
+    return this.#call(open, caller, { kind: 'tcp', host, port }, `${host}:${port}`);
+  }
+
+  /** `ssh -L PORT:/name/path`. */
+  unix(open: ChannelOpen, caller: Member): void | Promise<void> {
+    const { path } = unpack(DIRECT_STREAMLOCAL, open.data);
+    return this.#call(open, caller, { kind: 'unix', path }, path);
+  }
+
+  #call(open: ChannelOpen, caller: Member, wanted: Line, text: string): void | Promise<void> {
+    const target = printable(text, 300);
+    const refuse = (code: OpenFailureReason, reason: string) => {
+      this.#options.events.tell({ type: 'call-refused', client: caller.info, target, reason: printable(reason) });
+      open.reject(code, printable(reason));
+    };
+    if (this.closed) return refuse(OpenFailure.CONNECT_FAILED, 'the switchboard is going down');
+    if (!caller.grant.mayOpen(wanted)) {
+      return refuse(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'your key may not call this');
+    }
+    let found: { provider: Provider; line: Line };
+    try {
+      found = this.#options.board.find(caller.grant, wanted);
+    } catch (error) {
+      if (error instanceof NotForYou) return refuse(OpenFailure.ADMINISTRATIVELY_PROHIBITED, error.message);
+      if (error instanceof NoSuchLine) return refuse(OpenFailure.CONNECT_FAILED, error.message);
+      throw error;
+    }
+    const { provider, line } = found;
+    const peer = isPeer(provider) ? (provider as Member) : undefined;
+    const full = this.circuits.refusal(caller, peer);
+    if (full !== undefined) return refuse(OpenFailure.RESOURCE_SHORTAGE, full);
+    const { id, alias, address } = provider;
+    const worker = this.#options.board.places.get(provider.place)?.worker;
+    const call: Call = {
+      caller: { info: caller.info, party: caller },
+      ...{ provider: { id, alias, address, ...(worker && { worker }) }, peer, target, line: lineKey(line) },
+    };
+    // A real address and a port: Go's client drops the channel otherwise.
+    const origin = { originHost: caller.client.address || '127.0.0.1', originPort: caller.client.port || 1 };
+    if (peer) this.#ring(open, peer, line, origin, call);
+    else return this.#pass(open, provider, line, origin, call);
+  }
+
+  /** Rings a provider of this process. */
+  #ring(open: ChannelOpen, { client }: Peer, line: Line, origin: Origin, call: Call): void {
+    const { mux } = client.connection;
+    if (line.kind === 'tcp') {
+      const { host, port } = line;
+      this.circuits.put(open, mux, 'forwarded-tcpip', pack(FORWARDED_TCPIP, { host, port, ...origin }), call);
+    } else {
+      const data = pack(FORWARDED_STREAMLOCAL, { path: line.path, reserved: new Uint8Array(0) });
+      this.circuits.put(open, mux, 'forwarded-streamlocal@openssh.com', data, call);
+    }
+  }
+
+  /** Passes a call on to the process that has the provider. */
+  async #pass(open: ChannelOpen, provider: Provider, line: Line, origin: Origin, call: Call): Promise<void> {
+    let trunk: Mux;
+    try {
+      trunk = await this.#options.elsewhere!.trunk(provider);
+    } catch (error) {
+      const fields = { provider: provider.id, error: String(error) };
+      this.#options.log.warn(fields, 'call failed: no way to the process that has the line');
+      return open.reject(OpenFailure.CONNECT_FAILED, 'the line cannot be reached just now');
+    }
+    const data = packCall({ provider: provider.id, line: lineKey(line), ...origin });
+    this.circuits.put(open, trunk, CALL_CHANNEL, data, call);
+  }
+
+  /** A call that another process passes on to this one. It names a connection, not an alias: nobody else can be reached by it. */
+  arrive(open: ChannelOpen): void {
+    const { provider, line: key, ...origin } = unpackCall(open.data);
+    try {
+      const { peer, line } = this.#options.board.here(provider, key);
+      const { id, alias, address } = peer;
+      const full = this.circuits.refusal(undefined, peer as Member);
+      if (full !== undefined) return open.reject(OpenFailure.RESOURCE_SHORTAGE, full);
+      // Others read of a circuit once, where its caller is.
+      const call = { provider: { id, alias, address }, peer: peer as Member, target: `${alias}:${key}`, line: key };
+      this.#ring(open, peer, line, origin, call);
+    } catch (error) {
+      if (!(error instanceof NoSuchLine)) throw error;
+      open.reject(OpenFailure.CONNECT_FAILED, error.message);
+    }
+  }
+}

@@ -1,0 +1,148 @@
+// The flags of `cordboard switchboard`, once for the command line, the environment and the configuration file.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { LEVELS } from './log.ts';
+import { parseBytes, parseDuration } from './measures.ts';
+import { QUOTAS } from './quotas.ts';
+import { defaultDataDirectory } from './state.ts';
+
+/** Workers: more than there are cores gain nothing, and each has a way to each other. */
+const MAX_WORKERS = 64;
+
+/** As commander gives them. */
+export interface Flags {
+  config?: string;
+  host: string;
+  port: number;
+  fqdn?: string;
+  data: string;
+  hostKey?: string[];
+  authorizedKeys?: string;
+  enrol?: boolean;
+  anyKey?: boolean;
+  useDns?: boolean;
+  publicNames?: boolean;
+  balance?: boolean;
+  pty: boolean;
+  shell: boolean;
+  deadAfter: number;
+  drain: number;
+  maxClients: number;
+  maxLines: number;
+  maxCircuits: number;
+  maxRate: number;
+  circuitIdle: number;
+  clientIdle: number;
+  workers: number;
+  logLevel: string;
+  logFormat: 'auto' | 'json' | 'pretty';
+  audit?: string;
+}
+
+/** Adds them; each has a variable, `--dead-after` CORDBOARD_DEAD_AFTER. */
+export function addFlags(command: Command): Command {
+  const add = (flags: string, description: string, more: (option: Option) => void = () => {}) => {
+    const option = new Option(flags, description);
+    option.env(`CORDBOARD_${option.name().replace(/^no-/, '').toUpperCase().replaceAll('-', '_')}`);
+    more(option);
+    command.addOption(option);
+  };
+  const group = (heading: string) => command.optionsGroup(heading);
+
+  group('Where:');
+  add('--host <address>', 'address to listen on', it => it.default('127.0.0.1'));
+  add('--port <number>', 'port to listen on; 0 takes any', it => it.default(2222).argParser(parsePort));
+  add('--fqdn <name>', 'this server’s name in the commands it prints (default: the listening address)');
+  add('--data <directory>', 'where host keys, names and enrolled keys are kept', it =>
+    it.default(defaultDataDirectory()),
+  );
+  add('--host-key <file>', 'a host key to use in place of those in the data directory; may be repeated', it =>
+    it.argParser((file: string, before: string[] | undefined) => [...(before ?? []), file]),
+  );
+  add('--config <file>', 'flags from a file: nuttssh.ini, and any flag in its section [cordboard]', it =>
+    it.env('NUTTSSH_CONFIG_FILE'),
+  );
+
+  group('Who:');
+  add(
+    '--authorized-keys <file>',
+    'who may sign in, as in sshd(8), with access="listen|initiate|list|admin|denied" (default: authorized_keys in the data directory)',
+  );
+  add('--enrol', 'take in keys that the file does not know (default: only while listening on loopback)');
+  add('--no-enrol', 'refuse keys that the file does not know');
+  add('--any-key', 'let in whoever has any key, to plug in, call and list, and note none of them down');
+  add('--use-dns', 'look up the names of clients, for from="*.example.org"');
+
+  group('Names:');
+  add(
+    '--public-names',
+    'others may call lines by their plain names, too, not only by the alias (default: only if no keys are enrolled)',
+  );
+  add('--no-public-names', 'plain names are for their owners, and those that the file gives');
+  add('--balance', 'calls to a name go to its providers in turn (default: to the newest)');
+
+  group('Sessions:');
+  add('--no-pty', 'no terminals; `ssh -J` does not need one');
+  add('--no-shell', 'no prompt; `ssh board COMMAND` still works');
+
+  group('Limits (0 is none; times as 90s, 15m, 2h, 7d; sizes as 64K, 10M):');
+  const count = (it: Option, value: number) => it.default(value).argParser(parseCount);
+  const time = (it: Option, value: number) => it.default(value, `${value} s`).argParser(parseTime);
+  add('--dead-after <time>', 'a client that says nothing for so long is gone, and its lines with it', it =>
+    time(it, 15),
+  );
+  add('--max-clients <number>', 'connections of one key at once', it => count(it, QUOTAS.clients));
+  add('--max-lines <number>', 'lines of one connection', it => count(it, QUOTAS.lines));
+  add('--max-circuits <number>', 'circuits of one key at once', it => count(it, QUOTAS.circuits));
+  add('--max-rate <bytes>', 'bytes a second through all circuits of one key, on average', it =>
+    it.default(QUOTAS.rate, 'no limit').argParser(parseSize),
+  );
+  add('--circuit-idle <time>', 'a circuit that nothing comes through is closed', it =>
+    it.default(0, 'never').argParser(parseTime),
+  );
+  add('--client-idle <time>', 'a connection without lines and channels is closed', it =>
+    it.default(0, 'never').argParser(parseTime),
+  );
+
+  group('Running:');
+  add('--workers <number>', 'processes that share the port and the lines, one for each core that may be used', it =>
+    it.default(1).argParser(parseWorkers),
+  );
+  add('--drain <time>', 'on SIGTERM, circuits that are open may take so long to end', it => time(it, 10));
+  add('--log-level <level>', 'how much to log on stderr', it => it.choices(LEVELS).default('info'));
+  add('--log-format <format>', 'lines for people or JSON (auto: JSON unless stderr is a terminal)', it =>
+    it.choices(['auto', 'json', 'pretty']).default('auto'),
+  );
+  add('--audit <file>', 'append a line of JSON for each sign-in, line and circuit');
+  return command.optionsGroup('Help:');
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
+  return port;
+}
+
+function parseWorkers(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,2}$/.test(text) || count < 1 || count > MAX_WORKERS) {
+    throw new InvalidArgumentError(`It is not a number from 1 to ${MAX_WORKERS}.`);
+  }
+  return count;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a number.');
+  return Number(text);
+}
+
+function parseTime(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds === undefined) throw new InvalidArgumentError('It is not a time such as 90s, 15m, 2h or 7d.');
+  return seconds;
+}
+
+function parseSize(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError('It is not a size such as 500000, 64K or 10M.');
+  return bytes;
+}

@@ -1,0 +1,60 @@
+// `cordboard switchboard names`: which name belongs to whom, and how it is given up; the switchboard may run meanwhile.
+import type { Command } from 'commander';
+import { printable } from '../../protocol/errors.ts';
+import { type Claim, Registry } from './registry.ts';
+import { settingsOf } from './settings.ts';
+import { table } from './shell/table.ts';
+import { openDirectory, registryFile, StateError } from './state.ts';
+
+/** Adds it below `switchboard`, whose flags say where the names are. */
+export function addNames(switchboard: Command): void {
+  const names = switchboard
+    .command('names')
+    .summary('list names that belong to keys, or release them')
+    .description(
+      'A plain name belongs to the key that first plugged a line in under it. These commands list such names, and release\n' +
+        'them for whoever comes first; use the same --data (or --config) as the switchboard, which may run.',
+    )
+    .option('--json', 'as JSON')
+    .action(({ json }: { json?: boolean }) =>
+      within(
+        switchboard,
+        registry => void process.stdout.write(json ? asJson(registry.names()) : asTable(registry.names())),
+      ),
+    );
+  names
+    .command('release')
+    .description('Releases names. Who is connected keeps them until he leaves.')
+    .argument('<name...>', 'names')
+    .action((list: string[]) =>
+      within(switchboard, registry => {
+        const unknown = list.filter(name => !registry.release(name.toLowerCase()));
+        if (unknown.length > 0)
+          throw new StateError(`nobody has the name ${unknown.map(name => printable(name)).join(', ')}`);
+      }),
+    );
+}
+
+async function within(switchboard: Command, body: (registry: Registry) => void): Promise<void> {
+  const { data } = settingsOf(switchboard);
+  openDirectory(data);
+  const registry = await Registry.open(registryFile(data));
+  try {
+    body(registry);
+  } finally {
+    registry.close();
+  }
+}
+
+const day = (time: number) => new Date(time).toISOString().slice(0, 10);
+
+const asJson = (claims: readonly Claim[]) =>
+  `${JSON.stringify(claims.map(({ name, owner, claimed, used }) => ({ name, owner, claimed: day(claimed), used: day(used) })))}\n`;
+
+const asTable = (claims: readonly Claim[]) =>
+  claims.length === 0
+    ? 'No names.\n'
+    : table(
+        ['NAME', 'OWNER', 'SINCE', 'LAST USED'],
+        claims.map(({ name, owner, claimed, used }) => [name, owner, day(claimed), day(used)]),
+      );

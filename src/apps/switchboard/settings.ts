@@ -1,0 +1,129 @@
+// What the switchboard is to do: flags before the environment, that before the configuration file, and what is missing follows from the rest.
+import { join } from 'node:path';
+import type { Command, Option } from 'commander';
+import { CommanderError } from 'commander';
+import { isLoopback } from '../../server/penalties.ts';
+import type { Flags } from './flags.ts';
+import { parseBoolean } from './ini.ts';
+import { type FileSettings, readConfiguration } from './nuttssh.ts';
+import type { Quotas } from './quotas.ts';
+import { StateError } from './state.ts';
+
+/** Plain data, so that another process can be told. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  /** The server's name in commands that are printed. */
+  readonly shownHost: string;
+  /** The data directory, and files in it or elsewhere. */
+  readonly data: string;
+  readonly authorizedKeys: string;
+  /** Host keys elsewhere; `made` if they are missing. */
+  readonly hostKeys: { readonly files: readonly string[]; readonly made: boolean };
+  readonly enrol: boolean;
+  readonly anyKey: boolean;
+  readonly useDns: boolean;
+  readonly publicNames: boolean;
+  readonly balance: boolean;
+  readonly pty: boolean;
+  readonly shell: boolean;
+  /** Seconds. */
+  readonly deadAfter: number;
+  readonly drain: number;
+  readonly quotas: Quotas;
+  readonly workers: number;
+  readonly logLevel: string;
+  readonly logFormat: Flags['logFormat'];
+  readonly audit?: string;
+}
+
+/** Settings that a running process does not take up. */
+const FIXED = [
+  ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'publicNames', 'balance'] as const),
+  ...(['deadAfter', 'workers', 'logFormat', 'audit'] as const),
+];
+
+/** Which of two settings differ in what only a new start takes up. */
+export const changedForGood = (one: Settings, other: Settings): string[] =>
+  FIXED.filter(key => JSON.stringify(one[key]) !== JSON.stringify(other[key]));
+
+/**
+ * What a parsed command line comes to; asked again, it reads the configuration file anew.
+ * @throws StateError if that file cannot be used, CommanderError for a value that makes no sense
+ */
+export function settingsOf(command: Command): Settings {
+  const { config } = command.opts<Flags>();
+  const file = config === undefined ? undefined : readConfiguration(config);
+  const flags = { ...command.opts<Flags>() };
+  const explicit = (name: keyof Flags) => ['cli', 'env'].includes(command.getOptionValueSource(name) ?? '');
+  for (const option of command.options) {
+    const name = option.attributeName() as keyof Flags;
+    // Commander takes a variable that is set for yes, whatever it says.
+    if (isSwitch(option) && command.getOptionValueSource(name) === 'env') set(flags, name, fromVariable(option));
+  }
+  for (const [key, value] of file?.flags ?? []) {
+    const option = command.options.find(({ long }) => long === `--${key}` || long === `--no-${key}`);
+    if (option === undefined || key === 'config') throw new StateError(`${config}: there is no --${key}`);
+    const name = option.attributeName() as keyof Flags;
+    if (!explicit(name)) set(flags, name, fromFile(option, value, `${config}: ${key}`));
+  }
+  return complete(flags, file);
+}
+
+/** What follows from the rest. */
+function complete(flags: Flags, file: FileSettings | undefined): Settings {
+  const { host, port, data, anyKey = false } = flags;
+  const enrol = flags.enrol ?? (host === 'localhost' || isLoopback(host));
+  const hostKeys = flags.hostKey ? { files: flags.hostKey, made: false } : { files: file?.hostKeys ?? [], made: true };
+  return {
+    ...{ host, port, data, enrol, anyKey, hostKeys },
+    shownHost: flags.fqdn ?? (host === '0.0.0.0' || host === '::' ? 'localhost' : host),
+    authorizedKeys: flags.authorizedKeys ?? join(data, 'authorized_keys'),
+    useDns: flags.useDns ?? false,
+    publicNames: flags.publicNames ?? !(enrol || anyKey),
+    balance: flags.balance ?? false,
+    pty: flags.pty,
+    shell: flags.shell,
+    deadAfter: flags.deadAfter,
+    drain: flags.drain,
+    quotas: {
+      ...{ clients: flags.maxClients, lines: flags.maxLines, circuits: flags.maxCircuits, rate: flags.maxRate },
+      ...{ circuitIdle: flags.circuitIdle, clientIdle: flags.clientIdle },
+    },
+    workers: flags.workers,
+    logLevel: flags.logLevel,
+    logFormat: flags.logFormat,
+    ...(flags.audit !== undefined && { audit: flags.audit }),
+  };
+}
+
+/** `--balance`, `--no-pty`: in files and variables "balance" and "pty", yes or no. */
+const isSwitch = (option: Option): boolean => option.isBoolean() || option.negate;
+
+function set(flags: Flags, name: keyof Flags, value: unknown): void {
+  Object.assign(flags, { [name]: value });
+}
+
+function fromVariable(option: Option): boolean {
+  try {
+    return parseBoolean(process.env[option.envVar!]!);
+  } catch (error) {
+    throw wrong(`'${option.envVar}' is invalid: ${(error as Error).message}`);
+  }
+}
+
+function fromFile(option: Option, value: string, where: string): unknown {
+  try {
+    if (isSwitch(option)) return parseBoolean(value);
+    if (option.argChoices && !option.argChoices.includes(value)) {
+      throw new StateError(`it is not one of ${option.argChoices.join(', ')}`);
+    }
+    return option.parseArg ? option.parseArg(value, undefined) : value;
+  } catch (error) {
+    if (error instanceof StateError) throw new StateError(`${where} = ${value}: ${error.message}`);
+    if (error instanceof CommanderError) throw new StateError(`${where} = ${value}: ${error.message}`);
+    throw error;
+  }
+}
+
+const wrong = (message: string) => new CommanderError(2, 'cordboard.variable', `error: ${message}`);

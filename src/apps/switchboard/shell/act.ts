@@ -1,0 +1,192 @@
+// Commands that change something: kick, ban, unban, invite.
+import { formatAddress, parseAddress, parseNetworks } from '../../../crypto/keys/index.ts';
+import { printable } from '../../../protocol/index.ts';
+import type { ClientInfo } from '../events.ts';
+import { RIGHTS } from '../grants.ts';
+import { ssh } from '../greeting.ts';
+import { parseDuration } from '../measures.ts';
+import { isName } from '../names.ts';
+import { isWithin } from '../registry.ts';
+import {
+  type Arguments,
+  type Command,
+  CommandError,
+  type Context,
+  isAdmin,
+  noWords,
+  onlyWord,
+  Status,
+} from './command.ts';
+import { table } from './table.ts';
+
+/** Seconds that an invitation is good for, and may be: a code that lies about for longer is found by somebody else. */
+const INVITATION = 86_400;
+const LONGEST_INVITATION = 30 * 86_400;
+
+/** Clients by what people call them: id, name, alias, key, address, or alias~1 for an older provider. */
+function clientsNamed(who: string, context: Context): ClientInfo[] {
+  const { office, member } = context;
+  const mine = office.snapshot().clients.filter(({ owner }) => isAdmin(context) || owner === member.owner);
+  const [, alias, index] = /^(.*)~(\d+)$/.exec(who) ?? [];
+  const older = office.board.providers.filter(one => one.alias === alias || one.names.includes(alias))[Number(index)];
+  return mine.filter(
+    ({ id, name, alias: own, key, owner, address }) =>
+      id === older?.id || [id, name, own, key, owner, address].includes(who),
+  );
+}
+
+/** What clients there are to name. */
+const someone = (context: Context): string[] => {
+  const mine = context.office
+    .snapshot()
+    .clients.filter(({ owner }) => isAdmin(context) || owner === context.member.owner);
+  return [...new Set(mine.flatMap(({ id, alias }) => [alias, id]))];
+};
+
+export const kick: Command = {
+  usage: 'WHO',
+  summary: 'end connections: by client, name, alias, key or address (without the right "admin": your own)',
+  run(args, context) {
+    const who = onlyWord(args, 'whom to kick');
+    const found = clientsNamed(who, context);
+    if (found.length === 0) throw new CommandError(`nobody is connected as ${printable(who, 80)}`);
+    const { office, member } = context;
+    office.note(member, `kicked ${found.map(({ id, alias }) => `${alias} (client ${id})`).join(', ')}`);
+    // After the answer has left: it may be oneself.
+    setImmediate(() =>
+      office.kick(
+        found.map(({ id }) => id),
+        `disconnected by ${member.info.user}`,
+      ),
+    );
+    const text = found
+      .map(({ alias, address, id }) => `Disconnected ${alias} from ${address} (client ${id}).\n`)
+      .join('');
+    return { text, json: { kicked: found.map(({ id }) => id) } };
+  },
+  complete: someone,
+};
+
+/** What a ban is about: an owner, a key, an address or a network. */
+function subjectOf(who: string, context: Context): string {
+  const { registry } = context;
+  const address = parseAddress(who);
+  if (address !== undefined) return formatAddress(address);
+  if (who.includes('/') && !who.startsWith('SHA256:')) {
+    const networks = parseNetworks(who);
+    if (typeof networks === 'string') throw new CommandError(networks, Status.USAGE);
+    return who;
+  }
+  if (/^SHA256:[A-Za-z0-9+/]{43}( .+)?$/.test(who)) return who;
+  const owners = new Set(clientsNamed(who, context).map(({ owner }) => owner));
+  const owner = registry.ownerOf(who);
+  if (owner !== undefined) owners.add(owner);
+  if (owners.size === 0) throw new CommandError(`nobody is known as ${printable(who, 80)}`);
+  if (owners.size > 1) throw new CommandError(`${printable(who, 80)} is not one key; ban by SHA256:… or by client`);
+  return [...owners][0];
+}
+
+/** Milliseconds since 1970; undefined without the option. */
+function end(options: Arguments['options'], name: string): number | undefined {
+  const text = options.get(name);
+  if (text === undefined) return undefined;
+  const seconds = parseDuration(text);
+  if (seconds === undefined || seconds === 0)
+    throw new CommandError(`--${name} is a time such as 90s, 2h or 7d`, Status.USAGE);
+  return Date.now() + seconds * 1000;
+}
+
+export const ban: Command = {
+  usage: '[WHO [--for TIME] [--reason TEXT]]',
+  summary: 'keep a key, name, address or network out, and end its connections; alone: who is banned',
+  admin: true,
+  options: ['for', 'reason'],
+  run(args, context) {
+    const { registry, office, member, width } = context;
+    if (args.words.length === 0 && args.options.size === 0) {
+      const bans = registry.bans();
+      const date = (time: number | undefined) =>
+        time === undefined ? 'ever' : new Date(time).toISOString().slice(0, 16);
+      const rows = bans.map(({ subject, until, by, reason }) => [subject, date(until), by, printable(reason)]);
+      return {
+        text: rows.length === 0 ? 'Nobody.\n' : table(['WHO', 'UNTIL', 'BY', 'REASON'], rows, width),
+        json: bans,
+      };
+    }
+    const subject = subjectOf(onlyWord(args, 'whom to ban'), context);
+    const until = end(args.options, 'for');
+    const reason = printable(args.options.get('reason') ?? '', 200);
+    const isOut = ({ owner, key, address }: ClientInfo) => [owner, key].includes(subject) || isWithin(address, subject);
+    const found = office.snapshot().clients.filter(isOut);
+    // Who locks himself out cannot unlock the door again.
+    if (found.some(({ id }) => id === member.id)) throw new CommandError('that would be yourself');
+    if (!registry.ban({ subject, until, reason, by: member.info.user }))
+      throw new CommandError('there are too many bans');
+    office.note(member, `banned ${subject}${until === undefined ? '' : ` until ${new Date(until).toISOString()}`}`);
+    office.kick(
+      found.map(({ id }) => id),
+      'you are banned',
+    );
+    return {
+      text: `Banned ${subject}; ${found.length} connections ended.\n`,
+      json: { banned: subject, until, kicked: found.map(({ id }) => id) },
+    };
+  },
+  complete: someone,
+};
+
+export const unban: Command = {
+  usage: 'WHO',
+  summary: 'let a key, address or network in again',
+  admin: true,
+  run(args, { registry, office, member }) {
+    const who = onlyWord(args, 'whom to let in again');
+    const subject = [who, registry.ownerOf(who)].find(one => one !== undefined && registry.unban(one));
+    if (subject === undefined) throw new CommandError(`${printable(who, 80)} is not banned`);
+    office.note(member, `let ${subject} in again`);
+    return { text: `${subject} may come again.\n`, json: { unbanned: subject } };
+  },
+  complete: ({ registry }) => registry.bans().map(({ subject }) => subject),
+};
+
+export const invite: Command = {
+  usage: '[--access RIGHT,…] [--hostname NAME] [--for TIME] | list | revoke ID',
+  summary: 'make a code that lets one new key in, once',
+  admin: true,
+  options: ['access', 'hostname', 'for'],
+  run(args, context) {
+    const { registry, office, member, hints, width } = context;
+    const [word, id] = args.words;
+    if (word === 'list' && id === undefined) {
+      const all = registry.invitations().map(one => ({ ...one, expires: new Date(one.expires).toISOString() }));
+      const rows = all.map(one => [one.id, one.access.join(','), one.hostname ?? '', one.expires.slice(0, 16), one.by]);
+      const text = rows.length === 0 ? 'None.\n' : table(['ID', 'RIGHTS', 'NAME', 'UNTIL', 'BY'], rows, width);
+      return { text, json: all };
+    }
+    if (word === 'revoke' && id !== undefined) {
+      if (!registry.withdraw(id)) throw new CommandError(`there is no invitation ${printable(id, 80)}`);
+      office.note(member, `revoked the invitation ${id}`);
+      return { text: 'It cannot be used any more.\n', json: { revoked: id } };
+    }
+    noWords(args);
+    const access = (args.options.get('access') ?? 'listen,initiate').split(',');
+    const wrong = access.find(right => !RIGHTS.includes(right as never));
+    if (wrong !== undefined)
+      throw new CommandError(`"${printable(wrong, 40)}" is not one of ${RIGHTS.join(', ')}`, Status.USAGE);
+    const hostname = args.options.get('hostname')?.toLowerCase();
+    if (hostname !== undefined && !isName(hostname)) throw new CommandError('that cannot be a name', Status.USAGE);
+    const expires = end(args.options, 'for') ?? Date.now() + INVITATION * 1000;
+    if (expires > Date.now() + LONGEST_INVITATION * 1000) throw new CommandError('that is too long', Status.USAGE);
+    const code = registry.invite({ access, hostname, expires, by: member.info.user });
+    if (code === undefined) throw new CommandError('there are too many invitations');
+    const user = `${hostname ?? 'NAME'}+${code}`;
+    const command = ssh(hints, '', `${user}@`).replace('  ', ' ');
+    const until = new Date(expires).toISOString();
+    office.note(member, `made an invitation with ${access.join(',')}, good until ${until}`);
+    return {
+      text: `Good for one new key, until ${until}:\n  ${command}\n`,
+      json: { code, user, access, hostname, expires: until, command },
+    };
+  },
+  complete: () => ['list', 'revoke', '--access', '--hostname', '--for'],
+};

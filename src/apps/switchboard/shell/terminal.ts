@@ -1,0 +1,117 @@
+// A prompt in a client's terminal: node:readline over the session's stream, with history and tabs, and bounds on what a client can make it hold.
+import { once } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import { PassThrough, Writable } from 'node:stream';
+import type { Session } from '../../../server/session.ts';
+
+/** Characters of one line, as in nuttssh. */
+const MAX_LINE = 4096;
+/** Lines that the arrow keys bring back. */
+const HISTORY = 50;
+
+export interface PromptOptions {
+  readonly prompt: string;
+  /** Runs a line: what to show, and whether the session goes on. */
+  run(line: string): { readonly text: string; readonly goesOn: boolean };
+  /** What the last word of `line` may become. */
+  complete(line: string): string[];
+}
+
+export interface Prompt {
+  /** Shows text above the line that is being typed. */
+  say(text: string): void;
+  /** Resolves when the user wants to go (true), has gone, or has typed what is no line (false). */
+  readonly over: Promise<boolean>;
+  /** Resolves when all that was shown has left; nothing more is shown. */
+  drained(): Promise<void>;
+}
+
+/** Reads lines from the session's terminal until its user leaves. */
+export function prompt(session: Session, { prompt: text, run, complete }: PromptOptions): Prompt {
+  const input = new PassThrough();
+  const output = terminalOf(session);
+  const lines: Interface = createInterface({
+    ...{ input, output, terminal: true, prompt: text, historySize: HISTORY, removeHistoryDuplicates: true },
+    completer: (line: string) => [complete(line), line.split(/\s+/).pop()],
+  });
+  session.onresize = () => output.emit('resize');
+  let ended = false;
+  let end!: (wanted: boolean) => void;
+  const over = new Promise<boolean>(resolve => {
+    end = wanted => {
+      ended = true;
+      resolve(wanted);
+    };
+  });
+  const write = (shown: string) => void output.write(shown.replace(/\r?\n/g, '\r\n'));
+  // What a line shows may be thousands of times as long as the line: the next one waits until that has left.
+  const waiting: string[] = [];
+  let working: Promise<void> | undefined;
+  const drain = async () => {
+    if (output.writableNeedDrain) await Promise.race([once(output, 'drain'), over]);
+  };
+  const work = async () => {
+    for (let line = waiting.shift(); line !== undefined && !ended; line = waiting.shift()) {
+      const { text: shown, goesOn } = run(line);
+      // By the same way as what is typed, or the two would be mixed.
+      write(shown);
+      if (goesOn) lines.prompt();
+      else end(true);
+      await drain();
+    }
+    working = undefined;
+  };
+  lines.on('line', line => {
+    waiting.push(line);
+    working ??= work();
+  });
+  lines.on('close', () => void Promise.resolve(working).then(() => end(true)));
+  lines.on('SIGINT', () => {
+    if (lines.line === '') return end(true);
+    output.write('^C\r\n');
+    lines.write(null, { ctrl: true, name: 'e' });
+    lines.write(null, { ctrl: true, name: 'u' });
+  });
+  // Without a listener readline would stop this whole process, as a shell's Ctrl-Z does.
+  lines.on('SIGTSTP', () => {});
+  const feed = async () => {
+    for await (const bytes of session.stream) {
+      if (ended) return;
+      input.write(bytes.slice());
+      await drain();
+      await working;
+      if (lines.line.length > MAX_LINE) return end(false);
+    }
+    lines.close();
+  };
+  void feed();
+  void session.stream.closed.then(() => end(false));
+  void over.then(() => lines.close());
+  lines.prompt();
+  return {
+    over,
+    say: news => {
+      write(`\r\x1b[K${news}`);
+      lines.prompt(true);
+    },
+    drained: () => new Promise(resolve => output.end(resolve)),
+  };
+}
+
+/** The client's terminal as readline writes to it; what it does not take makes readline wait. */
+function terminalOf({ stream, terminal }: Session): Writable {
+  const output = new Writable({
+    // What comes after the session's end is lost, and no error of anybody's.
+    write: (chunk: Buffer, _encoding, done) =>
+      void stream.write(chunk).then(
+        () => done(),
+        () => done(),
+      ),
+    decodeStrings: true,
+  });
+  output.on('error', () => {});
+  // As tty.WriteStream has it; 0 is a window whose size nobody knows.
+  Object.defineProperty(output, 'columns', { get: () => terminal?.columns || 80 });
+  Object.defineProperty(output, 'rows', { get: () => terminal?.rows || 24 });
+  return output;
+}

@@ -1,0 +1,165 @@
+// Circuits: what one owner may have of them, rates that are held on average, idle ones closed, and what is told of each.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Call, Circuits, type Party } from '../../../src/apps/switchboard/circuits.ts';
+import { type BoardEvent, type ClientInfo, Events } from '../../../src/apps/switchboard/events.ts';
+import { QUOTAS, type Quotas } from '../../../src/apps/switchboard/quotas.ts';
+import type { Channel, ChannelHandler, ChannelOpen, Mux } from '../../../src/protocol/index.ts';
+
+/** As much of a channel as matters here. */
+interface Fake {
+  relayed: number;
+  held: boolean;
+  handler: ChannelHandler;
+  closed: boolean;
+  close(): void;
+}
+
+function stage() {
+  const events = new Events();
+  const told: BoardEvent[] = [];
+  events.subscribe(event => void told.push(event));
+  const circuits = new Circuits(events);
+  const channel = (): Fake => {
+    const it: Fake = {
+      ...{ relayed: 0, held: false, handler: {}, closed: false },
+      close() {
+        it.closed = true;
+        it.handler.closed?.();
+      },
+    };
+    return it;
+  };
+  const put = (call: Call) => {
+    const [near, far] = [channel(), channel()];
+    const open = {
+      forward: (_to: Mux, _type: string, _data: Uint8Array, joined: (near: Channel, far: Channel) => void) =>
+        joined(near as unknown as Channel, far as unknown as Channel),
+    };
+    circuits.put(open as unknown as ChannelOpen, undefined as unknown as Mux, 'line', new Uint8Array(0), call);
+    return { near, far };
+  };
+  return { circuits, told, put };
+}
+
+const party = (owner: string, quotas: Partial<Quotas> = {}): Party => ({
+  ...{ id: `${owner}1`, owner },
+  quotas: { ...QUOTAS, ...quotas },
+});
+const info = { id: 'A1', name: 'a' } as ClientInfo;
+const call = (caller: Party | undefined, peer: Party | undefined): Call => ({
+  ...(caller && { caller: { info, party: caller } }),
+  ...(peer && { peer }),
+  ...{ provider: { id: 'B1', alias: 'b-0', address: '192.0.2.1' }, target: 'b-0:80', line: '80' },
+});
+
+test('what is told of a circuit: when it opens and closes, with the bytes each way', () => {
+  const { circuits, told, put } = stage();
+  const { near, far } = put(call(party('A'), party('B')));
+  near.relayed = 5;
+  far.relayed = 7;
+  const [{ since, ...rest }] = circuits.infos;
+  assert.type(since, 'number');
+  assert.equal(rest, {
+    ...{ id: 1, caller: info, provider: { id: 'B1', alias: 'b-0', address: '192.0.2.1' }, target: 'b-0:80' },
+    ...{ line: '80', toProvider: 5, toCaller: 7 },
+  });
+  assert.equal([circuits.of('A1'), circuits.of('B1'), circuits.of('C1')], [1, 1, 0]);
+  near.close();
+  assert.equal(circuits.infos, []);
+  assert.equal(
+    told.map(event => [event.type, 'circuit' in event && event.circuit.toProvider]),
+    [
+      ['opened', 0],
+      ['closed', 5],
+    ],
+  );
+});
+
+test('one that another process tells of is counted for its provider, and not told', () => {
+  const { circuits, told, put } = stage();
+  const { near } = put(call(undefined, party('B', { circuits: 1 })));
+  assert.equal(told, []);
+  assert.equal(circuits.infos, []);
+  assert.is(circuits.size, 1);
+  assert.match(circuits.refusal(party('A'), party('B', { circuits: 1 }))!, /the line has too many/);
+  near.close();
+  assert.is(circuits.refusal(party('A'), party('B', { circuits: 1 })), undefined);
+});
+
+test('an owner has so many circuits, as caller and as provider together', () => {
+  const { circuits, put } = stage();
+  const a = party('A', { circuits: 2 });
+  put(call(a, party('B')));
+  assert.is(circuits.refusal(a, party('B')), undefined);
+  const { near } = put(call(party('C'), a));
+  assert.match(circuits.refusal(a, party('B'))!, /your key has too many/);
+  assert.match(circuits.refusal(party('C'), a)!, /the line has too many/);
+  near.close();
+  assert.is(circuits.refusal(a, party('B')), undefined);
+});
+
+test('a rate holds on average over all circuits of an owner, and not those of others', () => {
+  const { circuits, put } = stage();
+  const a = party('A', { rate: 1000 });
+  const [one, two, other] = [put(call(a, party('B'))), put(call(party('C'), a)), put(call(party('C'), party('B')))];
+  let now = performance.now();
+  const look = (seconds: number) => {
+    now += seconds * 1000;
+    circuits.look(now);
+    return [one, two, other].map(({ near }) => near.held);
+  };
+  look(0);
+  one.near.relayed = 600;
+  assert.equal(look(0), [false, false, false]);
+  // What was granted already comes in excess: 3,000 more than the rate allows.
+  two.far.relayed = 3400;
+  other.near.relayed = 10 ** 6;
+  assert.equal(look(0), [true, true, false]);
+  assert.equal(look(2.9), [true, true, false]);
+  assert.equal(look(0.2), [false, false, false]);
+  // A long pause is not saved up: a second's worth may come at once, no more.
+  look(100);
+  one.near.relayed += 1001;
+  assert.equal(look(0), [true, true, false]);
+  for (const { near } of [one, two, other]) near.close();
+});
+
+test('whoever owes cannot get around it by calling anew', () => {
+  const { circuits, put } = stage();
+  const a = party('A', { rate: 1000 });
+  const { near } = put(call(a, party('B')));
+  circuits.look(performance.now());
+  near.relayed = 10 ** 6;
+  near.close();
+  const anew = put(call(a, party('B')));
+  circuits.look(performance.now() + 1000);
+  assert.ok(anew.near.held);
+  anew.near.close();
+});
+
+test('a circuit that nothing comes through is closed at the stricter of two limits', () => {
+  const { circuits, put } = stage();
+  const quiet = put(call(party('A', { circuitIdle: 5 }), party('B', { circuitIdle: 3 })));
+  const busy = put(call(party('A', { circuitIdle: 3 }), party('B')));
+  const free = put(call(party('C'), party('B')));
+  for (let second = 1; second <= 3; second++) {
+    busy.far.relayed++;
+    circuits.tick();
+    if (second === 1) quiet.near.relayed++;
+  }
+  assert.not(quiet.near.closed);
+  for (let second = 0; second < 2; second++) {
+    busy.near.relayed++;
+    circuits.tick();
+  }
+  assert.ok(quiet.near.closed && quiet.far.closed);
+  for (let second = 0; second < 100; second++) {
+    busy.near.relayed++;
+    circuits.tick();
+  }
+  assert.not(busy.near.closed);
+  assert.not(free.near.closed);
+});
+
+test.run();
