@@ -7,9 +7,8 @@ import {
   parseAuthorizedKeys,
   parseCertificate,
 } from '../../crypto/keys/index.ts';
-import type { CryptoProvider, Presence } from '../../crypto/provider.ts';
+import type { CryptoProvider } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
-import type { Eventually } from '../../protocol/index.ts';
 import { type Admission, copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
@@ -18,41 +17,9 @@ import { denies, type Grant, grantOf, namesIn, POLICY, prefer, problemOf } from 
 import { parseUser } from './names.ts';
 import { type Invitation, isWithin, type Registry } from './registry.ts';
 import { readIfThere, StateError } from './state.ts';
+import type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
-/** Somebody who wants to sign in. */
-export interface Visitor {
-  /** Public key blob or certificate. */
-  readonly key: Uint8Array;
-  /** As he gives it: "alice", or "alice+code" with an invitation. */
-  readonly user: string;
-  readonly address: string;
-  /** Of that address, verified, if names are looked up. */
-  readonly hostName?: string;
-  /** Of a signature by a security token. */
-  readonly presence?: Presence;
-}
-
-/** Somebody who has signed in. */
-export interface Admitted {
-  readonly grant: Grant;
-  /** His key has come into the file by this; `by` has invited him. */
-  readonly enrolled?: { readonly by?: string };
-}
-
-/** What there may be one of only: who writes the file, and who remembers what security tokens have counted. */
-export interface Keeper {
-  /** Enrols a key whose owner has proved to be one; with the options given, because he was invited. False if it may not, or cannot, be. */
-  enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Eventually<boolean>;
-  /** Notes the number in a signature; `key` is a fingerprint. False if there must be a copy of the token. */
-  count(key: string, counter: number): Eventually<boolean>;
-}
-
-/** A line that enrolment has appended to the file, and the file's version before and after. */
-export interface Appended {
-  readonly line: string;
-  readonly before: string;
-  readonly after: string;
-}
+export type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
 export interface AccessOptions {
   /** The authorized_keys file. It need not exist: then it holds no keys. */

@@ -5,11 +5,8 @@ import {
   type AuthAnswer,
   type ChannelOpen,
   Disconnect,
-  FORWARDED_PORT,
-  type GlobalReply,
   type GlobalRequest,
   type Mux,
-  pack,
   printable,
   STREAMLOCAL_FORWARD,
   TCPIP_FORWARD,
@@ -22,12 +19,14 @@ import { sessions } from '../../server/session.ts';
 import type { Access, Visitor } from './access.ts';
 import { Calls } from './calls.ts';
 import { type EventSource, Events, type Snapshot } from './events.ts';
-import { type Hints, plugged, settled, signInBanner, tookOver } from './greeting.ts';
-import { Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
+import { type Hints, signInBanner } from './greeting.ts';
+import { Board, type Line, type Provider } from './lines.ts';
 import { lineInfo, type Member, member, nameOf, publicly } from './members.ts';
-import { aliasOf, looksLikeAlias, parseUser } from './names.ts';
+import { aliasOf, parseUser } from './names.ts';
+import { Plugging } from './plugging.ts';
 import type { Quotas } from './quotas.ts';
 import type { Registry } from './registry.ts';
+import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
 import { reason, StateError } from './state.ts';
 
@@ -52,7 +51,7 @@ export interface Address {
 /** What may change while it runs. */
 export interface Policy {
   readonly quotas: Quotas;
-  /** Who is not given a prompt, and no terminal. */
+  /** Whether there is a prompt, and whether there are terminals. */
   readonly shell: boolean;
   readonly pty: boolean;
 }
@@ -93,10 +92,9 @@ export class Switchboard implements EventSource {
   readonly #options: SwitchboardOptions;
   /** Weak, because a client may leave while its sign-in is being judged. */
   readonly #members = new WeakMap<Client, Member>();
-  /** Those that are signed in, by owner. */
-  readonly #online = new Map<string, Set<Member>>();
+  readonly #roster = new Roster();
   readonly #calls: Calls;
-  #draining = false;
+  readonly #plugging: Plugging;
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
@@ -105,10 +103,12 @@ export class Switchboard implements EventSource {
     this.board = new Board({
       ...{ publicNames, balance },
       changed: peer => elsewhere?.changed(publicly(peer)),
-      overtaken: peer => this.#question(peer),
-      settled: (provider, lives) => this.#settle(provider, lives),
+      overtaken: peer => this.#plugging.question(peer),
+      settled: (provider, lives) => this.#plugging.settle(provider, lives),
     });
-    this.#calls = new Calls({ board: this.board, events: this.events, log: options.log, elsewhere });
+    const { board, events } = this;
+    this.#plugging = new Plugging({ ...options, board, events, roster: this.#roster });
+    this.#calls = new Calls({ board, events, log: options.log, elsewhere });
     const desk = new Desk(this, options.hints, options.registry);
     const of = (client: Client) => this.#members.get(client)!;
     const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
@@ -136,10 +136,10 @@ export class Switchboard implements EventSource {
         }),
       },
       requests: {
-        'tcpip-forward': (request, client) => this.#plug(of(client), tcp(request)),
-        'cancel-tcpip-forward': (request, client) => this.#unplug(of(client), tcp(request)),
-        'streamlocal-forward@openssh.com': (request, client) => this.#plug(of(client), unix(request)),
-        'cancel-streamlocal-forward@openssh.com': (request, client) => this.#unplug(of(client), unix(request)),
+        'tcpip-forward': (request, client) => this.#plugging.plug(of(client), tcp(request)),
+        'cancel-tcpip-forward': (request, client) => this.#plugging.unplug(of(client), tcp(request)),
+        'streamlocal-forward@openssh.com': (request, client) => this.#plugging.plug(of(client), unix(request)),
+        'cancel-streamlocal-forward@openssh.com': (request, client) => this.#plugging.unplug(of(client), unix(request)),
       },
       signedIn: client => this.#enter(of(client)),
       gone: client => this.#leave(of(client)),
@@ -168,14 +168,10 @@ export class Switchboard implements EventSource {
 
   snapshot(): Snapshot {
     return {
-      clients: this.members.map(({ info }) => info),
+      clients: this.#roster.all.map(({ info }) => info),
       lines: this.board.providers.flatMap(provider => provider.lines.map(line => lineInfo(provider, line))),
       circuits: this.#calls.circuits.infos,
     };
-  }
-
-  get members(): Member[] {
-    return [...this.#online.values()].flatMap(members => [...members]);
   }
 
   // Signing in and leaving
@@ -201,7 +197,7 @@ export class Switchboard implements EventSource {
     if (enrolled) this.events.tell({ type: 'enrolled', stranger, ...(enrolled.by && { invitedBy: enrolled.by }) });
     const alias = aliasOf(aliasSecret, grant.seed, nameOf(grant));
     const it = member(client, visitor, grant, alias, elsewhere?.here ?? '', this.policy.quotas);
-    const others = [...(this.#online.get(it.owner) ?? [])];
+    const others = this.#roster.of(it.owner);
     if (it.quotas.clients > 0 && others.length >= it.quotas.clients) {
       const reason = `your key has ${others.length} connections already`;
       this.events.tell({ type: 'sign-in-refused', stranger, reason });
@@ -212,25 +208,25 @@ export class Switchboard implements EventSource {
     // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
     const older = others.filter(({ name, lines }) => name === it.name && lines.length > 0);
     const addresses = [...new Set(older.map(other => other.address))];
-    const banner = signInBanner(alias, hints, this.#shown(it), addresses);
+    const banner = signInBanner(alias, hints, this.#plugging.shown(it), addresses);
     return { result: 'accept', untouched: grant.untouched, ...(grant.rights.includes('listen') && { banner }) };
   }
 
   #enter(it: Member): void {
-    this.#online.set(it.owner, (this.#online.get(it.owner) ?? new Set()).add(it));
+    this.#roster.enter(it);
     this.events.tell({ type: 'signed-in', client: it.info });
   }
 
   #leave(it: Member): void {
-    const same = this.#online.get(it.owner);
-    same?.delete(it);
-    if (same?.size === 0) this.#online.delete(it.owner);
-    const lines = [...it.lines];
-    this.board.remove(it);
-    for (const line of lines) this.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
+    this.#roster.leave(it);
+    this.#plugging.unplugAll(it);
     void it.client.closed.then(({ message: reason }) =>
       this.events.tell({ type: 'signed-out', client: it.info, reason }),
     );
+  }
+
+  callName(provider: Provider): string {
+    return this.#plugging.callName(provider);
   }
 
   /** Ends connections, wherever they are. */
@@ -241,8 +237,7 @@ export class Switchboard implements EventSource {
 
   /** Those of them that are in this process. */
   kickHere(ids: readonly string[], reason: string): void {
-    for (const { id, client } of this.members)
-      if (ids.includes(id)) client.connection.disconnect(Disconnect.BY_APPLICATION, reason);
+    this.#roster.kick(ids, reason);
   }
 
   note(by: Member, what: string): void {
@@ -251,115 +246,28 @@ export class Switchboard implements EventSource {
 
   /** Ends connections of those who would not be let in any more. */
   recheck(): void {
-    const out = this.members.filter(({ visitor }) => !this.#options.access.stillGood(visitor));
-    this.kickHere(
-      out.map(({ id }) => id),
-      'your key is not let in any more',
-    );
+    this.#roster.recheck(this.#options.access);
   }
 
   /** A second has passed: called by whoever runs it. */
   tick(): void {
     this.#calls.circuits.tick();
-    const now = Date.now();
-    for (const it of this.members) {
-      const { lines, client, quotas, grant } = it;
-      it.idle = lines.length === 0 && client.connection.mux.count === 0 ? it.idle + 1 : 0;
-      if (quotas.clientIdle > 0 && it.idle >= quotas.clientIdle) this.kickHere([it.id], `idle for ${it.idle} seconds`);
-      else if (grant.expires !== undefined && grant.expires <= now) this.kickHere([it.id], 'your key has expired');
-    }
+    this.#roster.tick(Date.now());
   }
 
   /** Stops taking clients, lines and calls, lets go of those without circuits, and of the others when theirs have ended or after `seconds`. */
   async stop(seconds = 0): Promise<void> {
-    this.#draining = true;
+    this.#plugging.closed = true;
     this.#calls.closed = true;
     this.events.tell({ type: 'draining' });
     const circuits = this.#calls.circuits;
     const end = performance.now() + seconds * 1000;
     this.server.stopListening();
     while (circuits.size > 0 && performance.now() < end) {
-      const free = this.members.filter(({ id }) => circuits.of(id) === 0);
-      this.kickHere(
-        free.map(({ id }) => id),
-        GOODBYE,
-      );
+      this.#roster.release(circuits, GOODBYE);
       await new Promise(resolve => setTimeout(resolve, DRAIN_TICK));
     }
     await this.server.close(GOODBYE);
-  }
-
-  // Lines
-
-  #plug(it: Member, wanted: Line): GlobalReply {
-    const refuse = (reason: string): false => {
-      this.events.tell({ type: 'line-refused', client: it.info, line: printable(lineKey(wanted), 255), reason });
-      return false;
-    };
-    if (this.#draining) return refuse('the switchboard is going down');
-    if (!it.grant.mayListen(wanted)) return refuse('the key may not plug it in');
-    if (it.quotas.lines > 0 && it.lines.length >= it.quotas.lines) return refuse('it has too many lines');
-    this.#settleNames(it);
-    let line: Line;
-    try {
-      line = this.board.plug(it, wanted);
-    } catch (error) {
-      if (!(error instanceof LineRefused)) throw error;
-      return refuse(error.message);
-    }
-    const older = this.board.olderOf(it, line);
-    const over = older.length > 0 ? { over: older[0].id } : {};
-    this.events.tell({ type: 'plugged', client: it.info, line: lineInfo(it, line), ...over });
-    const news = plugged(this.callName(it), [line], this.#options.hints);
-    for (const say of it.greeted) say(older.length > 0 ? news + tookOver([lineKey(line)], older) : news);
-    return line.kind === 'tcp' && lineKey(wanted) === '0' ? pack(FORWARDED_PORT, { port: line.port }) : true;
-  }
-
-  #unplug(it: Member, wanted: Line): GlobalReply {
-    const line = this.board.unplug(it, wanted);
-    if (line) this.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
-    return line !== undefined;
-  }
-
-  // Names
-
-  /** Whoever plugs in a line under a name that nobody has, has it from now on. */
-  #settleNames(it: Member): void {
-    if (it.named) return;
-    it.named = true;
-    const { name, owner, given } = it;
-    if (given.includes(name) || looksLikeAlias(name) || this.#options.access.gives(name)) return;
-    if (this.#options.registry.claim(name, owner)) it.names = [...given, name];
-  }
-
-  /** What others call a member's lines by. */
-  callName({ names, given, alias }: Provider): string {
-    return (this.#options.publicNames ? names[0] : given[0]) ?? alias;
-  }
-
-  /** The names that a banner shows, beside the alias: one that may be claimed is not yet. */
-  #shown({ names, name, owner }: Member): readonly string[] {
-    const { publicNames, access, registry } = this.#options;
-    if (names.length > 0 || !publicNames || looksLikeAlias(name) || access.gives(name)) return names;
-    return (registry.ownerOf(name) ?? owner) === owner ? [name] : [];
-  }
-
-  // Connections that may be dead
-
-  /** A newer connection of the same owner has come: does this one still live? Whatever it answers, it does. */
-  #question(peer: Peer): void {
-    if (peer.doubted) return;
-    this.board.doubt(peer, true);
-    void peer.client.connection.mux
-      .request('keepalive@openssh.com', new Uint8Array(0))
-      .then(() => this.board.doubt(peer, false));
-  }
-
-  #settle(provider: Provider, lives: boolean): void {
-    for (const it of this.#online.get(provider.owner) ?? []) {
-      if (it.name !== provider.name || it.since <= provider.since || it.lines.length === 0) continue;
-      for (const say of it.greeted) say(settled(provider, lives));
-    }
   }
 }
 

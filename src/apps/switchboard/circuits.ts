@@ -67,11 +67,9 @@ export class Circuits {
     return this.#open.size;
   }
 
-  /** Circuits that a client has, as caller or as provider. */
-  of(id: string): number {
-    let count = 0;
-    for (const { call } of this.#open) if (call.caller?.party.id === id || call.peer?.id === id) count++;
-    return count;
+  /** Clients that have circuits, as caller or as provider. */
+  get busy(): Set<string> {
+    return new Set([...this.#open].flatMap(({ call: { caller, peer } }) => [caller?.party.id ?? '', peer?.id ?? '']));
   }
 
   /** Why there may be no further circuit between these two, if there may not. */

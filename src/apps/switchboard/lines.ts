@@ -1,20 +1,10 @@
 // The board: who has plugged in which lines under which names, in this process and in others. Nothing here knows of sockets.
-import type { ListenTarget } from '../../server/forwarding.ts';
 import type { Client } from '../../server/server.ts';
 import { admits, type Caller } from './grants.ts';
+import { choose, type Line, lineKey, split } from './line.ts';
 import { parseTarget } from './names.ts';
 
-/** Where allocated ports begin: the dynamic range (RFC 6335 §6), which no well-known service uses. */
-const FIRST_PORT = 49152;
-const LAST_PORT = 65535;
-/** RFC 1035's limit of a host name, and room for a path; requested addresses are stored and echoed. */
-const MAX_HOST = 255;
-
-/** One virtual listener, to the letter as `ssh -R` asked for it: ssh refuses calls that name anything else. */
-export type Line = ListenTarget;
-
-/** What a line is called by, behind its provider's name: its port, or the path of its socket. */
-export const lineKey = (line: Line): string => (line.kind === 'tcp' ? String(line.port) : line.path);
+export { type Line, LineRefused, lineKey } from './line.ts';
 
 /** A signed-in client as every process knows it: plain data. */
 export interface Provider {
@@ -66,8 +56,6 @@ export type News = { readonly up: Place } | { readonly down: string } | { readon
 export class NoSuchLine extends Error {}
 /** The line is there, and not for this caller. */
 export class NotForYou extends Error {}
-/** Why a line cannot be plugged in. */
-export class LineRefused extends Error {}
 
 export const isPeer = (provider: Provider): provider is Peer => 'client' in provider;
 
@@ -116,7 +104,7 @@ export class Board {
    * @returns the line, with its port chosen if 0 was asked for
    */
   plug(peer: Peer, wanted: Line): Line {
-    const line = choose(peer, wanted);
+    const line = choose(peer.lines, wanted);
     peer.lines.push(line);
     if (peer.lines.length === 1) {
       peer.since = Math.max((this.#options.now ?? Date.now)(), this.#latest + 1);
@@ -282,38 +270,11 @@ export class Board {
   }
 }
 
-const lineOf = ({ lines }: Provider, key: string): Line | undefined => lines.find(line => lineKey(line) === key);
-
 const namesOf = ({ alias, names }: Provider): Set<string> => new Set([alias, ...names]);
-
-/** What is called, and which of its lines: "/name/path/to" is the line "/path/to" of `name`. */
-function split(target: Line): { host: string; key: string } {
-  if (target.kind === 'tcp') return { host: target.host, key: lineKey(target) };
-  const [, host = '', key = '/'] = /^\/([^/]*)(.*)$/s.exec(target.path) ?? [];
-  return { host, key };
-}
-
-/** The line as it is to be plugged in. @throws LineRefused */
-function choose(peer: Peer, wanted: Line): Line {
-  const taken = (key: string) => peer.lines.some(line => lineKey(line) === key);
-  if (wanted.kind === 'unix') {
-    const { path } = wanted;
-    if (!/^\/[\x21-\x7e]+$/.test(path) || path.length > MAX_HOST) throw new LineRefused('the path is none for a line');
-    if (taken(path)) throw new LineRefused(`${path} is plugged in already`);
-    return wanted;
-  }
-  const { host } = wanted;
-  let { port } = wanted;
-  if (host.length > MAX_HOST || host.includes('\0')) throw new LineRefused('the listen address is no address');
-  if (port > LAST_PORT) throw new LineRefused(`port ${port} does not exist`);
-  if (port === 0) {
-    port = FIRST_PORT;
-    while (taken(String(port))) port++;
-  } else if (taken(String(port))) throw new LineRefused(`port ${port} is plugged in already`);
-  return { kind: 'tcp', host, port };
-}
 
 /** The same on every board, also where two have plugged in at the same moment. */
 function isNewer(a: Provider, b: Provider): boolean {
   return a.since === b.since ? a.id > b.id : a.since > b.since;
 }
+
+const lineOf = ({ lines }: Provider, key: string): Line | undefined => lines.find(line => lineKey(line) === key);

@@ -64,9 +64,10 @@ test('what is told of a circuit: when it opens and closes, with the bytes each w
     ...{ id: 1, caller: info, provider: { id: 'B1', alias: 'b-0', address: '192.0.2.1' }, target: 'b-0:80' },
     ...{ line: '80', toProvider: 5, toCaller: 7 },
   });
-  assert.equal([circuits.of('A1'), circuits.of('B1'), circuits.of('C1')], [1, 1, 0]);
+  assert.equal([...circuits.busy], ['A1', 'B1']);
   near.close();
   assert.equal(circuits.infos, []);
+  assert.is(circuits.busy.size, 0);
   assert.equal(
     told.map(event => [event.type, 'circuit' in event && event.circuit.toProvider]),
     [

@@ -1,0 +1,119 @@
+// Plugging lines in and out: who may, under which names, and what becomes of an older connection that had them.
+import { FORWARDED_PORT, type GlobalReply, pack, printable } from '../../protocol/index.ts';
+import type { Access } from './access.ts';
+import type { Events } from './events.ts';
+import { type Hints, plugged, settled, tookOver } from './greeting.ts';
+import { type Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
+import { lineInfo, type Member } from './members.ts';
+import { looksLikeAlias } from './names.ts';
+import type { Registry } from './registry.ts';
+import type { Roster } from './roster.ts';
+
+export interface PluggingOptions {
+  readonly board: Board;
+  readonly events: Events;
+  readonly roster: Roster;
+  readonly access: Access;
+  readonly registry: Registry;
+  readonly hints: Hints;
+  /** See BoardOptions. */
+  readonly publicNames: boolean;
+}
+
+export class Plugging {
+  /** No lines are plugged in any more. */
+  closed = false;
+  readonly #options: PluggingOptions;
+
+  constructor(options: PluggingOptions) {
+    this.#options = options;
+  }
+
+  /** `ssh -R` */
+  plug(it: Member, wanted: Line): GlobalReply {
+    const { board, events, hints } = this.#options;
+    const refuse = (reason: string): false => {
+      events.tell({ type: 'line-refused', client: it.info, line: printable(lineKey(wanted), 255), reason });
+      return false;
+    };
+    if (this.closed) return refuse('the switchboard is going down');
+    if (!it.grant.mayListen(wanted)) return refuse('the key may not plug it in');
+    if (it.quotas.lines > 0 && it.lines.length >= it.quotas.lines) return refuse('it has too many lines');
+    this.#settleNames(it);
+    let line: Line;
+    try {
+      line = board.plug(it, wanted);
+    } catch (error) {
+      if (!(error instanceof LineRefused)) throw error;
+      return refuse(error.message);
+    }
+    const older = board.olderOf(it, line);
+    const over = older.length > 0 ? { over: older[0].id } : {};
+    events.tell({ type: 'plugged', client: it.info, line: lineInfo(it, line), ...over });
+    const news = plugged(this.callName(it), [line], hints);
+    for (const say of it.greeted) say(older.length > 0 ? news + tookOver([lineKey(line)], older) : news);
+    return line.kind === 'tcp' && lineKey(wanted) === '0' ? pack(FORWARDED_PORT, { port: line.port }) : true;
+  }
+
+  /** `ssh -O cancel -R` */
+  unplug(it: Member, wanted: Line): boolean {
+    const line = this.#options.board.unplug(it, wanted);
+    if (line) this.#options.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
+    return line !== undefined;
+  }
+
+  /** Its client has gone. */
+  unplugAll(it: Member): void {
+    const lines = [...it.lines];
+    this.#options.board.remove(it);
+    for (const line of lines) {
+      this.#options.events.tell({ type: 'unplugged', client: it.info, line: lineInfo(it, line) });
+    }
+  }
+
+  // Names
+
+  /** Whoever plugs in a line under a name that nobody has, has it from now on. */
+  #settleNames(it: Member): void {
+    if (it.named) return;
+    it.named = true;
+    if (this.#isFree(it) && this.#options.registry.claim(it.name, it.owner)) it.names = [...it.given, it.name];
+  }
+
+  /** Whether the file leaves a member's host name to whoever comes first, or to himself if he has come. */
+  #isFree({ name, given }: Member): boolean {
+    return !given.includes(name) && !looksLikeAlias(name) && !this.#options.access.gives(name);
+  }
+
+  /** What others call a provider's lines by. */
+  callName({ names, given, alias }: Provider): string {
+    return (this.#options.publicNames ? names[0] : given[0]) ?? alias;
+  }
+
+  /** The names that a banner shows, beside the alias: one that he will have as soon as he plugs in a line is among them. */
+  shown(it: Member): readonly string[] {
+    const { publicNames, registry } = this.#options;
+    if (it.names.length > 0 || !publicNames || !this.#isFree(it)) return it.names;
+    return (registry.ownerOf(it.name) ?? it.owner) === it.owner ? [it.name] : [];
+  }
+
+  // Connections that may be dead
+
+  /** A newer connection of the same owner has come: does this one still live? Whatever it answers, it does. */
+  question(peer: Peer): void {
+    if (peer.doubted) return;
+    const { board } = this.#options;
+    board.doubt(peer, true);
+    void peer.client.connection.mux
+      .request('keepalive@openssh.com', new Uint8Array(0))
+      .then(() => board.doubt(peer, false));
+  }
+
+  /** A connection that was doubted lives, or is gone: whoever has come after it hears of it. */
+  settle(provider: Provider, lives: boolean): void {
+    for (const it of this.#options.roster.of(provider.owner)) {
+      if (it.name !== provider.name || it.since <= provider.since || it.lines.length === 0) continue;
+      for (const say of it.greeted) say(settled(provider, lives));
+    }
+  }
+}
