@@ -1,7 +1,7 @@
 // aes128-ctr, aes192-ctr and aes256-ctr (RFC 4344 §4) with a MAC, encrypt-and-MAC (RFC 4253 §6.4) or encrypt-then-MAC (OpenSSH's PROTOCOL §1.5).
 import { UsageError } from '../protocol/errors.ts';
 import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
-import { HEAD_ROOM, type Packet, readUint32 } from '../protocol/wire/packet.ts';
+import { HEAD_ROOM, type Packet, readUint32, sent } from '../protocol/wire/packet.ts';
 import { counterBlock, expandKey, xorKeystream } from './aes.ts';
 import { wrongTag } from './aes-gcm.ts';
 import type { CipherAlgorithm, Mac, MacAlgorithm, Opener, Output, Random, Sealer } from './provider.ts';
@@ -126,7 +126,7 @@ class EtmSealer implements Sealer {
     const start = packet.start - HEAD_ROOM;
     this.#keystream(bytes, start + 4, end);
     bytes.set(this.#mac.compute(sequence, bytes, start, end), end);
-    out.push(bytes.subarray(start, end + this.#mac.tagLength));
+    out.push(sent(packet, start, end + this.#mac.tagLength));
   }
 }
 
@@ -149,6 +149,6 @@ class PlainSealer implements Sealer {
     const tag = this.#mac.compute(sequence, bytes, start, end);
     this.#keystream(bytes, start, end);
     bytes.set(tag, end);
-    out.push(bytes.subarray(start, end + tag.length));
+    out.push(sent(packet, start, end + tag.length));
   }
 }

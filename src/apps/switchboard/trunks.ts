@@ -30,10 +30,15 @@ export const unpackCall = (data: Uint8Array): Call => unpack(CALL, data);
 const HELLO = 'hello@cordboard';
 
 /**
- * Circuits of one trunk at once. All calls of a worker to another go over one trunk, and each client may have 1,024, so the
- * number for one connection will not do; this many cost each of the two some 100 MB, which is a bound still.
+ * Trunks from one worker to another, used in turn. The system takes some 200 KB from a Unix socket at a time, which is less than a
+ * busy worker has for it: four carry half as much again as one, and eight carry no more.
  */
-const MAX_CIRCUITS = 65_536;
+const TRUNKS = 4;
+/**
+ * Circuits of one trunk at once. They are those of all clients of a worker with all of another, and each client may have 1,024,
+ * so the number for one connection will not do; 65,536 between two workers cost each some 100 MB, which is a bound still.
+ */
+const MAX_CIRCUITS = 65_536 / TRUNKS;
 /** Milliseconds that whoever connects has to say hello. */
 const HELLO_WITHIN = 10_000;
 
@@ -48,8 +53,9 @@ export interface TrunksOptions {
 
 export class Trunks {
   readonly #options: TrunksOptions;
-  /** To other places; those from there are theirs. */
+  /** To other places, by place and number; those from there are theirs. */
   readonly #out = new Map<string, Promise<Mux>>();
+  #turn = 0;
   readonly #links = new Set<PlainLink>();
   #listener: { close(): Promise<void> } | undefined;
 
@@ -68,34 +74,41 @@ export class Trunks {
     await this.#listener?.close();
   }
 
-  /** The trunk to a place, connected if it is not yet. @throws the system's error, or if the place does not want us */
+  /** A trunk to a place, connected if it is not yet. @throws the system's error, or if the place does not want us */
   to(place: Place): Promise<Mux> {
-    let trunk = this.#out.get(place.id);
+    this.#turn = (this.#turn + 1) % TRUNKS;
+    const name = `${place.id} ${this.#turn}`;
+    let trunk = this.#out.get(name);
     if (trunk === undefined) {
-      trunk = this.#connect(place);
-      this.#out.set(place.id, trunk);
-      // The next call tries again.
-      trunk.catch(() => this.#out.delete(place.id));
+      trunk = this.#connect(place, () => this.#out.delete(name));
+      this.#out.set(name, trunk);
     }
     return trunk;
   }
 
-  async #connect({ id, path, worker }: Place): Promise<Mux> {
+  /** `over`: the next call has to connect again. */
+  async #connect({ path, worker }: Place, over: () => void): Promise<Mux> {
     const { token, log } = this.#options;
-    const link = this.#link(
-      await connectPath(path),
-      open => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'calls go the other way here'),
-      () => false,
-    );
+    let link: PlainLink;
+    try {
+      link = this.#link(
+        await connectPath(path),
+        open => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'calls go the other way here'),
+        () => false,
+      );
+    } catch (error) {
+      over();
+      throw error;
+    }
+    void link.closed.then(reason => {
+      over();
+      log.debug({ to: worker, reason: reason.message }, 'trunk closed');
+    });
     if ((await link.mux.request(HELLO, token)) === false) {
       link.close();
       throw new Error('it did not take our hello');
     }
     log.debug({ to: worker }, 'trunk opened');
-    void link.closed.then(reason => {
-      this.#out.delete(id);
-      log.debug({ to: worker, reason: reason.message }, 'trunk closed');
-    });
     return link.mux;
   }
 

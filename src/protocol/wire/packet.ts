@@ -56,6 +56,16 @@ export class Packet {
 /** From so many bytes on memory is given back by hand: less is cheaper to leave to the collector. */
 export const RELEASE_FROM = 4096;
 
+/** Memory of which a part is on its way, and the rest nobody's. */
+const claimed = new WeakSet<ArrayBufferLike>();
+
+/** // hot — The bytes `from` to `to` around a packet, to be sent; `release` gives all of the memory back that it had to itself. */
+export function sent(packet: Packet, from: number, to: number): Uint8Array {
+  const { bytes, owned } = packet;
+  if (owned && bytes.length >= RELEASE_FROM && to - from !== bytes.length) claimed.add(bytes.buffer);
+  return bytes.subarray(from, to);
+}
+
 type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
 
 /**
@@ -64,8 +74,9 @@ type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
  * given back at once, the same few blocks go round.
  */
 export function release(bytes: Uint8Array): void {
-  // What is only a part of its memory shares it: runtimes cut small buffers out of a common one.
-  if (bytes.length < RELEASE_FROM || bytes.length !== bytes.buffer.byteLength) return;
+  if (bytes.length < RELEASE_FROM) return;
+  // What is only a part of its memory shares it, as a rule: runtimes cut small buffers out of a common one.
+  if (bytes.length !== bytes.buffer.byteLength && !claimed.has(bytes.buffer)) return;
   (bytes.buffer as Transferable).transfer?.(0);
 }
 

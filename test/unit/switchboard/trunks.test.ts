@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CALL_CHANNEL, packCall, Trunks, unpackCall } from '../../../src/apps/switchboard/trunks.ts';
-import type { ChannelOpen } from '../../../src/protocol/channels/mux.ts';
+import type { ChannelOpen, Mux } from '../../../src/protocol/channels/mux.ts';
 import type { OpenError } from '../../../src/protocol/errors.ts';
 import { PlainLink } from '../../../src/server/plain-link.ts';
 import { connectPath } from '../../../src/server/runtime/net.ts';
@@ -33,7 +33,7 @@ async function place(arrive: (open: ChannelOpen) => void = () => assert.unreacha
 
 const call = { provider: 'x/7', line: '80', originHost: '2001:db8::1', originPort: 4711 };
 
-test('a call arrives as it was made, by one trunk for all', async () => {
+test('a call arrives as it was made, by few trunks for all', async () => {
   const heard: ChannelOpen[] = [];
   const [a, b] = [
     await place(),
@@ -42,12 +42,13 @@ test('a call arrives as it was made, by one trunk for all', async () => {
       open.accept({ eof() {} });
     }),
   ];
-  const [one, two] = await Promise.all([a.trunks.to(b), a.trunks.to(b)]);
-  assert.is(one, two);
-  const open = () => new Promise((resolve, reject) => one.open(CALL_CHANNEL, packCall(call), {}, resolve, reject));
-  await Promise.all([open(), open()]);
+  const trunks = await Promise.all(Array.from({ length: 40 }, () => a.trunks.to(b)));
+  assert.is(new Set(trunks).size, 4);
+  const [one, two] = trunks;
+  const open = (trunk: Mux) =>
+    new Promise((resolve, reject) => trunk.open(CALL_CHANNEL, packCall(call), {}, resolve, reject));
+  await Promise.all([open(one), open(two)]);
   assert.equal(unpackCall(heard[1].data), call);
-  assert.is(await a.trunks.to(b), one);
   assert.is(statSync(b.path).mode & 0o777, 0o600);
 });
 
@@ -85,7 +86,9 @@ test('calls go one way: whoever has been connected to opens nothing', async () =
 test('a place that is not there is an error, and is tried again with the next call', async () => {
   const a = await place();
   const missing = { id: 'later', worker: 9, path: join(directory, 'later') };
-  await a.trunks.to(missing).then(answered, (error: Error) => assert.match(error.message, /ENOENT/));
+  for (let i = 0; i < 10; i++) {
+    await a.trunks.to(missing).then(answered, (error: Error) => assert.match(error.message, /ENOENT/));
+  }
   const later = new Trunks({ path: missing.path, token, log, arrive() {} });
   all.push(later);
   await later.listen();
@@ -102,8 +105,7 @@ test('after a trunk has broken, the next call has another one', async () => {
   // What is no message ends the trunk at the other end.
   first.notify('', new Uint8Array(300_000));
   assert.match((await broken).message, /closed/);
-  const second = await a.trunks.to(b);
-  assert.is.not(second, first);
+  for (let i = 0; i < 4; i++) assert.is.not(await a.trunks.to(b), first);
 });
 
 test.run();
