@@ -1,4 +1,5 @@
 // A worker: one of several processes that serve clients. It takes what it needs from the primary process, which started it, and ends with it.
+import cluster from 'node:cluster';
 import { rmdirSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { accelerated } from '../../crypto/accelerated.ts';
@@ -18,7 +19,9 @@ import { Trunks } from './trunks.ts';
 /** Serves until the primary process says to stop, or is gone. @throws StateError if nobody started it */
 export async function work(): Promise<void> {
   if (process.send === undefined) throw new StateError('workers are started by `cordboard switchboard --workers` only');
+  // The primary process is gone, and with it whoever could hear of errors.
   process.on('disconnect', () => process.exit());
+  cluster.worker?.on('error', () => process.exit());
   process.once('message', (message: ToWorker) => {
     if ('setup' in message) serve(message.setup).catch(cannot);
   });
