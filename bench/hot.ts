@@ -46,6 +46,9 @@ export const MEASURED: Readonly<Record<string, readonly string[]>> = {
   ],
   'Padder.pad': ['protocol/wire/framing.ts pad'],
   'release, memory included': ['protocol/wire/packet.ts release'],
+  'sent and released, memory included': ['protocol/wire/packet.ts sent'],
+  'a packet into a trunk': ['server/plain-link.ts #send', 'server/plain-link.ts flush'],
+  'a packet out of a trunk': ['server/plain-link.ts #receive', 'server/plain-link.ts open'],
 };
 
 /** What is published, from `dist`, and not what tsx makes of the sources. */
@@ -63,6 +66,7 @@ async function built() {
     ...((await part('protocol/wire/framing')) as typeof import('../src/protocol/wire/framing.ts')),
     ...((await part('protocol/wire/packet')) as typeof import('../src/protocol/wire/packet.ts')),
     ...((await part('server/drive')) as typeof import('../src/server/drive.ts')),
+    ...((await part('server/plain-link')) as typeof import('../src/server/plain-link.ts')),
   };
 }
 type Built = Awaited<ReturnType<typeof built>>;
@@ -87,7 +91,72 @@ export async function measureHot(progress: (text: string) => void): Promise<HotC
   await measure(['Mux.receive: DATA into a splice', 'Mux.receive: WINDOW_ADJUST on a splice'], spliced);
   await measure(['Padder.pad'], padding);
   await measure(['release, memory included'], releasing);
+  await measure(['sent and released, memory included'], sending);
+  await measure(['a packet into a trunk', 'a packet out of a trunk'], trunk);
   return names.map((name, i) => ({ name, costs: costs[i] }));
+}
+
+/** A socket that keeps what is written. */
+function kept(sent: Uint8Array[], started: (events: SocketEvents) => void): Socket {
+  return {
+    address: '',
+    port: 0,
+    pending: 0,
+    start: started,
+    write: chunks => void sent.push(...chunks),
+    pause() {},
+    resume() {},
+    end() {},
+    destroy() {},
+  };
+}
+
+/** Two ends of a trunk between workers. */
+async function trunk({ PlainLink, release }: Built, size: number): Promise<Batch> {
+  const wire: Uint8Array[][] = [[], []];
+  const receive: ((chunk: Uint8Array) => void)[] = [];
+  const [here, there] = wire.map((sent, i) => {
+    const socket = kept(sent, events => {
+      receive[i] = chunk => events.data(chunk, true);
+    });
+    return new PlainLink(socket, {
+      globalRequest: () => false,
+      channelOpen(open) {
+        const channel = open.accept({ data: bytes => channel.consumed(bytes.length) });
+      },
+    });
+  });
+  /** What one end has written, as chunks of the size that sockets are read in. */
+  const pass = (from: number): Uint8Array => {
+    const bytes = Buffer.concat(wire[from]);
+    for (const chunk of wire[from].splice(0)) release(chunk);
+    return bytes;
+  };
+  const opening = new Promise<import('../src/protocol/index.ts').Channel>((resolve, reject) =>
+    here.mux.open('call', new Uint8Array(0), {}, resolve, reject),
+  );
+  here.flush();
+  receive[1](pass(0));
+  there.flush();
+  receive[0](pass(1));
+  const channel = await opening;
+  const payload = new Uint8Array(size).fill(7);
+  const group = Math.min(CHUNK, CREDIT / size);
+  return count => {
+    let [into, out, done] = [0, 0, 0];
+    for (; done < count; done += group) {
+      into += cpuTime(() => {
+        for (let i = 0; i < group; i++) channel.write(payload);
+        here.flush();
+      });
+      const chunk = pass(0);
+      out += cpuTime(() => receive[1](chunk));
+      there.flush();
+      const credit = pass(1);
+      if (credit.length > 0) receive[0](credit);
+    }
+    return [(into * count) / done, (out * count) / done];
+  };
 }
 
 /** A client, a server, another client: the whole way of a packet, in four parts. */
@@ -99,18 +168,7 @@ async function circuit(all: Built, size: number): Promise<Batch> {
   const wire: Uint8Array[][] = [[], []];
   const sides = wire.map(sent => {
     let events!: SocketEvents;
-    const socket: Socket = {
-      address: '',
-      port: 0,
-      pending: 0,
-      start: tell => void (events = tell),
-      write: chunks => void sent.push(...chunks),
-      pause() {},
-      resume() {},
-      end() {},
-      destroy() {},
-    };
-    const driver = new Driver(socket);
+    const driver = new Driver(kept(sent, tell => (events = tell)));
     const server = new Connection(
       { role: 'server', provider, hostKeys, methods: ['publickey'] },
       {
@@ -278,6 +336,19 @@ function releasing({ release }: Built, size: number): Batch {
   return count => [
     cpuTime(() => {
       for (let i = 0; i < count; i++) release(new Uint8Array(size));
+    }),
+  ];
+}
+
+/** A packet sealed where it was, with room around it. */
+function sending({ Packet, release, sent }: Built, size: number): Batch {
+  return count => [
+    cpuTime(() => {
+      for (let i = 0; i < count; i++) {
+        const packet = Packet.alloc(size);
+        packet.owned = true;
+        release(sent(packet, packet.start - 4, packet.end));
+      }
     }),
   ];
 }
