@@ -53,11 +53,11 @@ export function tookOver(keys: readonly string[], older: readonly Provider[]): s
   return `Took over [${keys.join(', ')}] from your connection from ${addresses}, which is asked whether it still lives.\n`;
 }
 
-/** What became of the question. */
-export function settled({ alias, address }: Provider, lives: boolean): string {
-  return lives
-    ? `Your older connection from ${address} lives: it is a second provider, ${alias}~1.\n`
-    : `Your older connection from ${address} is gone.\n`;
+/** What became of the question; `name` is what the older one is called by, if it lives. */
+export function settled({ address }: Provider, name: string | undefined): string {
+  return name === undefined
+    ? `Your older connection from ${address} is gone.\n`
+    : `Your older connection from ${address} lives: it is another provider, ${name}.\n`;
 }
 
 /** For somebody who signed in without plugging anything in; `user` is his own name, `name` what others reach him by. */

@@ -162,6 +162,11 @@ export class Board {
     }
   }
 
+  /** What a provider is called by, whatever others there are: `alias~1`. */
+  indexed(provider: Provider): string {
+    return `${provider.alias}~${this.#byName.get(provider.alias)?.indexOf(provider) ?? 0}`;
+  }
+
   /** Older connections of the same owner under the same name that have the line, too. */
   olderOf(provider: Provider, line: Line): Provider[] {
     const all = [...(this.#byOwner.get(provider.owner) ?? [])];

@@ -111,9 +111,10 @@ export class Plugging {
 
   /** A connection that was doubted lives, or is gone: whoever has come after it hears of it. */
   settle(provider: Provider, lives: boolean): void {
+    const name = lives ? this.#options.board.indexed(provider) : undefined;
     for (const it of this.#options.roster.of(provider.owner)) {
       if (it.name !== provider.name || it.since <= provider.since || it.lines.length === 0) continue;
-      for (const say of it.greeted) say(settled(provider, lives));
+      for (const say of it.greeted) say(settled(provider, name));
     }
   }
 }

@@ -1,6 +1,6 @@
 // Sessions: the greeting of providers, a prompt for who has a terminal, commands line by line for who has none, and `ssh board COMMAND`.
 import type { Session } from '../../../server/session.ts';
-import { type Hints, hello, notYours, plugged, tookOver } from '../greeting.ts';
+import { type Hints, hello, notYours, plugged, settled, tookOver } from '../greeting.ts';
 import { lineKey } from '../lines.ts';
 import type { Member } from '../members.ts';
 import type { Registry } from '../registry.ts';
@@ -62,8 +62,15 @@ export class Desk {
     const { lines, name, names, alias } = member;
     const older = [...new Set(lines.flatMap(line => this.#front.board.olderOf(member, line)))];
     const keys = lines.map(lineKey);
-    const over = older.some(({ doubted }) => doubted) ? tookOver(keys, older) : '';
-    return `${plugged(this.#front.callName(member), lines, this.#hints)}${over}${names.includes(name) ? '' : notYours(name, alias)}`;
+    const { board } = this.#front;
+    const doubted = older.filter(one => one.doubted);
+    const others = older.filter(one => !one.doubted).map(one => settled(one, board.indexed(one)));
+    return [
+      plugged(this.#front.callName(member), lines, this.#hints),
+      ...(doubted.length > 0 ? [tookOver(keys, doubted)] : []),
+      ...others,
+      ...(names.includes(name) ? [] : [notYours(name, alias)]),
+    ].join('');
   }
 
   /** Somebody sits at a terminal. Returns the exit status. */
