@@ -3,7 +3,10 @@ import { type Channel, type ChannelOpen, hold, type Mux } from '../../protocol/i
 import type { CircuitInfo, CircuitProvider, ClientInfo, Events } from './events.ts';
 import type { Quotas } from './quotas.ts';
 
-/** Milliseconds between two looks at rates. A circuit overshoots by what it may have under way, and waits for that afterwards. */
+/**
+ * Milliseconds between two looks at rates. Circuits with a rate are held all the time but for a moment at each look, so that they
+ * pass on a window each way between two of them at most; what is too much is waited for afterwards.
+ */
 const RATE_TICK = 100;
 
 /** One end of a circuit that is connected to this process: who it is, and what it may have. */
@@ -94,7 +97,10 @@ export class Circuits {
     const circuit: Circuit = { call, near, far, ledgers, ...numbers };
     this.#open.add(circuit);
     for (const { circuits } of ledgers) circuits.add(circuit);
-    if (ledgers.some(({ quotas }) => quotas.rate > 0)) this.#watch();
+    if (isLimited(circuit)) {
+      hold(near, true);
+      this.#watch();
+    }
     const info = infoOf(circuit);
     if (info) this.#events.tell({ type: 'opened', circuit: info });
     near.handler = { closed: () => this.#over(circuit) };
@@ -133,7 +139,7 @@ export class Circuits {
     this.#ticker.unref();
   }
 
-  /** Holds the circuits of owners that have had more than their rate, and lets go of those that have waited. `now` in milliseconds. */
+  /** Gives credit to the circuits of owners that have not had more than their rate. `now` in milliseconds. */
   look(now: number): void {
     const seconds = (now - this.#looked) / 1000;
     this.#looked = now;
@@ -151,7 +157,11 @@ export class Circuits {
       ledger.allowance = Math.min(rate, ledger.allowance + rate * seconds);
       if (ledger.circuits.size === 0 && ledger.allowance >= 0) this.#ledgers.delete(ledger.owner);
     }
-    for (const { near, ledgers } of this.#open) hold(near, ledgers.some(owes));
+    for (const circuit of this.#open) {
+      if (!isLimited(circuit) || circuit.ledgers.some(owes)) continue;
+      hold(circuit.near, false);
+      hold(circuit.near, true);
+    }
     if (limited) return;
     clearInterval(this.#ticker);
     this.#ticker = undefined;
@@ -174,6 +184,8 @@ export class Circuits {
     }
   }
 }
+
+const isLimited = ({ ledgers }: Circuit): boolean => ledgers.some(({ quotas }) => quotas.rate > 0);
 
 const owes = ({ quotas, allowance }: Ledger): boolean => quotas.rate > 0 && allowance < 0;
 

@@ -75,8 +75,8 @@ export function ahead({ host: { roundTrip } }: Channel): number {
 }
 
 /**
- * Gives the senders on both channels of a circuit no more credit, or credit again: whoever limits a rate holds a circuit
- * until its average is what it may be. What they have been granted already (WINDOW each at most) still comes.
+ * Gives the senders on both channels of a circuit no more credit, or credit again: whoever limits a rate lets go of a circuit
+ * as often as its average allows. What they have been granted already (WINDOW each at most) still comes.
  */
 export function hold(channel: Channel, on: boolean): void {
   for (const end of [channel, channel.partner]) {

@@ -10,6 +10,8 @@ import type { Channel, ChannelHandler, ChannelOpen, Mux } from '../../../src/pro
 interface Fake {
   relayed: number;
   held: boolean;
+  /** How often it was let go. */
+  let: number;
   handler: ChannelHandler;
   closed: boolean;
   close(): void;
@@ -21,8 +23,16 @@ function stage() {
   events.subscribe(event => void told.push(event));
   const circuits = new Circuits(events);
   const channel = (): Fake => {
+    let held = false;
     const it: Fake = {
-      ...{ relayed: 0, held: false, handler: {}, closed: false },
+      ...{ relayed: 0, let: 0, handler: {}, closed: false },
+      get held() {
+        return held;
+      },
+      set held(on) {
+        if (held && !on) it.let++;
+        held = on;
+      },
       close() {
         it.closed = true;
         it.handler.closed?.();
@@ -105,24 +115,28 @@ test('a rate holds on average over all circuits of an owner, and not those of ot
   const a = party('A', { rate: 1000 });
   const [one, two, other] = [put(call(a, party('B'))), put(call(party('C'), a)), put(call(party('C'), party('B')))];
   let now = performance.now();
+  /** Which of them have got credit. */
   const look = (seconds: number) => {
     now += seconds * 1000;
+    const before = [one, two, other].map(({ near }) => near.let);
     circuits.look(now);
-    return [one, two, other].map(({ near }) => near.held);
+    return [one, two, other].map(({ near }, i) => near.let > before[i]);
   };
+  assert.equal([one.near.held, two.near.held, other.near.held], [true, true, false]);
   look(0);
   one.near.relayed = 600;
-  assert.equal(look(0), [false, false, false]);
+  assert.equal(look(0), [true, true, false]);
   // What was granted already comes in excess: 3,000 more than the rate allows.
   two.far.relayed = 3400;
   other.near.relayed = 10 ** 6;
-  assert.equal(look(0), [true, true, false]);
-  assert.equal(look(2.9), [true, true, false]);
-  assert.equal(look(0.2), [false, false, false]);
+  assert.equal(look(0), [false, false, false]);
+  assert.equal(look(2.9), [false, false, false]);
+  assert.equal(look(0.2), [true, true, false]);
+  assert.ok(one.near.held && two.near.held && !other.near.held);
   // A long pause is not saved up: a second's worth may come at once, no more.
   look(100);
   one.near.relayed += 1001;
-  assert.equal(look(0), [true, true, false]);
+  assert.equal(look(0), [false, false, false]);
   for (const { near } of [one, two, other]) near.close();
 });
 
@@ -136,6 +150,7 @@ test('whoever owes cannot get around it by calling anew', () => {
   const anew = put(call(a, party('B')));
   circuits.look(performance.now() + 1000);
   assert.ok(anew.near.held);
+  assert.is(anew.near.let, 0);
   anew.near.close();
 });
 
