@@ -247,99 +247,7 @@ it(
     await soon('the files to be read', board.child.says(/files have been read again/, 'stderr'), 60);
     await execute(scope, board, 'bob', 'whoami');
     await eventually('the new file to be written', () => existsSync(file) && readFileSync(file, 'utf8').length > 0);
-    assert.is(audit(file)[0].event, 'signed-in');
-  }),
-);
-
-it(
-  'limits of a key: connections, lines, circuits; for one key by quota=',
-  bounded(180, async scope => {
-    const lines = [publicKey('alice'), publicKey('bob'), `quota="clients=1,lines=1" ${publicKey('carol')}`];
-    const { board } = await fleet(scope, lines, ['--max-clients', '2', '--max-lines', '2', '--max-circuits', '2']);
-    const echo = await echoServer(scope);
-    const plug = async (user: string, ...ports: number[]) => {
-      const args = ports.flatMap(port => ['-R', `${port}:localhost:${echo}`]);
-      return ssh(scope, board, user, ['-N', ...args], { input: '' });
-    };
-    const three = await (await plug('alice', 1, 2, 3)).ended;
-    assert.match(three.stderr, /remote port forwarding failed for listen port 3/);
-    assert.match((await (await plug('carol', 1, 2)).ended).stderr, /failed for listen port 2/);
-
-    const alice = await provide(scope, board, 'alice', [`1:localhost:${echo}`]);
-    const bob = await consume(scope, board, 'bob', [`${alice.alias}:1`]);
-    const circuits = [await tcpConnect(scope, bob.ports[0]), await tcpConnect(scope, bob.ports[0])];
-    for (const circuit of circuits) await echoes(circuit, 'hello');
-    assert.is((await readAll(await tcpConnect(scope, bob.ports[0]))).length, 0, 'a third one');
-    assert.match(await call(scope, board, `${alice.alias}:1`), /open failed: resource shortage: your key has too many/);
-    circuits[0].destroy();
-    await eventually('room for another', async () => (await call(scope, board, `${alice.alias}:1`)) === '');
-
-    await provide(scope, board, 'alice', [`2:localhost:${echo}`]);
-    const third = await execute(scope, board, 'alice', 'whoami');
-    assert.is(third.code, 255);
-    assert.match(third.stderr, /your key has 2 connections already/);
-    const carol = await provide(scope, board, 'carol', [`1:localhost:${echo}`]);
-    assert.match((await execute(scope, board, 'carol', 'whoami')).stderr, /your key has 1 connections already/);
-    assert.not.ok(carol.child.over);
-  }),
-);
-
-it(
-  'idle circuits and connections are closed, and a key that expires goes when it does',
-  bounded(180, async scope => {
-    const soonOver = new Date(Date.now() + 12_000).toISOString().replace(/[-:T]|\.\d+/g, '');
-    const lines = [...['alice', 'bob', 'carol'].map(publicKey), `expiry-time="${soonOver}" ${publicKey('dave')}`];
-    const { board } = await fleet(scope, lines, ['--circuit-idle', '2s', '--client-idle', '3s']);
-    const dave = await provide(scope, board, 'dave', ['80:localhost:7']);
-    const alice = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
-    // A session is something.
-    const carol = ssh(scope, board, 'carol', ['-T']);
-    const bob = await consume(scope, board, 'bob', [`${alice.alias}:80`]);
-    const circuit = await tcpConnect(scope, bob.ports[0]);
-    const ended = readAll(circuit);
-    await soon('the circuit to be closed', ended, 60);
-    await soon('bob to be sent away', bob.child.ended, 60);
-    assert.match(bob.child.stderr, /idle for 3 seconds/);
-    await soon('dave to be sent away', dave.child.ended, 60);
-    assert.match(dave.child.stderr, /your key has expired/);
-    assert.not.ok(alice.child.over, 'who has lines is not idle');
-    assert.not.ok(carol.over, 'who has a session is not idle');
-  }),
-);
-
-it(
-  'a rate is kept on average, and nothing is lost',
-  bounded(180, async scope => {
-    const lines = [`quota="rate=2M" ${publicKey('alice')}`, publicKey('bob'), publicKey('carol')];
-    const { board } = await fleet(scope, lines);
-    const echo = await echoServer(scope);
-    const alice = await provide(scope, board, 'alice', [`80:localhost:${echo}`]);
-    const carol = await provide(scope, board, 'carol', [`80:localhost:${echo}`]);
-    const { ports } = await consume(scope, board, 'bob', [`${alice.alias}:80`, `${carol.alias}:80`]);
-    const size = 6 * 1024 * 1024;
-    const seconds = async (port: number) => {
-      const began = performance.now();
-      const socket = await tcpConnect(scope, port);
-      socket.end(Buffer.alloc(size, 'abc'));
-      assert.is((await readAll(socket)).length, size);
-      return (performance.now() - began) / 1000;
-    };
-    const [slow, fast] = [await seconds(ports[0]), await seconds(ports[1])];
-    console.log(`\nnote: 12 MiB in all took ${slow.toFixed(1)} s with a rate of 2 MiB/s, ${fast.toFixed(1)} s without`);
-    // The machine can be slower than the rate, but not faster: a window or two each way come before it holds.
-    assert.ok(slow > 1, 'the rate did not hold');
-  }),
-);
-
-it(
-  'from= knows host names with --use-dns only',
-  bounded(180, async scope => {
-    const lines = [`from="localhost*" ${publicKey('alice')}`];
-    const { board } = await fleet(scope, lines);
-    assert.is((await execute(scope, board, 'alice', 'whoami')).code, 255);
-    const named = await fleet(scope, lines, ['--use-dns']);
-    const { code, stderr } = await execute(scope, named.board, 'alice', 'whoami');
-    assert.is(code, 0, stderr);
+    assert.ok(audit(file).some(({ event, user }) => event === 'signed-in' && user === 'bob'));
   }),
 );
 
@@ -354,7 +262,7 @@ it(
     for (let i = 0; i < 3; i++) providers.push(await provide(scope, board, 'alice', ['80:localhost:7']));
     const { code, stdout, stderr } = await execute(scope, board, 'root', 'ban alice');
     assert.is(code, 0, stderr);
-    assert.match(stdout.toString(), /^Banned SHA256/);
+    assert.match(stdout.toString(), /^Banned SHA256:\S+; 3 connections ended\.\n$/);
     for (const { child } of providers) await soon('alice to be sent away', child.ended, 60);
     assert.is((await execute(scope, board, 'alice', 'whoami')).code, 255);
     const bobs = [];

@@ -227,7 +227,7 @@ it(
     assert.is(await call(scope, board, `${again.alias}:80`), 'here');
 
     const banned = await execute(scope, board, 'root', 'ban alice --for 1h --reason "too loud"');
-    assert.match(banned.stdout.toString(), /^Banned SHA256:\S+; 1 connections ended\.\n$/);
+    assert.match(banned.stdout.toString(), /^Banned SHA256:\S+; 1 connection ended\.\n$/);
     await soon('alice to hear it', again.child.ended);
     const refused = await execute(scope, board, 'alice', 'whoami');
     assert.is(refused.code, 255);

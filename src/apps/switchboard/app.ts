@@ -40,6 +40,10 @@ export interface Elsewhere {
   trunk(provider: Provider): Promise<Mux>;
   /** Ends connections of others. */
   kick(ids: readonly string[], reason: string): void;
+  /** Ends connections of others that would not be let in any more. */
+  recheck(): void;
+  /** What there is in all of them, this one included. */
+  survey(): Promise<Snapshot>;
 }
 
 /** Where a switchboard listens. */
@@ -174,6 +178,11 @@ export class Switchboard implements EventSource {
     };
   }
 
+  /** The same of all processes. */
+  async survey(): Promise<Snapshot> {
+    return this.#options.elsewhere?.survey() ?? this.snapshot();
+  }
+
   // Signing in and leaving
 
   async #visitor(offer: OfferedKey, client: Client): Promise<Visitor> {
@@ -244,8 +253,14 @@ export class Switchboard implements EventSource {
     this.events.tell({ type: 'command', by: by.info, what });
   }
 
-  /** Ends connections of those who would not be let in any more. */
+  /** Ends connections of those who would not be let in any more, wherever they are. */
   recheck(): void {
+    this.recheckHere();
+    this.#options.elsewhere?.recheck();
+  }
+
+  /** Those of them that are in this process. */
+  recheckHere(): void {
     this.#roster.recheck(this.#options.access);
   }
 

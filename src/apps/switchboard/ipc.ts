@@ -3,6 +3,7 @@ import type { KeyOption } from '../../crypto/keys/index.ts';
 import type { Offence } from '../../server/index.ts';
 import type { Appended } from './access.ts';
 import type { Address } from './app.ts';
+import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
 import type { Settings } from './settings.ts';
@@ -35,7 +36,9 @@ export type Question =
         readonly options?: readonly KeyOption[];
       };
     }
-  | { readonly count: { readonly key: string; readonly counter: number } };
+  | { readonly count: { readonly key: string; readonly counter: number } }
+  /** What there is in all workers: the answer is a Snapshot. */
+  | { readonly survey: true };
 
 export interface Penalty {
   readonly address: string;
@@ -51,7 +54,10 @@ export interface Kick {
 export type ToWorker =
   | { readonly setup: Setup }
   | { readonly news: readonly News[] }
-  | { readonly answer: number; readonly granted: boolean }
+  | { readonly answer: number; readonly value: boolean | Snapshot }
+  | { readonly survey: number }
+  /** Connections of those who would not be let in any more are to end. */
+  | { readonly recheck: true }
   | { readonly appended: Appended }
   | { readonly penalty: Penalty }
   | { readonly kick: Kick }
@@ -68,5 +74,7 @@ export type ToPrimary =
   | { readonly failed: string }
   | { readonly news: readonly News[] }
   | { readonly ask: number; readonly question: Question }
+  | { readonly surveyed: number; readonly part: Snapshot }
+  | { readonly recheck: true }
   | { readonly penalty: Penalty }
   | { readonly kick: Kick };

@@ -60,7 +60,7 @@ export class Serving {
       if (!(error instanceof StateError)) throw error;
       log.error({}, `${error.message}; the old file is still written to`);
     }
-    this.switchboard.recheck();
+    this.switchboard.recheckHere();
   }
 
   /** `gracefully`: circuits may end first. */

@@ -7,6 +7,7 @@ import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
 import { STARTUPS } from '../../server/index.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
+import type { Snapshot } from './events.ts';
 import { Outbox } from './hub.ts';
 import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
@@ -57,6 +58,8 @@ async function serve(setup: Setup): Promise<void> {
       here: place.id,
       changed: provider => outbox.put({ provider }),
       kick: (ids, reason) => void say({ kick: { ids, reason } }),
+      recheck: () => void say({ recheck: true }),
+      survey: () => primary.survey(),
       async trunk(provider) {
         const to = switchboard.board.places.get(provider.place);
         if (to === undefined) throw new Error('it is gone');
@@ -73,7 +76,9 @@ async function serve(setup: Setup): Promise<void> {
   for (const item of news) switchboard.board.learn(item);
   process.on('message', (message: ToWorker) => {
     if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
-    else if ('answer' in message) primary.answered(message.answer, message.granted);
+    else if ('answer' in message) primary.answered(message.answer, message.value);
+    else if ('survey' in message) void say({ surveyed: message.survey, part: switchboard.snapshot() });
+    else if ('recheck' in message) switchboard.recheckHere();
     else if ('appended' in message) access.heard(message.appended);
     else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
     else if ('kick' in message) switchboard.kickHere(message.kick.ids, message.kick.reason);
@@ -108,7 +113,7 @@ function tidy(path: string): void {
 
 /** The primary process as the one who keeps the file and counts. */
 class Primary implements Keeper {
-  readonly #asked = new Map<number, (granted: boolean) => void>();
+  readonly #asked = new Map<number, (value: boolean | Snapshot) => void>();
   #count = 0;
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Promise<boolean> {
@@ -119,14 +124,18 @@ class Primary implements Keeper {
     return this.#ask({ count: { key, counter } });
   }
 
-  answered(number: number, granted: boolean): void {
-    this.#asked.get(number)?.(granted);
+  survey(): Promise<Snapshot> {
+    return this.#ask({ survey: true });
+  }
+
+  answered(number: number, value: boolean | Snapshot): void {
+    this.#asked.get(number)?.(value);
     this.#asked.delete(number);
   }
 
-  #ask(question: Question): Promise<boolean> {
+  #ask<T extends boolean | Snapshot>(question: Question): Promise<T> {
     const ask = this.#count++;
     void say({ ask, question });
-    return new Promise(resolve => this.#asked.set(ask, resolve));
+    return new Promise(resolve => this.#asked.set(ask, value => resolve(value as T)));
   }
 }

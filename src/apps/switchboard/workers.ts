@@ -10,6 +10,7 @@ import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
 import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
+import { Surveys } from './surveys.ts';
 
 /** The subcommand that a worker runs. */
 export const WORKER_COMMAND = 'switchboard-worker';
@@ -45,6 +46,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   #settings: Settings;
   readonly #hub = new Hub();
+  readonly #surveys = new Surveys();
   readonly #running = new Map<number, Running>();
   readonly #token = randomBytes(32).toString('hex');
   /** For their Unix sockets; only this user may enter it. */
@@ -128,6 +130,7 @@ export class Workers {
     const began = performance.now();
     child.once('exit', (code, signal) => {
       this.#hub.down(id);
+      this.#surveys.gone(id);
       this.#running.delete(worker);
       if (this.#stopping) return;
       const how = signal ? `by ${signal}` : `with status ${code}`;
@@ -154,7 +157,9 @@ export class Workers {
     const { count, log } = this.#options;
     if ('ready' in message) this.#setUp(running);
     else if ('news' in message) this.#hub.hear(place.id, message.news);
-    else if ('ask' in message) void running.send({ answer: message.ask, granted: this.#answer(message.question) });
+    else if ('ask' in message) void this.#reply(running, message.ask, message.question);
+    else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
+    else if ('recheck' in message) this.#others(running, { recheck: true });
     else if ('kick' in message) this.#others(running, { kick: message.kick });
     else if ('penalty' in message) this.#penalise(running, message.penalty);
     else if ('failed' in message) {
@@ -170,7 +175,17 @@ export class Workers {
     }
   }
 
-  #answer(question: Question): boolean {
+  async #reply({ send }: Running, answer: number, question: Question): Promise<void> {
+    if (!('survey' in question)) return void send({ answer, value: this.#answer(question) });
+    const serving = [...this.#running.values()].filter(({ serves }) => serves);
+    const asked = serving.map(one => ({
+      id: one.place.id,
+      ask: (survey: number) => void one.send({ survey }),
+    }));
+    void send({ answer, value: await this.#surveys.take(asked) });
+  }
+
+  #answer(question: Exclude<Question, { survey: true }>): boolean {
     const { access, log } = this.#options;
     try {
       if ('count' in question) return access.count(question.count.key, question.count.counter);

@@ -24,9 +24,9 @@ const INVITATION = 86_400;
 const LONGEST_INVITATION = 30 * 86_400;
 
 /** Clients by what people call them: id, name, alias, key, address, or alias~1 for an older provider. */
-function clientsNamed(who: string, context: Context): ClientInfo[] {
+async function clientsNamed(who: string, context: Context): Promise<ClientInfo[]> {
   const { office, member } = context;
-  const mine = office.snapshot().clients.filter(({ owner }) => isAdmin(context) || owner === member.owner);
+  const mine = (await office.survey()).clients.filter(({ owner }) => isAdmin(context) || owner === member.owner);
   const [, alias, index] = /^(.*)~(\d+)$/.exec(who) ?? [];
   const older = office.board.providers.filter(one => one.alias === alias || one.names.includes(alias))[Number(index)];
   return mine.filter(
@@ -36,19 +36,19 @@ function clientsNamed(who: string, context: Context): ClientInfo[] {
 }
 
 /** What clients there are to name. */
-const someone = (context: Context): string[] => {
-  const mine = context.office
-    .snapshot()
-    .clients.filter(({ owner }) => isAdmin(context) || owner === context.member.owner);
+const someone = async (context: Context): Promise<string[]> => {
+  const mine = (await context.office.survey()).clients.filter(
+    ({ owner }) => isAdmin(context) || owner === context.member.owner,
+  );
   return [...new Set(mine.flatMap(({ id, alias }) => [alias, id]))];
 };
 
 export const kick: Command = {
   usage: 'WHO',
   summary: 'end connections: by client, name, alias, key or address (without the right "admin": your own)',
-  run(args, context) {
+  async run(args, context) {
     const who = onlyWord(args, 'whom to kick');
-    const found = clientsNamed(who, context);
+    const found = await clientsNamed(who, context);
     if (found.length === 0) throw new CommandError(`nobody is connected as ${printable(who, 80)}`);
     const { office, member } = context;
     office.note(member, `kicked ${found.map(({ id, alias }) => `${alias} (client ${id})`).join(', ')}`);
@@ -68,7 +68,7 @@ export const kick: Command = {
 };
 
 /** What a ban is about: an owner, a key, an address or a network. */
-function subjectOf(who: string, context: Context): string {
+async function subjectOf(who: string, context: Context): Promise<string> {
   const { registry } = context;
   const address = parseAddress(who);
   if (address !== undefined) return formatAddress(address);
@@ -78,7 +78,7 @@ function subjectOf(who: string, context: Context): string {
     return who;
   }
   if (/^SHA256:[A-Za-z0-9+/]{43}( .+)?$/.test(who)) return who;
-  const owners = new Set(clientsNamed(who, context).map(({ owner }) => owner));
+  const owners = new Set((await clientsNamed(who, context)).map(({ owner }) => owner));
   const owner = registry.ownerOf(who);
   if (owner !== undefined) owners.add(owner);
   if (owners.size === 0) throw new CommandError(`nobody is known as ${printable(who, 80)}`);
@@ -101,7 +101,7 @@ export const ban: Command = {
   summary: 'keep a key, name, address or network out, and end its connections; alone: who is banned',
   admin: true,
   options: ['for', 'reason'],
-  run(args, context) {
+  async run(args, context) {
     const { registry, office, member, width } = context;
     if (args.words.length === 0 && args.options.size === 0) {
       const bans = registry.bans();
@@ -113,11 +113,11 @@ export const ban: Command = {
         json: bans,
       };
     }
-    const subject = subjectOf(onlyWord(args, 'whom to ban'), context);
+    const subject = await subjectOf(onlyWord(args, 'whom to ban'), context);
     const until = end(args.options, 'for');
     const reason = printable(args.options.get('reason') ?? '', 200);
     const isOut = ({ owner, key, address }: ClientInfo) => [owner, key].includes(subject) || isWithin(address, subject);
-    const found = office.snapshot().clients.filter(isOut);
+    const found = (await office.survey()).clients.filter(isOut);
     // Who locks himself out cannot unlock the door again.
     if (found.some(({ id }) => id === member.id)) throw new CommandError('that would be yourself');
     if (!registry.ban({ subject, until, reason, by: member.info.user }))
@@ -127,8 +127,10 @@ export const ban: Command = {
       found.map(({ id }) => id),
       'you are banned',
     );
+    // Somebody may have signed in while it was asked who is there.
+    office.recheck();
     return {
-      text: `Banned ${subject}; ${found.length} connections ended.\n`,
+      text: `Banned ${subject}; ${found.length} ${found.length === 1 ? 'connection' : 'connections'} ended.\n`,
       json: { banned: subject, until, kicked: found.map(({ id }) => id) },
     };
   },

@@ -1,5 +1,5 @@
 // What a command of the shell is: `ssh board COMMAND` and the prompt run the same.
-import { printable } from '../../../protocol/index.ts';
+import { type Eventually, printable } from '../../../protocol/index.ts';
 import type { Snapshot } from '../events.ts';
 import type { Hints } from '../greeting.ts';
 import type { Board, Provider } from '../lines.ts';
@@ -20,9 +20,12 @@ export const Status = {
 /** What commands work on. */
 export interface Office {
   readonly board: Board;
-  snapshot(): Snapshot;
+  /** What there is, in all processes. */
+  survey(): Promise<Snapshot>;
   /** Ends connections. */
   kick(ids: readonly string[], reason: string): void;
+  /** Ends connections of those who would not be let in any more. */
+  recheck(): void;
   /** What others call a provider's lines by. */
   callName(provider: Provider): string;
   /** Notes down who has done what. */
@@ -62,9 +65,9 @@ export interface Command {
   /** `--for 2h` and the like. */
   readonly options?: readonly string[];
   /** @throws CommandError */
-  run(args: Arguments, context: Context): Outcome;
+  run(args: Arguments, context: Context): Eventually<Outcome>;
   /** What may stand in place of an argument. */
-  complete?(context: Context): readonly string[];
+  complete?(context: Context): Eventually<readonly string[]>;
 }
 
 export interface Arguments {

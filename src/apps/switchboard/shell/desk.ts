@@ -37,7 +37,7 @@ export class Desk {
 
   /** `ssh board COMMAND` */
   async exec(command: string, session: Session, member: Member): Promise<void> {
-    const answer = runCommand(member.grant.command ?? command, this.#context(member, session));
+    const answer = await runCommand(member.grant.command ?? command, this.#context(member, session));
     await say(session, answer);
     await session.exit(answer.status);
   }
@@ -85,9 +85,9 @@ export class Desk {
     const shell = prompt(session, {
       prompt: PROMPT,
       complete: line => completions(line, this.#context(member, session)),
-      run: line => {
+      run: async line => {
         if (line.trim() === '') return { text: '', goesOn: true };
-        const { out, error, quit } = runCommand(line, this.#context(member, session));
+        const { out, error, quit } = await runCommand(line, this.#context(member, session));
         return { text: error + out, goesOn: !quit };
       },
     });
@@ -105,7 +105,7 @@ export class Desk {
       for await (const line of linesOf(session)) {
         if (line === undefined) return void (status = 1);
         if (line.trim() === '') continue;
-        const answer = runCommand(line, this.#context(member, session));
+        const answer = await runCommand(line, this.#context(member, session));
         status = answer.status;
         if (!(await say(session, answer)) || answer.quit) return;
       }

@@ -72,7 +72,7 @@ export interface Answer {
 const QUIT = ['quit', 'exit', 'logout'];
 
 /** Runs one line. */
-export function runCommand(line: string, context: Context): Answer {
+export async function runCommand(line: string, context: Context): Promise<Answer> {
   const [word, ...rest] = wordsOf(line);
   const quit = QUIT.includes(word);
   const known = quit ? 'quit' : COMMAND_NAMES.find(one => one === word);
@@ -85,7 +85,7 @@ export function runCommand(line: string, context: Context): Answer {
   try {
     if (!able.includes(known)) throw new CommandError('your key has no right to that', Status.FORBIDDEN);
     const words = rest.filter(word => word !== '--json');
-    const { text, json } = command.run(parseArguments(words, command.options ?? []), context);
+    const { text, json } = await command.run(parseArguments(words, command.options ?? []), context);
     const out = words.length < rest.length ? `${JSON.stringify(json)}\n` : text;
     return { out, error: '', status: Status.DONE, quit };
   } catch (error) {
@@ -96,11 +96,12 @@ export function runCommand(line: string, context: Context): Answer {
 }
 
 /** What may come in place of the last word of a line, for a tab. */
-export function completions(line: string, context: Context): string[] {
+export async function completions(line: string, context: Context): Promise<string[]> {
   const words = line.trimStart().split(/\s+/);
   const last = words[words.length - 1];
   const able = available(context);
   const name = able.find(one => one === words[0]);
-  const all: readonly string[] = words.length === 1 ? able : ((name && COMMANDS[name].complete?.(context)) ?? []);
+  const all: readonly string[] =
+    words.length === 1 ? able : ((name && (await COMMANDS[name].complete?.(context))) ?? []);
   return all.filter(one => one.startsWith(last));
 }

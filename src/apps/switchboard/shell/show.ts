@@ -35,10 +35,10 @@ export const listeners: Command = {
 export const circuits: Command = {
   usage: '',
   summary: 'calls that are going on (without the right "list": your own)',
-  run(args, context) {
+  async run(args, context) {
     noWords(args);
     const { office, member, width } = context;
-    const { circuits: all, clients } = office.snapshot();
+    const { circuits: all, clients } = await office.survey();
     const own = new Set(clients.filter(({ owner }) => owner === member.owner).map(({ id }) => id));
     const mine = all.filter(({ caller, provider }) => seesAll(context) || own.has(caller.id) || own.has(provider.id));
     const json = mine.map(asJson);

@@ -12,9 +12,9 @@ const HISTORY = 50;
 export interface PromptOptions {
   readonly prompt: string;
   /** Runs a line: what to show, and whether the session goes on. */
-  run(line: string): { readonly text: string; readonly goesOn: boolean };
+  run(line: string): Promise<{ readonly text: string; readonly goesOn: boolean }>;
   /** What the last word of `line` may become. */
-  complete(line: string): string[];
+  complete(line: string): Promise<string[]>;
 }
 
 export interface Prompt {
@@ -32,7 +32,8 @@ export function prompt(session: Session, { prompt: text, run, complete }: Prompt
   const output = terminalOf(session);
   const lines: Interface = createInterface({
     ...{ input, output, terminal: true, prompt: text, historySize: HISTORY, removeHistoryDuplicates: true },
-    completer: (line: string) => [complete(line), line.split(/\s+/).pop()],
+    completer: (line: string, done: (error: null, found: [string[], string]) => void) =>
+      void complete(line).then(found => done(null, [found, line.split(/\s+/).pop()!])),
   });
   session.onresize = () => output.emit('resize');
   let ended = false;
@@ -52,7 +53,7 @@ export function prompt(session: Session, { prompt: text, run, complete }: Prompt
   };
   const work = async () => {
     for (let line = waiting.shift(); line !== undefined && !ended; line = waiting.shift()) {
-      const { text: shown, goesOn } = run(line);
+      const { text: shown, goesOn } = await run(line);
       // By the same way as what is typed, or the two would be mixed.
       write(shown);
       if (goesOn) lines.prompt();
