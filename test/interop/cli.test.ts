@@ -71,11 +71,22 @@ test(
       '--enrol',
       '--no-enrol',
       '--workers',
+      '--directory',
       '--log-level',
       '--fqdn',
     ];
     for (const flag of [...flags, '--help']) assert.match(text, new RegExp(`^ {2}(-\\w, )?${flag}\\b`, 'm'));
-    for (const name of ['HOST', 'PORT', 'DATA', 'AUTHORIZED_KEYS', 'ENROL', 'WORKERS', 'LOG_LEVEL', 'FQDN']) {
+    for (const name of [
+      'HOST',
+      'PORT',
+      'DATA',
+      'AUTHORIZED_KEYS',
+      'ENROL',
+      'WORKERS',
+      'DIRECTORY',
+      'LOG_LEVEL',
+      'FQDN',
+    ]) {
       assert.match(text, `CORDBOARD_${name}`);
     }
     for (const example of [/ssh .*-R/, /ssh .*-L/, /ssh -J/]) assert.match(text, example);
@@ -110,6 +121,7 @@ const WRONG: [string[], RegExp][] = [
   [['--port', ''], /^error: .*port number/],
   [['--port'], /^error: .*argument missing/],
   [['--workers', '0'], /^error: .*--workers.*0.*number from 1 to 64/],
+  [['--advertise', 'board.example.org'], /^error: .*--advertise.*board\.example\.org.*address such as/],
   [['--workers', 'all'], /^error: .*--workers.*all.*number from 1 to 64/],
   [['--log-level', 'loud'], /^error: .*loud.*Allowed choices are silent, error, warn, info, debug/],
   [['extra'], /^error: too many arguments/],
@@ -154,6 +166,17 @@ test(
     await refuses(scope, ['--data', boardData(scope), '--port', String(port)], 1, sentence);
     const workers = ['--workers', '2', '--log-level', 'silent'];
     await refuses(scope, ['--data', boardData(scope), '--port', String(port), ...workers], 1, sentence);
+  }),
+);
+
+test(
+  'a directory that is none, and one to which this node would have no address',
+  bounded(180, async scope => {
+    const data = ['--data', boardData(scope)];
+    const url = /^cordboard: a directory is redis:\/\/host\[:port\] or rediss:\/\/host\[:port\]\n$/;
+    for (const text of ['http://127.0.0.1/', 'redis']) await refuses(scope, [...data, '--directory', text], 1, url);
+    const everywhere = ['--host', '0.0.0.0', '--directory', 'redis://127.0.0.1'];
+    await refuses(scope, [...data, ...everywhere], 1, /^cordboard: --directory wants --advertise, .* at 0\.0\.0\.0\n$/);
   }),
 );
 

@@ -5,8 +5,11 @@ import {
   type AuthAnswer,
   type ChannelOpen,
   Disconnect,
+  type Eventually,
+  type GlobalReply,
   type GlobalRequest,
   type Mux,
+  OpenFailure,
   printable,
   STREAMLOCAL_FORWARD,
   TCPIP_FORWARD,
@@ -14,7 +17,7 @@ import {
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
-import { type Client, type Logger, Server, type ServerOptions } from '../../server/server.ts';
+import { type ChannelOpenHandler, type Client, type Logger, Server, type ServerOptions } from '../../server/server.ts';
 import { sessions } from '../../server/session.ts';
 import type { Access, Visitor } from './access.ts';
 import { Calls } from './calls.ts';
@@ -29,6 +32,7 @@ import type { Registry } from './registry.ts';
 import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
 import { reason, StateError } from './state.ts';
+import { CALL_CHANNEL, MAX_CIRCUITS } from './trunks.ts';
 
 /** The other processes of a switchboard that has several. */
 export interface Elsewhere {
@@ -36,14 +40,20 @@ export interface Elsewhere {
   readonly here: string;
   /** Tells the others what a provider's lines are now. */
   changed(provider: Provider): void;
-  /** The way to a provider of another one. @throws if there is none any more */
-  trunk(provider: Provider): Promise<Mux>;
+  /** The way to another place. @throws if there is none any more */
+  trunk(place: string): Promise<Mux>;
   /** Ends connections of others. */
   kick(ids: readonly string[], reason: string): void;
   /** Ends connections of others that would not be let in any more. */
   recheck(): void;
   /** What there is in all of them, this one included. */
   survey(): Promise<Snapshot>;
+  /** Where several switchboards share a directory: whether a name that may be claimed is the owner's there. */
+  claim?(name: string, owner: string): Promise<boolean>;
+  /** Where they do: makes a name nobody's. @throws if that cannot be done now */
+  release?(name: string): Promise<void>;
+  /** Where they do: whether it is one of them that wants to sign in. */
+  isNode?(offer: OfferedKey): boolean;
 }
 
 /** Where a switchboard listens. */
@@ -96,6 +106,8 @@ export class Switchboard implements EventSource {
   readonly #options: SwitchboardOptions;
   /** Weak, because a client may leave while its sign-in is being judged. */
   readonly #members = new WeakMap<Client, Member>();
+  /** Other switchboards, which make calls for their clients and do nothing else. */
+  readonly #nodes = new WeakSet<Client>();
   readonly #roster = new Roster();
   readonly #calls: Calls;
   readonly #plugging: Plugging;
@@ -126,27 +138,31 @@ export class Switchboard implements EventSource {
       rekeyBytes: options.rekeyBytes,
       authenticators: [
         publicKeys({
-          acceptable: async (offer, client) => access.acceptable(await this.#visitor(offer, client)),
+          acceptable: async (offer, client) =>
+            elsewhere?.isNode?.(offer) || access.acceptable(await this.#visitor(offer, client)),
           proven: (offer, client) => this.#signIn(offer, client),
         }),
       ],
       channels: {
-        'direct-tcpip': (open, client) => this.#calls.tcp(open, of(client)),
-        'direct-streamlocal@openssh.com': (open, client) => this.#calls.unix(open, of(client)),
-        session: sessions({
-          exec: (command, session) => desk.exec(command, session, of(session.client)),
-          shell: session => desk.shell(session, of(session.client)),
-          pty: client => this.policy.pty && of(client).grant.pty,
+        ...this.#forMembers({
+          'direct-tcpip': (open, client) => this.#calls.tcp(open, of(client)),
+          'direct-streamlocal@openssh.com': (open, client) => this.#calls.unix(open, of(client)),
+          session: sessions({
+            exec: (command, session) => desk.exec(command, session, of(session.client)),
+            shell: session => desk.shell(session, of(session.client)),
+            pty: client => this.policy.pty && of(client).grant.pty,
+          }),
         }),
+        ...(elsewhere?.isNode && { [CALL_CHANNEL]: (open, client) => this.#fromNode(open, client) }),
       },
       requests: {
-        'tcpip-forward': (request, client) => this.#plugging.plug(of(client), tcp(request)),
-        'cancel-tcpip-forward': (request, client) => this.#plugging.unplug(of(client), tcp(request)),
-        'streamlocal-forward@openssh.com': (request, client) => this.#plugging.plug(of(client), unix(request)),
-        'cancel-streamlocal-forward@openssh.com': (request, client) => this.#plugging.unplug(of(client), unix(request)),
+        'tcpip-forward': (request, client) => this.#plug(client, tcp(request)),
+        'cancel-tcpip-forward': (request, client) => this.#unplug(client, tcp(request)),
+        'streamlocal-forward@openssh.com': (request, client) => this.#plug(client, unix(request)),
+        'cancel-streamlocal-forward@openssh.com': (request, client) => this.#unplug(client, unix(request)),
       },
-      signedIn: client => this.#enter(of(client)),
-      gone: client => this.#leave(of(client)),
+      signedIn: client => this.#enter(client),
+      gone: client => this.#leave(client),
     });
   }
 
@@ -159,9 +175,36 @@ export class Switchboard implements EventSource {
     }
   }
 
-  /** A call that another process passes on to this one. */
-  arrive(open: ChannelOpen): void {
-    this.#calls.arrive(open);
+  /** A call that another worker passes on to this one. */
+  arrive(open: ChannelOpen): void | Promise<void> {
+    return this.#calls.arrive(open, 'worker');
+  }
+
+  // Other switchboards: they have nothing but calls, and nobody else has those
+
+  #fromNode(open: ChannelOpen, client: Client): void | Promise<void> {
+    if (this.#nodes.has(client)) return this.#calls.arrive(open, 'node');
+    open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
+  }
+
+  #forMembers(handlers: Readonly<{ [type: string]: ChannelOpenHandler }>): { [type: string]: ChannelOpenHandler } {
+    const guarded = (handler: ChannelOpenHandler): ChannelOpenHandler => {
+      return (open, client) => {
+        if (this.#members.has(client)) return handler(open, client);
+        open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'a node makes calls, and nothing else');
+      };
+    };
+    return Object.fromEntries(Object.entries(handlers).map(([type, handler]) => [type, guarded(handler)]));
+  }
+
+  #plug(client: Client, line: Line): Eventually<GlobalReply> {
+    const it = this.#members.get(client);
+    return it !== undefined && this.#plugging.plug(it, line);
+  }
+
+  #unplug(client: Client, line: Line): boolean {
+    const it = this.#members.get(client);
+    return it !== undefined && this.#plugging.unplug(it, line);
   }
 
   // What others read
@@ -194,6 +237,10 @@ export class Switchboard implements EventSource {
   /** The client has proved that it owns the key: now, and only now, it is known, enrolled, named. */
   async #signIn(offer: OfferedKey, client: Client): Promise<AuthAnswer> {
     const { access, aliasSecret, hints, elsewhere } = this.#options;
+    if (elsewhere?.isNode?.(offer)) {
+      this.#nodes.add(client);
+      return { result: 'accept' };
+    }
     const visitor = await this.#visitor(offer, client);
     const verdict = await access.admit(visitor);
     const { address, port } = client;
@@ -221,12 +268,19 @@ export class Switchboard implements EventSource {
     return { result: 'accept', untouched: grant.untouched, ...(grant.rights.includes('listen') && { banner }) };
   }
 
-  #enter(it: Member): void {
+  #enter(client: Client): void {
+    const it = this.#members.get(client);
+    if (it === undefined) {
+      client.connection.mux.maxChannels = MAX_CIRCUITS;
+      return;
+    }
     this.#roster.enter(it);
     this.events.tell({ type: 'signed-in', client: it.info });
   }
 
-  #leave(it: Member): void {
+  #leave(client: Client): void {
+    const it = this.#members.get(client);
+    if (it === undefined) return;
     this.#roster.leave(it);
     this.#plugging.unplugAll(it);
     void it.client.closed.then(({ message: reason }) =>
@@ -247,6 +301,14 @@ export class Switchboard implements EventSource {
   /** Those of them that are in this process. */
   kickHere(ids: readonly string[], reason: string): void {
     this.#roster.kick(ids, reason);
+  }
+
+  release(name: string): void {
+    const { registry, elsewhere, log } = this.#options;
+    registry.release(name);
+    elsewhere?.release?.(name).catch((error: unknown) => {
+      log.error({ name, error: String(error) }, 'a name has been released here only');
+    });
   }
 
   note(by: Member, what: string): void {

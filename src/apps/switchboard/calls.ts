@@ -16,7 +16,7 @@ import type { Logger } from '../../server/server.ts';
 import type { Elsewhere } from './app.ts';
 import { type Call, Circuits } from './circuits.ts';
 import type { Events } from './events.ts';
-import { type Board, isPeer, type Line, lineKey, NoSuchLine, NotForYou, type Peer, type Provider } from './lines.ts';
+import { type Board, type Found, isPeer, type Line, lineKey, NoSuchLine, NotForYou, type Peer } from './lines.ts';
 import type { Member } from './members.ts';
 import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
 
@@ -63,7 +63,7 @@ export class Calls {
     if (!caller.grant.mayOpen(wanted)) {
       return refuse(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'your key may not call this');
     }
-    let found: { provider: Provider; line: Line };
+    let found: Found;
     try {
       found = this.#options.board.find(caller.grant, wanted);
     } catch (error) {
@@ -71,20 +71,22 @@ export class Calls {
       if (error instanceof NoSuchLine) return refuse(OpenFailure.CONNECT_FAILED, error.message);
       throw error;
     }
-    const { provider, line } = found;
+    const { provider, line, name } = found;
     const peer = isPeer(provider) ? (provider as Member) : undefined;
     const full = this.circuits.refusal(caller, peer);
     if (full !== undefined) return refuse(OpenFailure.RESOURCE_SHORTAGE, full);
     const { id, alias, address } = provider;
-    const worker = this.#options.board.places.get(provider.place)?.worker;
+    const { worker, node } = this.#options.board.places.get(provider.place) ?? {};
+    const where = { ...(worker && { worker }), ...(node && { node: `${node.host}:${node.port}` }) };
     const call: Call = {
       caller: { info: caller.info, party: caller },
-      ...{ provider: { id, alias, address, ...(worker && { worker }) }, peer, target, line: lineKey(line) },
+      ...{ provider: { id, alias, address, ...where }, peer, target, line: lineKey(line) },
     };
     // A real address and a port: Go's client drops the channel otherwise.
     const origin = { originHost: caller.client.address || '127.0.0.1', originPort: caller.client.port || 1 };
     if (peer) this.#ring(open, peer, line, origin, call);
-    else return this.#pass(open, provider, line, origin, call);
+    else
+      return this.#pass(open, provider.place, packCall({ provider: id, line: lineKey(line), name, ...origin }), call);
   }
 
   /** Rings a provider of this process. */
@@ -100,24 +102,33 @@ export class Calls {
   }
 
   /** Passes a call on to the process that has the provider. */
-  async #pass(open: ChannelOpen, provider: Provider, line: Line, origin: Origin, call: Call): Promise<void> {
+  async #pass(open: ChannelOpen, place: string, data: Uint8Array, call: Call): Promise<void> {
     let trunk: Mux;
     try {
-      trunk = await this.#options.elsewhere!.trunk(provider);
+      trunk = await this.#options.elsewhere!.trunk(place);
     } catch (error) {
-      const fields = { provider: provider.id, error: String(error) };
+      const fields = { provider: call.provider.id, error: String(error) };
       this.#options.log.warn(fields, 'call failed: no way to the process that has the line');
       return open.reject(OpenFailure.CONNECT_FAILED, 'the line cannot be reached just now');
     }
-    const data = packCall({ provider: provider.id, line: lineKey(line), ...origin });
     this.circuits.put(open, trunk, CALL_CHANNEL, data, call);
   }
 
-  /** A call that another process passes on to this one. It names a connection, not an alias: nobody else can be reached by it. */
-  arrive(open: ChannelOpen): void {
-    const { provider, line: key, ...origin } = unpackCall(open.data);
+  /**
+   * A call that another process passes on to this one. It names a connection, not an alias: nobody else can be reached by it.
+   * One that comes `from` another switchboard does not know our workers: this one may be the wrong one, and passes it on once more.
+   */
+  arrive(open: ChannelOpen, from: 'worker' | 'node'): void | Promise<void> {
+    const { provider, line: key, name, ...origin } = unpackCall(open.data);
+    const { board } = this.#options;
+    if (this.closed) return open.reject(OpenFailure.CONNECT_FAILED, 'the switchboard is going down');
+    const place = board.placeOf(provider);
+    if (from === 'node' && place?.path !== undefined) {
+      const through = { provider: { id: provider, alias: name, address: '' }, target: `${name}:${key}`, line: key };
+      return this.#pass(open, place.id, open.data, through);
+    }
     try {
-      const { peer, line } = this.#options.board.here(provider, key);
+      const { peer, line } = board.here(provider, key, name);
       const { id, alias, address } = peer;
       const full = this.circuits.refusal(undefined, peer as Member);
       if (full !== undefined) return open.reject(OpenFailure.RESOURCE_SHORTAGE, full);

@@ -43,6 +43,8 @@ export interface CircuitProvider {
   readonly address: string;
   /** The number of the worker that it is connected to, if that is another one. */
   readonly worker?: number;
+  /** The address of its node, if that is another one. */
+  readonly node?: string;
 }
 
 /** A call that has been put through. */

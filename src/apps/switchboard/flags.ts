@@ -1,5 +1,6 @@
 // The flags of `cordboard switchboard`, once for the command line, the environment and the configuration file.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { NodeAddress } from './lines.ts';
 import { LEVELS } from './log.ts';
 import { parseBytes, parseDuration } from './measures.ts';
 import { QUOTAS } from './quotas.ts';
@@ -33,6 +34,10 @@ export interface Flags {
   circuitIdle: number;
   clientIdle: number;
   workers: number;
+  directory?: string;
+  advertise?: NodeAddress;
+  nodeKeys?: string;
+  lease: number;
   logLevel: string;
   logFormat: 'auto' | 'json' | 'pretty';
   audit?: string;
@@ -103,6 +108,14 @@ export function addFlags(command: Command): Command {
     it.default(0, 'never').argParser(parseTime),
   );
 
+  group('Several machines:');
+  add('--directory <url>', 'redis://host[:port][/database] with the lines of all switchboards that name it');
+  add('--advertise <host:port>', 'where the others reach this one (default: the listening address)', it =>
+    it.argParser(parseAddress),
+  );
+  add('--node-keys <file>', 'host keys of the others, a line each (default: they have the same host key as this one)');
+  add('--lease <time>', 'the lines of a node that says nothing for so long are given up', it => time(it, 15));
+
   group('Running:');
   add('--workers <number>', 'processes that share the port and the lines, one for each core that may be used', it =>
     it.default(1).argParser(parseWorkers),
@@ -128,6 +141,13 @@ function parseWorkers(text: string): number {
     throw new InvalidArgumentError(`It is not a number from 1 to ${MAX_WORKERS}.`);
   }
   return count;
+}
+
+function parseAddress(text: string): NodeAddress {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined)
+    throw new InvalidArgumentError('It is not an address such as 10.0.0.7:2222 or [2001:db8::7]:2222.');
+  return { host: bracketed ?? plain, port: parsePort(port) };
 }
 
 function parseCount(text: string): number {

@@ -1,4 +1,4 @@
-// The hub: passes on to each process what the others say of their providers, and withdraws those of a process that has died. No sockets, no processes.
+// The hub: passes on to each process what the others say of their providers, and withdraws those of a process that has died. It knows no sockets.
 import type { News, Place, Provider } from './lines.ts';
 
 /** Sends news to a process; resolves when it may have more. */
@@ -39,15 +39,23 @@ const subject = (news: News): string =>
   'provider' in news ? `provider ${news.provider.id}` : `place ${'up' in news ? news.up.id : news.down}`;
 
 interface Member {
-  readonly outbox: Outbox;
+  /** Absent for a process of another switchboard: that hears by way of the directory. */
+  readonly outbox?: Outbox;
   /** Set while it takes calls. */
   place: Place | undefined;
   readonly providers: Map<string, Provider>;
 }
 
+/** A place with its providers. */
+export interface Holding {
+  readonly place: Place;
+  readonly providers: readonly Provider[];
+}
+
 export class Hub {
   /** By the id of the place. */
   readonly #members = new Map<string, Member>();
+  #directory: Outbox | undefined;
 
   /** A process that is about to be a place: it hears everything from now on. Returns what there is to know by now. */
   join(id: string, deliver: Deliver): News[] {
@@ -81,11 +89,42 @@ export class Hub {
   /** It has died, or is about to. */
   down(id: string): void {
     const member = this.#members.get(id);
-    this.#members.delete(id);
     if (member?.place !== undefined) this.#tell(id, { down: id });
+    this.#members.delete(id);
+  }
+
+  // Other switchboards
+
+  /** The directory that is shared with them: it hears what the processes of this one say. */
+  share(deliver: Deliver): void {
+    this.#directory = new Outbox(deliver);
+  }
+
+  /** What it has to know of them by now. */
+  get ours(): Holding[] {
+    return [...this.#members.values()].flatMap(({ outbox, place, providers }) =>
+      outbox && place ? [{ place, providers: [...providers.values()] }] : [],
+    );
+  }
+
+  /** What it says of processes of others. */
+  learn(news: News): void {
+    if ('up' in news) {
+      if (this.#members.has(news.up.id)) return;
+      this.#members.set(news.up.id, { place: undefined, providers: new Map() });
+      this.up(news.up);
+    } else if ('down' in news) {
+      if (this.#isForeign(news.down)) this.down(news.down);
+    } else if (this.#isForeign(news.provider.place)) this.hear(news.provider.place, [news]);
+  }
+
+  #isForeign(id: string): boolean {
+    const member = this.#members.get(id);
+    return member !== undefined && member.outbox === undefined;
   }
 
   #tell(from: string, news: News): void {
-    for (const [id, { outbox }] of this.#members) if (id !== from) outbox.put(news);
+    for (const [id, { outbox }] of this.#members) if (id !== from) outbox?.put(news);
+    if (!this.#isForeign(from)) this.#directory?.put(news);
   }
 }

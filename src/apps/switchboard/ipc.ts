@@ -11,7 +11,7 @@ import type { Settings } from './settings.ts';
 /** All that a worker needs, so that it opens no file but the keys that may sign in, and no worker differs from another that started earlier. */
 export interface Setup {
   /** What it is among the others; it listens on the Unix socket for calls from them, who know the token (hexadecimal). */
-  readonly place: Place;
+  readonly place: Place & { readonly path: string };
   readonly token: string;
   readonly workers: number;
   readonly settings: Settings;
@@ -38,7 +38,9 @@ export type Question =
     }
   | { readonly count: { readonly key: string; readonly counter: number } }
   /** What there is in all workers: the answer is a Snapshot. */
-  | { readonly survey: true };
+  | { readonly survey: true }
+  | { readonly claim: { readonly name: string; readonly owner: string } }
+  | { readonly release: string };
 
 export interface Penalty {
   readonly address: string;

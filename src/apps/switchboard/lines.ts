@@ -45,8 +45,16 @@ export interface Place {
   readonly id: string;
   /** Counts from 1. */
   readonly worker: number;
-  /** The Unix socket on which it takes calls for its lines. */
-  readonly path: string;
+  /** Of the same switchboard: the Unix socket on which it takes calls for its lines; absent where there is one process only. */
+  readonly path?: string;
+  /** Of another switchboard: where that is reached. */
+  readonly node?: NodeAddress;
+}
+
+/** Where a switchboard's SSH server is reached by others that share its directory. */
+export interface NodeAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** What processes tell each other: who is there, and what a provider's lines are now; without any, it has none. */
@@ -72,6 +80,13 @@ export interface BoardOptions {
   settled?(provider: Provider, lives: boolean): void;
   /** Milliseconds. */
   readonly now?: () => number;
+}
+
+/** What is called: whose line it is, which one, and by which name. */
+export interface Found {
+  readonly provider: Provider;
+  readonly line: Line;
+  readonly name: string;
 }
 
 export class Board {
@@ -216,11 +231,11 @@ export class Board {
    * provider that has the line, by `name~1` the second newest of the name, whatever lines it has.
    * @throws NoSuchLine, NotForYou
    */
-  find(caller: Caller, target: Line): { provider: Provider; line: Line } {
+  find(caller: Caller, target: Line): Found {
     // One's own sockets by the very path that was plugged in.
     if (target.kind === 'unix') {
       const provider = this.#own(caller).find(one => lineOf(one, target.path));
-      if (provider !== undefined) return { provider, line: target };
+      if (provider !== undefined) return { provider, line: target, name: provider.alias };
     }
     const { host, key } = split(target);
     const { name, index } = parseTarget(host);
@@ -232,7 +247,7 @@ export class Board {
     const able = (index === undefined ? providers : [providers[index]]).filter(one => lineOf(one, key));
     if (able.length === 0) throw new NoSuchLine(`${host} has no line on ${target.kind === 'tcp' ? 'port ' : ''}${key}`);
     const provider = this.#choose(able, name);
-    return { provider, line: lineOf(provider, key)! };
+    return { provider, line: lineOf(provider, key)!, name };
   }
 
   /** Of several that have the line, one that answers. */
@@ -264,14 +279,22 @@ export class Board {
     return [...(this.#byOwner.get(owner) ?? [])].sort((a, b) => (isNewer(a, b) ? -1 : 1));
   }
 
-  /** Finds the line of a call that another process has put through to here. @throws NoSuchLine if it has gone meanwhile */
-  here(id: string, key: string): { peer: Peer; line: Line } {
+  /**
+   * Finds the line of a call by `name` that another process has put through to here: the connection must have both.
+   * @throws NoSuchLine if it has not, or not any more
+   */
+  here(id: string, key: string, name: string): { peer: Peer; line: Line } {
     const peer = this.#byId.get(id);
     const line = peer && lineOf(peer, key);
-    if (peer === undefined || !isPeer(peer) || line === undefined) {
+    if (peer === undefined || !isPeer(peer) || line === undefined || !(namesOf(peer).has(name) || peer.name === name)) {
       throw new NoSuchLine('the line has been unplugged this moment');
     }
     return { peer, line };
+  }
+
+  /** The place of a provider, wherever it is. */
+  placeOf(id: string): Place | undefined {
+    return this.places.get(this.#byId.get(id)?.place ?? '');
   }
 }
 

@@ -2,14 +2,19 @@
 import type { Command } from 'commander';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint, formatPrivateKey } from '../../crypto/keys/index.ts';
-import { Access } from './access.ts';
+import { Access, type Appended } from './access.ts';
+import { alone } from './alone.ts';
 import type { Address } from './app.ts';
+import { Directory } from './directory.ts';
 import { addFlags } from './flags.ts';
 import { firstSteps, type Hints } from './greeting.ts';
+import { Hub } from './hub.ts';
+import type { Kick } from './ipc.ts';
 import { logger } from './log.ts';
 import { addNames } from './names-command.ts';
+import { nodesFor } from './nodes.ts';
 import { Registry } from './registry.ts';
-import { Serving } from './serving.ts';
+import { Serving, type ServingOptions } from './serving.ts';
 import { changedForGood, type Settings, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
 import {
@@ -48,6 +53,8 @@ Examples:
   cordboard switchboard --host 0.0.0.0 --port 22 --fqdn board.example.org --authorized-keys /etc/cordboard/keys
                                                      for a fleet: only the keys in the file
   cordboard switchboard --workers 4                  on four cores; callers and lines meet wherever they are
+  cordboard switchboard --directory redis://db.lan --host 10.0.0.7
+                                                     one of several machines that share their lines
   NUTTSSH_CONFIG_FILE=nuttssh.ini cordboard switchboard
                                                      with the configuration of nuttssh
 
@@ -73,41 +80,74 @@ async function run(command: Command): Promise<void> {
   const hints: Hints = { host: settings.shownHost, port: settings.port };
   const secret = aliasSecret(data, accelerated);
   const registry = await Registry.open(registryFile(data));
-  let workers: Workers | undefined;
+  const hub = new Hub();
+  const { directory: url, lease } = settings;
+  const directory = url
+    ? await Directory.open({ ...{ url, lease, hub, registry, log }, kick: it => works.kick(it) })
+    : undefined;
   const access = new Access({
     ...{ file, enrol, anyKey, registry, provider: accelerated, log },
-    appended: appended => workers?.appended(appended),
+    appended: it => works.appended(it),
   });
-  let address: Address;
-  let apply: (settings: Settings) => void;
-  if (settings.workers === 1) {
-    const options = { hostKeys: keys, aliasSecret: secret, access, registry, hints, log };
-    const serving = new Serving(settings, options);
-    address = await serving.switchboard.listen(settings.host, settings.port);
-    stopOnSignals(gracefully => serving.stop(gracefully));
-    apply = changed => serving.apply(changed);
-  } else {
-    const common = {
-      ...{ settings, hints },
-      hostKeys: keys.map(key => formatPrivateKey(key, {}, accelerated.random)),
-      aliasSecret: Buffer.from(secret).toString('hex'),
-    };
-    const all = new Workers({ count: settings.workers, common, access, log });
-    workers = all;
-    stopOnSignals(gracefully => all.stop(gracefully));
-    address = await all.start();
-    apply = changed => {
-      log.level = changed.logLevel;
-      access.enrols = changed.enrol;
-      all.apply(changed);
-    };
-  }
+  const options = { hostKeys: keys, aliasSecret: secret, access, registry, hints, log };
+  const works: Works =
+    settings.workers === 1 ? here(settings, options, hub, directory) : together(settings, options, hub, directory);
+  stopOnSignals(async gracefully => {
+    await directory?.stop();
+    await works.stop(gracefully);
+  });
+  const address = await works.start();
   hints.port = address.port;
-  reloadOnSignal(() => reload(command, settings, apply, log));
+  await directory?.start(settings.advertise ?? address);
+  reloadOnSignal(() => reload(command, settings, it => works.apply(it), log));
   if (!enrol && !anyKey && access.size === 0) {
     log.warn({ file }, `nobody can sign in: ${file} holds no keys and --enrol is off`);
   }
   process.stdout.write(greeting(settings, keys, address, hints));
+}
+
+/** What serves clients: this process, or others that it starts. */
+interface Works {
+  /** @throws StateError */
+  start(): Promise<Address>;
+  stop(gracefully: boolean): Promise<void>;
+  apply(settings: Settings): void;
+  kick(kick: Kick): void;
+  appended(appended: Appended): void;
+}
+
+function here(settings: Settings, options: ServingOptions, hub: Hub, directory: Directory | undefined): Works {
+  const nodes = nodesFor(settings, options.hostKeys, options.log);
+  const serving =
+    directory && nodes ? alone(settings, options, { hub, directory, nodes }) : new Serving(settings, options);
+  return {
+    start: () => serving.switchboard.listen(settings.host, settings.port),
+    stop: gracefully => serving.stop(gracefully),
+    apply: changed => serving.apply(changed),
+    kick: ({ ids, reason }) => serving.switchboard.kickHere(ids, reason),
+    appended() {},
+  };
+}
+
+function together(settings: Settings, options: ServingOptions, hub: Hub, directory: Directory | undefined): Works {
+  const { hostKeys, aliasSecret, access, hints, log } = options;
+  const common = {
+    ...{ settings, hints },
+    hostKeys: hostKeys.map(key => formatPrivateKey(key, {}, accelerated.random)),
+    aliasSecret: Buffer.from(aliasSecret).toString('hex'),
+  };
+  const workers = new Workers({ count: settings.workers, common, access, hub, directory, log });
+  return {
+    start: () => workers.start(),
+    stop: gracefully => workers.stop(gracefully),
+    apply: changed => {
+      log.level = changed.logLevel;
+      access.enrols = changed.enrol;
+      workers.apply(changed);
+    },
+    kick: it => workers.kick(it),
+    appended: it => workers.appended(it),
+  };
 }
 
 /** Reads the configuration anew; one that makes no sense leaves all as it is. */

@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { printable } from '../../protocol/errors.ts';
 import { type Claim, Registry } from './registry.ts';
-import { settingsOf } from './settings.ts';
+import { type Settings, settingsOf } from './settings.ts';
+import { releaseNames } from './shared-names.ts';
 import { table } from './shell/table.ts';
 import { openDirectory, registryFile, StateError } from './state.ts';
 
@@ -27,20 +28,25 @@ export function addNames(switchboard: Command): void {
     .description('Releases names. Who is connected keeps them until he leaves.')
     .argument('<name...>', 'names')
     .action((list: string[]) =>
-      within(switchboard, registry => {
-        const unknown = list.filter(name => !registry.release(name.toLowerCase()));
+      within(switchboard, async (registry, { directory }) => {
+        const names = list.map(name => name.toLowerCase());
+        const here = names.filter(name => !registry.release(name));
+        const unknown = directory === undefined ? here : await releaseNames(directory, names);
         if (unknown.length > 0)
           throw new StateError(`nobody has the name ${unknown.map(name => printable(name)).join(', ')}`);
       }),
     );
 }
 
-async function within(switchboard: Command, body: (registry: Registry) => void): Promise<void> {
-  const { data } = settingsOf(switchboard);
-  openDirectory(data);
-  const registry = await Registry.open(registryFile(data));
+async function within(
+  switchboard: Command,
+  body: (registry: Registry, settings: Settings) => void | Promise<void>,
+): Promise<void> {
+  const settings = settingsOf(switchboard);
+  openDirectory(settings.data);
+  const registry = await Registry.open(registryFile(settings.data));
   try {
-    body(registry);
+    await body(registry, settings);
   } finally {
     registry.close();
   }

@@ -1,6 +1,7 @@
 // Plugging lines in and out: who may, under which names, and what becomes of an older connection that had them.
-import { FORWARDED_PORT, type GlobalReply, pack, printable } from '../../protocol/index.ts';
+import { type Eventually, FORWARDED_PORT, type GlobalReply, pack, printable } from '../../protocol/index.ts';
 import type { Access } from './access.ts';
+import type { Elsewhere } from './app.ts';
 import type { Events } from './events.ts';
 import { type Hints, plugged, settled, tookOver } from './greeting.ts';
 import { type Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
@@ -18,19 +19,32 @@ export interface PluggingOptions {
   readonly hints: Hints;
   /** See BoardOptions. */
   readonly publicNames: boolean;
+  readonly elsewhere?: Pick<Elsewhere, 'claim'>;
 }
 
 export class Plugging {
   /** No lines are plugged in any more. */
   closed = false;
   readonly #options: PluggingOptions;
+  /** Where a directory is asked about names: until it has answered. */
+  readonly #naming = new WeakMap<Member, Promise<void>>();
 
   constructor(options: PluggingOptions) {
     this.#options = options;
   }
 
   /** `ssh -R` */
-  plug(it: Member, wanted: Line): GlobalReply {
+  plug(it: Member, wanted: Line): Eventually<GlobalReply> {
+    const { claim } = this.#options.elsewhere ?? {};
+    if (claim === undefined) return this.#plug(it, wanted);
+    // Others are asked whose the name is, once for each connection, and all its lines wait for that.
+    if (!it.named && !this.closed && it.grant.mayListen(wanted)) this.#naming.set(it, this.#settleWith(claim, it));
+    const named = this.#naming.get(it);
+    if (named === undefined) return this.#plug(it, wanted);
+    return named.then(() => !it.client.connection.closed && this.#plug(it, wanted));
+  }
+
+  #plug(it: Member, wanted: Line): GlobalReply {
     const { board, events, hints } = this.#options;
     const refuse = (reason: string): false => {
       events.tell({ type: 'line-refused', client: it.info, line: printable(lineKey(wanted), 255), reason });
@@ -78,6 +92,11 @@ export class Plugging {
     if (it.named) return;
     it.named = true;
     if (this.#isFree(it) && this.#options.registry.claim(it.name, it.owner)) it.names = [...it.given, it.name];
+  }
+
+  async #settleWith(claim: NonNullable<Elsewhere['claim']>, it: Member): Promise<void> {
+    it.named = true;
+    if (this.#isFree(it) && (await claim(it.name, it.owner))) it.names = [...it.given, it.name];
   }
 
   /** Whether the file leaves a member's host name to whoever comes first, or to himself if he has come. */

@@ -2,7 +2,6 @@
 import type pino from 'pino';
 import { accelerated } from '../../crypto/accelerated.ts';
 import type { PrivateKey } from '../../crypto/provider.ts';
-import type { Times } from '../../server/drive.ts';
 import type { Access } from './access.ts';
 import { type Elsewhere, Switchboard, type SwitchboardOptions } from './app.ts';
 import { Audit } from './audit.ts';
@@ -10,7 +9,7 @@ import type { Hints } from './greeting.ts';
 import { HostNames } from './hostnames.ts';
 import { journal } from './journal.ts';
 import type { Registry } from './registry.ts';
-import type { Settings } from './settings.ts';
+import { type Settings, timesFor } from './settings.ts';
 import { StateError } from './state.ts';
 
 export interface ServingOptions {
@@ -68,9 +67,4 @@ export class Serving {
     await this.switchboard.stop(gracefully ? this.#drain : 0);
     this.#options.registry.close();
   }
-}
-
-/** A client is asked twice whether it lives, a third and two thirds through the time after which it is given up. */
-function timesFor(deadAfter: number): Partial<Times> {
-  return { keepaliveInterval: deadAfter === 0 ? 0 : Math.max(1, Math.floor(deadAfter / 3)), keepaliveCount: 2 };
 }

@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
+import type { Times } from '../../server/drive.ts';
 import { isLoopback } from '../../server/penalties.ts';
 import type { Flags } from './flags.ts';
 import { parseBoolean } from './ini.ts';
+import type { NodeAddress } from './lines.ts';
 import { type FileSettings, readConfiguration } from './nuttssh.ts';
 import type { Quotas } from './quotas.ts';
 import { StateError } from './state.ts';
@@ -32,6 +34,12 @@ export interface Settings {
   readonly drain: number;
   readonly quotas: Quotas;
   readonly workers: number;
+  /** The directory that is shared with other switchboards, where they reach this one if not where it listens, and who they are. */
+  readonly directory?: string;
+  readonly advertise?: NodeAddress;
+  readonly nodeKeys?: string;
+  /** Seconds. */
+  readonly lease: number;
   readonly logLevel: string;
   readonly logFormat: Flags['logFormat'];
   readonly audit?: string;
@@ -40,7 +48,7 @@ export interface Settings {
 /** Settings that a running process does not take up. */
 const FIXED = [
   ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'publicNames', 'balance'] as const),
-  ...(['deadAfter', 'workers', 'logFormat', 'audit'] as const),
+  ...(['deadAfter', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease', 'logFormat', 'audit'] as const),
 ];
 
 /** Which of two settings differ in what only a new start takes up. */
@@ -74,6 +82,9 @@ export function settingsOf(command: Command): Settings {
 function complete(flags: Flags, file: FileSettings | undefined): Settings {
   const { host, port, data, anyKey = false } = flags;
   const enrol = flags.enrol ?? (host === 'localhost' || isLoopback(host));
+  if (flags.directory !== undefined && flags.advertise === undefined && (host === '0.0.0.0' || host === '::')) {
+    throw new StateError(`--directory wants --advertise, because others cannot reach this one at ${host}`);
+  }
   const hostKeys = flags.hostKey ? { files: flags.hostKey, made: false } : { files: file?.hostKeys ?? [], made: true };
   return {
     ...{ host, port, data, enrol, anyKey, hostKeys },
@@ -91,6 +102,7 @@ function complete(flags: Flags, file: FileSettings | undefined): Settings {
       ...{ circuitIdle: flags.circuitIdle, clientIdle: flags.clientIdle },
     },
     workers: flags.workers,
+    ...{ directory: flags.directory, advertise: flags.advertise, nodeKeys: flags.nodeKeys, lease: flags.lease },
     logLevel: flags.logLevel,
     logFormat: flags.logFormat,
     ...(flags.audit !== undefined && { audit: flags.audit }),
@@ -127,3 +139,8 @@ function fromFile(option: Option, value: string, where: string): unknown {
 }
 
 const wrong = (message: string) => new CommanderError(2, 'cordboard.variable', `error: ${message}`);
+
+/** A client is asked twice whether it lives, a third and two thirds through the time after which it is given up. */
+export function timesFor(deadAfter: number): Partial<Times> {
+  return { keepaliveInterval: deadAfter === 0 ? 0 : Math.max(1, Math.floor(deadAfter / 3)), keepaliveCount: 2 };
+}

@@ -17,10 +17,10 @@ import type { Place } from './lines.ts';
 
 const layout = <const L extends Layout>(fields: L): L => fields;
 
-/** The only type of channel on a trunk; on a client's connection there is no such type. */
+/** The only type of channel on a trunk; between a client and its server there is no such type. */
 export const CALL_CHANNEL = 'call@cordboard';
-/** A call: for which provider's line (see `lineKey`), and from whom. */
-const CALL = layout({ provider: 'text', line: 'text', originHost: 'text', originPort: 'uint32' });
+/** A call: for which provider's line (see `lineKey`), by which of its names, and from whom. */
+const CALL = layout({ provider: 'text', line: 'text', name: 'text', originHost: 'text', originPort: 'uint32' });
 export type Call = Fields<typeof CALL>;
 export const packCall = (call: Call): Uint8Array => pack(CALL, call);
 /** @throws ProtocolError */
@@ -35,10 +35,10 @@ const HELLO = 'hello@cordboard';
  */
 const TRUNKS = 4;
 /**
- * Circuits of one trunk at once. They are those of all clients of a worker with all of another, and each client may have 1,024,
- * so the number for one connection will not do; 65,536 between two workers cost each some 100 MB, which is a bound still.
+ * Circuits between two processes at once. They are those of all clients of a worker with all of another, and each client may have 1,024,
+ * so the number for one connection will not do; these cost each some 100 MB, which is a bound still.
  */
-const MAX_CIRCUITS = 65_536 / TRUNKS;
+export const MAX_CIRCUITS = 65_536;
 /** Milliseconds that whoever connects has to say hello. */
 const HELLO_WITHIN = 10_000;
 
@@ -91,6 +91,7 @@ export class Trunks {
     const { token, log } = this.#options;
     let link: PlainLink;
     try {
+      if (path === undefined) throw new Error('there is no other process');
       link = this.#link(
         await connectPath(path),
         open => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'calls go the other way here'),
@@ -139,7 +140,7 @@ export class Trunks {
     globalRequest: (request: GlobalRequest) => boolean,
   ): PlainLink {
     const fault = (error: unknown) => this.#options.log.error({ error: String(error) }, 'a handler failed');
-    const link = new PlainLink(socket, { maxChannels: MAX_CIRCUITS, channelOpen, globalRequest, fault });
+    const link = new PlainLink(socket, { maxChannels: MAX_CIRCUITS / TRUNKS, channelOpen, globalRequest, fault });
     this.#links.add(link);
     void link.closed.then(() => this.#links.delete(link));
     return link;

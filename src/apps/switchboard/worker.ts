@@ -11,6 +11,7 @@ import type { Snapshot } from './events.ts';
 import { Outbox } from './hub.ts';
 import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
+import { nodesFor } from './nodes.ts';
 import { Registry } from './registry.ts';
 import { Serving } from './serving.ts';
 import { stopOnSignals } from './signals.ts';
@@ -50,8 +51,10 @@ async function serve(setup: Setup): Promise<void> {
   const { authorizedKeys: file, enrol, anyKey } = settings;
   const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
   const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
+  const hostKeys = setup.hostKeys.map(text => parsePrivateKey(text));
+  const nodes = nodesFor(settings, hostKeys, log);
   const serving: Serving = new Serving(settings, {
-    hostKeys: setup.hostKeys.map(text => parsePrivateKey(text)),
+    hostKeys,
     aliasSecret: Buffer.from(setup.aliasSecret, 'hex'),
     ...{ access, registry, hints, log },
     elsewhere: {
@@ -60,11 +63,18 @@ async function serve(setup: Setup): Promise<void> {
       kick: (ids, reason) => void say({ kick: { ids, reason } }),
       recheck: () => void say({ recheck: true }),
       survey: () => primary.survey(),
-      async trunk(provider) {
-        const to = switchboard.board.places.get(provider.place);
+      async trunk(place) {
+        const to = switchboard.board.places.get(place);
         if (to === undefined) throw new Error('it is gone');
-        return trunks.to(to);
+        return to.node && nodes ? nodes.to(to.node) : trunks.to(to);
       },
+      ...(nodes && {
+        isNode: offer => nodes.isNode(offer),
+        claim: (name, owner) => primary.claim(name, owner),
+        async release(name) {
+          if (!(await primary.release(name))) throw new Error('the directory is away');
+        },
+      }),
     },
     limits: {
       startups: shared(workers),
@@ -126,6 +136,14 @@ class Primary implements Keeper {
 
   survey(): Promise<Snapshot> {
     return this.#ask({ survey: true });
+  }
+
+  claim(name: string, owner: string): Promise<boolean> {
+    return this.#ask({ claim: { name, owner } });
+  }
+
+  release(name: string): Promise<boolean> {
+    return this.#ask({ release: name });
   }
 
   answered(number: number, value: boolean | Snapshot): void {

@@ -5,8 +5,10 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../server/server.ts';
 import type { Access, Appended } from './access.ts';
-import { Hub } from './hub.ts';
-import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import type { Directory } from './directory.ts';
+import type { Snapshot } from './events.ts';
+import type { Hub } from './hub.ts';
+import type { Kick, Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
 import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
@@ -29,13 +31,16 @@ export interface WorkersOptions {
   /** What all workers are told. */
   readonly common: Omit<Setup, 'place' | 'token' | 'workers' | 'news' | 'port'>;
   readonly access: Access;
+  readonly hub: Hub;
+  /** Shared with other switchboards, if it is. */
+  readonly directory?: Directory;
   readonly log: Logger;
 }
 
 /** One worker that runs. */
 interface Running {
   readonly child: Worker;
-  readonly place: Place;
+  readonly place: Place & { readonly path: string };
   /** Resolves when the worker has taken it, or is gone. */
   send(message: ToWorker): Promise<void>;
   unread: number;
@@ -45,7 +50,6 @@ interface Running {
 export class Workers {
   readonly #options: WorkersOptions;
   #settings: Settings;
-  readonly #hub = new Hub();
   readonly #surveys = new Surveys();
   readonly #running = new Map<number, Running>();
   readonly #token = randomBytes(32).toString('hex');
@@ -129,7 +133,7 @@ export class Workers {
     child.on('error', error => this.#options.log.error({ worker, error: String(error) }, 'a worker cannot be told'));
     const began = performance.now();
     child.once('exit', (code, signal) => {
-      this.#hub.down(id);
+      this.#options.hub.down(id);
       this.#surveys.gone(id);
       this.#running.delete(worker);
       if (this.#stopping) return;
@@ -144,7 +148,7 @@ export class Workers {
 
   #setUp({ place, send }: Running): void {
     const { common, count: workers } = this.#options;
-    const news = this.#hub.join(place.id, news => send({ news }));
+    const news = this.#options.hub.join(place.id, news => send({ news }));
     // Port 0 is the same port for all that share it; when all have died, it would be another one.
     const nobody = [...this.#running.values()].every(({ serves }) => !serves);
     const { port: wanted } = this.#settings;
@@ -156,19 +160,21 @@ export class Workers {
     const { place } = running;
     const { count, log } = this.#options;
     if ('ready' in message) this.#setUp(running);
-    else if ('news' in message) this.#hub.hear(place.id, message.news);
+    else if ('news' in message) this.#options.hub.hear(place.id, message.news);
     else if ('ask' in message) void this.#reply(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
-    else if ('kick' in message) this.#others(running, { kick: message.kick });
-    else if ('penalty' in message) this.#penalise(running, message.penalty);
+    else if ('kick' in message) {
+      this.#others(running, { kick: message.kick });
+      this.#options.directory?.kick(message.kick);
+    } else if ('penalty' in message) this.#penalise(running, message.penalty);
     else if ('failed' in message) {
       log.error({ worker: place.worker }, message.failed);
       this.#failed(new StateError(message.failed));
     } else {
       running.serves = true;
       this.#address ??= message.listening;
-      this.#hub.up(place);
+      this.#options.hub.up(place);
       log.info({ worker: place.worker, pid: running.child.process.pid }, `worker ${place.worker} serves`);
       const all = [...this.#running.values()];
       if (all.length === count && all.every(({ serves }) => serves)) this.#started();
@@ -176,25 +182,39 @@ export class Workers {
   }
 
   async #reply({ send }: Running, answer: number, question: Question): Promise<void> {
-    if (!('survey' in question)) return void send({ answer, value: this.#answer(question) });
+    let value: boolean | Snapshot = false;
+    try {
+      value = 'survey' in question ? await this.#survey() : await this.#decide(question);
+    } catch (error) {
+      this.#options.log.error({ error: String(error) }, 'the primary process cannot answer a worker');
+    }
+    void send({ answer, value });
+  }
+
+  #survey(): Promise<Snapshot> {
     const serving = [...this.#running.values()].filter(({ serves }) => serves);
     const asked = serving.map(one => ({
       id: one.place.id,
       ask: (survey: number) => void one.send({ survey }),
     }));
-    void send({ answer, value: await this.#surveys.take(asked) });
+    return this.#surveys.take(asked);
   }
 
-  #answer(question: Exclude<Question, { survey: true }>): boolean {
-    const { access, log } = this.#options;
-    try {
-      if ('count' in question) return access.count(question.count.key, question.count.counter);
-      const { key, user, address, options } = question.enrol;
-      return access.enrol(Buffer.from(key, 'base64'), user, address, options);
-    } catch (error) {
-      log.error({ error: String(error) }, 'a sign-in failed');
-      return false;
+  async #decide(question: Exclude<Question, { survey: true }>): Promise<boolean> {
+    const { access, directory } = this.#options;
+    if ('count' in question) return access.count(question.count.key, question.count.counter);
+    if ('claim' in question) return directory?.claim(question.claim.name, question.claim.owner) ?? false;
+    if ('release' in question) {
+      await directory?.release(question.release);
+      return true;
     }
+    const { key, user, address, options } = question.enrol;
+    return access.enrol(Buffer.from(key, 'base64'), user, address, options);
+  }
+
+  /** Ends connections, wherever they are. */
+  kick(kick: Kick): void {
+    for (const { send } of this.#running.values()) void send({ kick });
   }
 
   #others(from: Running, message: ToWorker): void {

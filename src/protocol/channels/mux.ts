@@ -84,6 +84,8 @@ export class Mux {
   readonly #freeIds: number[] = [];
   /** Channels and pending opens, ours and the peer's. */
   count = 0;
+  /** The most of them; may be changed once it is known who the peer is. */
+  maxChannels: number;
   #closed = false;
   readonly #asked: ((reply: GlobalReply) => void)[] = [];
   /** Our PINGs that await their PONG; they come in order. */
@@ -96,6 +98,7 @@ export class Mux {
 
   constructor(options: MuxOptions, host: Pick<ChannelHost, 'send' | 'congested' | 'roundTrip'>) {
     this.#options = options;
+    this.maxChannels = options.maxChannels ?? MAX_CHANNELS;
     this.#host = host;
     this.#channelHost = {
       get congested() {
@@ -248,7 +251,7 @@ export class Mux {
       this.#host.send(
         encode(CHANNEL_OPEN_FAILURE, { recipient: sender, reason, description, language: new Uint8Array(0) }),
       );
-    if (this.count >= (this.#options.maxChannels ?? MAX_CHANNELS)) {
+    if (this.count >= this.maxChannels) {
       refuse(OpenFailure.RESOURCE_SHORTAGE, 'too many channels');
       return;
     }
@@ -320,7 +323,7 @@ export class Mux {
     offer: { window: number; maxInbound: number } = { window: WINDOW, maxInbound: MAX_DATA },
   ): void {
     if (this.#closed) return failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
-    if (this.count >= (this.#options.maxChannels ?? MAX_CHANNELS)) {
+    if (this.count >= this.maxChannels) {
       return failed(new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
     }
     const sender = this.#allocate();

@@ -98,6 +98,40 @@ test('nobody speaks for others, before it is up, or after it has died', async ()
   assert.equal(heard, [{ down: 'b' }], 'it was up for less than a tick');
 });
 
+test('the directory hears what is said here, tells of others, and does not hear of those again', async () => {
+  const hub = new Hub();
+  const told: News[] = [];
+  const heard: News[] = [];
+  hub.share(async news => void told.push(...news));
+  hub.join('a', async news => void heard.push(...news));
+  hub.up(place('a'));
+  hub.hear('a', [{ provider: provider('a/1', 'a') }]);
+  const far = { ...place('far'), path: undefined, node: { host: '192.0.2.2', port: 22 } };
+  hub.learn({ up: far });
+  hub.learn({ provider: provider('far/1', 'far') });
+  // What the directory has no word in.
+  hub.learn({ provider: provider('a/2', 'a') });
+  hub.learn({ up: place('a') });
+  hub.learn({ down: 'a' });
+  hub.learn({ provider: provider('nowhere/1', 'nowhere') });
+  await turns(2);
+  assert.equal(told, [{ up: place('a') }, { provider: provider('a/1', 'a') }]);
+  assert.equal(heard, [{ up: far }, { provider: provider('far/1', 'far') }]);
+  assert.equal(hub.ours, [{ place: place('a'), providers: [provider('a/1', 'a')] }]);
+  assert.equal(
+    hub.join('b', async () => {}),
+    [
+      ...[{ up: place('a') }, { provider: provider('a/1', 'a') }],
+      ...[{ up: far }, { provider: provider('far/1', 'far') }],
+    ],
+  );
+  hub.learn({ down: 'far' });
+  hub.down('a');
+  await turns(2);
+  assert.equal(heard.slice(2), [{ down: 'far' }]);
+  assert.equal(told.slice(2), [{ down: 'a' }]);
+});
+
 // A world of workers, callers and mishaps by a seed
 
 interface Worker {
@@ -241,7 +275,7 @@ class World {
     // While the call is under way, everything may happen.
     there.down.push(() => {
       try {
-        const { peer, line } = there.board.here(to.id, String(port));
+        const { peer, line } = there.board.here(to.id, String(port), found.name);
         this.calls.elsewhere++;
         assert.is(lineKey(line), String(port));
         assert.is(peer.id, to.id);

@@ -189,12 +189,15 @@ test('a call from elsewhere finds the provider that it names, while it has the l
   board.learn({ provider: remote });
   const line = board.plug(alice, tcp('', 80));
   board.plug(again, tcp('', 80));
-  assert.equal(board.here(alice.id, '80'), { peer: alice, line });
+  const name = 'alice-0000000000';
+  assert.equal(board.here(alice.id, '80', name), { peer: alice, line });
+  assert.equal(board.here(alice.id, '80', 'alice'), { peer: alice, line });
   const gone = (error: Error) => error instanceof NoSuchLine && /unplugged this moment/.test(error.message);
-  assert.throws(() => board.here(alice.id, '81'), gone);
-  assert.throws(() => board.here(remote.id, '80'), gone);
+  assert.throws(() => board.here(alice.id, '81', name), gone);
+  assert.throws(() => board.here(remote.id, '80', name), gone);
+  assert.throws(() => board.here(alice.id, '80', 'bob-0000000000'), gone, 'it is not called that');
   board.remove(alice);
-  assert.throws(() => board.here(alice.id, '80'), gone);
+  assert.throws(() => board.here(alice.id, '80', name), gone);
 });
 
 test('each change of the lines here is told, and none of those elsewhere', () => {

@@ -31,7 +31,7 @@ async function place(arrive: (open: ChannelOpen) => void = () => assert.unreacha
   return { id, worker: count, path, trunks };
 }
 
-const call = { provider: 'x/7', line: '80', originHost: '2001:db8::1', originPort: 4711 };
+const call = { provider: 'x/7', line: '80', name: 'x-0', originHost: '2001:db8::1', originPort: 4711 };
 
 test('a call arrives as it was made, by few trunks for all', async () => {
   const heard: ChannelOpen[] = [];

@@ -26,6 +26,8 @@ export interface Office {
   kick(ids: readonly string[], reason: string): void;
   /** Ends connections of those who would not be let in any more. */
   recheck(): void;
+  /** From now on the next who comes with the name has it. */
+  release(name: string): void;
   /** What others call a provider's lines by. */
   callName(provider: Provider): string;
   /** Notes down who has done what. */

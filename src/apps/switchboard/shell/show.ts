@@ -98,7 +98,7 @@ export const names: Command = {
       const [, name] = words;
       if (!mine.some(claim => claim.name === name))
         throw new CommandError(`${printable(name, 80)} is no name of yours`);
-      registry.release(name);
+      office.release(name);
       office.note(member, `released the name ${name}`);
       return { text: `${name} is free for whoever comes first.\n`, json: { released: name } };
     }

@@ -1,0 +1,95 @@
+// Names and whose they are, for all switchboards that share a directory: it has the word, and each keeps what it has learnt for when it is away.
+import type { Logger } from '../../server/server.ts';
+import { type Client, channelOf, load, note, PATIENCE, within } from './redis.ts';
+import type { Registry } from './registry.ts';
+import { reason, StateError } from './state.ts';
+
+/** A hash: name → owner. */
+const NAMES = 'cordboard:names';
+
+export interface SharedNamesOptions {
+  readonly commands: Client;
+  readonly channel: string;
+  readonly registry: Registry;
+  readonly log: Logger;
+}
+
+export class SharedNames {
+  readonly #options: SharedNamesOptions;
+
+  constructor(options: SharedNamesOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a name is the owner's, who may claim it. While the directory is away, only if it is known to be. */
+  async claim(name: string, owner: string, there: boolean): Promise<boolean> {
+    const { registry, commands } = this.#options;
+    if (!there) return registry.ownerOf(name) === owner;
+    let fresh: boolean;
+    let holder: string;
+    try {
+      const claimed = commands.multi().hSetNX(NAMES, name, owner).hGet(NAMES, name).exec();
+      const [set, now] = await within(PATIENCE, claimed);
+      fresh = Number(set) === 1;
+      holder = String(now);
+    } catch {
+      return registry.ownerOf(name) === owner;
+    }
+    const known = registry.ownerOf(name);
+    if (known !== undefined && known !== holder) registry.release(name);
+    if (holder !== owner) return false;
+    if (registry.claim(name, owner)) return true;
+    // He has too many.
+    if (fresh) await commands.hDel(NAMES, name).catch(() => {});
+    return false;
+  }
+
+  /** The name is nobody's any more, anywhere. @throws if the directory is away */
+  async release(name: string): Promise<void> {
+    await within(PATIENCE, release(this.#options.commands, this.#options.channel, name));
+  }
+
+  /** Names that were claimed here before there was a directory are their owners' everywhere, if nobody else was first. */
+  async share(): Promise<void> {
+    const { registry, log, commands } = this.#options;
+    const claims = registry.names();
+    if (claims.length === 0) return;
+    const all = commands.multi();
+    for (const { name, owner } of claims) all.hSetNX(NAMES, name, owner);
+    await all.exec();
+    const holders = await commands.hmGet(
+      NAMES,
+      claims.map(({ name }) => name),
+    );
+    for (const [i, { name, owner }] of claims.entries()) {
+      if (holders[i] === owner) continue;
+      registry.release(name);
+      log.warn({ name, owner, holder: holders[i] }, 'a name belongs to somebody else in the directory');
+    }
+  }
+}
+
+/** Releases names for somebody who is no switchboard. Returns those that nobody had. @throws StateError */
+export async function releaseNames(url: string, names: readonly string[]): Promise<string[]> {
+  const create = await load(url);
+  const client = create({ url, socket: { reconnectStrategy: false, connectTimeout: PATIENCE } });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const found = await Promise.all(names.map(name => release(client, channelOf(url), name)));
+    return names.filter((_name, i) => !found[i]);
+  } catch (error) {
+    throw new StateError(`the directory cannot be reached: ${reason(error)}`);
+  } finally {
+    client.destroy();
+  }
+}
+
+async function release(client: Client, channel: string, name: string): Promise<boolean> {
+  const [found] = await client
+    .multi()
+    .hDel(NAMES, name)
+    .publish(channel, note({ released: name }))
+    .exec();
+  return Number(found) > 0;
+}
