@@ -231,13 +231,21 @@ export async function consume(
   targets: readonly string[],
   options?: SshOptions,
 ): Promise<{ child: Child; ports: number[] }> {
-  const ports: number[] = [];
-  for (let i = 0; i < targets.length; i++) ports.push(await freePort());
-  const args = targets.flatMap((target, i) => ['-L', `127.0.0.1:${ports[i]}:${target}`]);
-  const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
-  // With -v it says so when it has signed in; the ports are open by then.
-  await soon('ssh to be ready', child.says(/Entering interactive session/, 'stderr'));
-  return { child, ports };
+  for (let attempt = 0; ; attempt++) {
+    const ports: number[] = [];
+    for (let i = 0; i < targets.length; i++) ports.push(await freePort());
+    const args = targets.flatMap((target, i) => ['-L', `127.0.0.1:${ports[i]}:${target}`]);
+    const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
+    try {
+      // With -v it says so when it has signed in; the ports are open by then.
+      await soon('ssh to be ready', child.says(/Entering interactive session/, 'stderr'));
+      return { child, ports };
+    } catch (error) {
+      // Somebody else may have taken a port meanwhile.
+      if (attempt < 3 && child.stderr.includes('Address already in use')) continue;
+      throw error;
+    }
+  }
 }
 
 // Our server, in this process
