@@ -114,7 +114,8 @@ function switchboard(name: string, title: string, program: string, run: readonly
       const data = join(scope.directory(), 'data');
       mkdirSync(data, { mode: 0o700 });
       copyFileSync(`${keyFile(OWNER)}.pub`, join(data, 'authorized_keys'));
-      const options = ['--port', '0', '--data', data, '--log-level', 'warn'];
+      // All clients have one key here, and there are more of them than one key may have.
+      const options = ['--port', '0', '--data', data, '--log-level', 'warn', '--max-clients', '0'];
       const child = scope.start(program, [...run, ...runtime, join(root, 'dist', 'cli.js'), 'switchboard', ...options]);
       const said = child.says(/^listening on (\S+):(\d+)\n[\s\S]*bob@\S+\n/m);
       const [, host, port] = await soon('the switchboard to start', said, PATIENCE);
