@@ -23,8 +23,8 @@ export function alone(
         if (node === undefined) throw new Error('it is gone');
         return nodes.to(node);
       },
-      kick: (ids, reason) => directory.kick({ ids, reason }),
       // Keys and bans are each node's own, and so are its clients and circuits.
+      kick() {},
       recheck() {},
       survey: async () => serving.switchboard.snapshot(),
       isNode: offer => nodes.isNode(offer),

@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../server/server.ts';
 import type { Holding, Hub } from './hub.ts';
-import type { Kick } from './ipc.ts';
 import type { News, NodeAddress, Place } from './lines.ts';
 import { type Client, type Create, channelOf, load, note, PATIENCE, within } from './redis.ts';
 import type { Registry } from './registry.ts';
@@ -29,8 +28,6 @@ export interface DirectoryOptions {
   readonly hub: Hub;
   readonly registry: Registry;
   readonly log: Logger;
-  /** Connections that are to end, if they are here. */
-  kick(kick: Kick): void;
 }
 
 export class Directory {
@@ -120,11 +117,6 @@ export class Directory {
   /** @throws if the directory is away */
   release(name: string): Promise<void> {
     return this.#names.release(name);
-  }
-
-  /** Ends connections to other nodes. */
-  kick({ ids, reason }: Kick): void {
-    if (this.#there) this.#publish({ node: this.#node, kick: ids, reason });
   }
 
   // The connection
@@ -289,8 +281,6 @@ export class Directory {
         this.#beating = false;
         this.#replica.beat();
       } else for (const [place, version] of heard.beat) this.#replica.hear({ place, version });
-    } else if ('kick' in heard) {
-      if (heard.node !== this.#node) this.#options.kick({ ids: heard.kick, reason: heard.reason });
     } else if ('released' in heard) this.#options.registry.release(heard.released);
     else if ('gone' in heard) this.#replica.leave(heard.gone);
     else if (!this.#versions.has(heard.place)) this.#replica.hear(heard);

@@ -9,7 +9,6 @@ import { Directory } from './directory.ts';
 import { addFlags } from './flags.ts';
 import { firstSteps, type Hints } from './greeting.ts';
 import { Hub } from './hub.ts';
-import type { Kick } from './ipc.ts';
 import { logger } from './log.ts';
 import { addNames } from './names-command.ts';
 import { nodesFor } from './nodes.ts';
@@ -82,9 +81,7 @@ async function run(command: Command): Promise<void> {
   const registry = await Registry.open(registryFile(data));
   const hub = new Hub();
   const { directory: url, lease } = settings;
-  const directory = url
-    ? await Directory.open({ ...{ url, lease, hub, registry, log }, kick: it => works.kick(it) })
-    : undefined;
+  const directory = url ? await Directory.open({ url, lease, hub, registry, log }) : undefined;
   const access = new Access({
     ...{ file, enrol, anyKey, registry, provider: accelerated, log },
     appended: it => works.appended(it),
@@ -112,7 +109,6 @@ interface Works {
   start(): Promise<Address>;
   stop(gracefully: boolean): Promise<void>;
   apply(settings: Settings): void;
-  kick(kick: Kick): void;
   appended(appended: Appended): void;
 }
 
@@ -124,7 +120,6 @@ function here(settings: Settings, options: ServingOptions, hub: Hub, directory: 
     start: () => serving.switchboard.listen(settings.host, settings.port),
     stop: gracefully => serving.stop(gracefully),
     apply: changed => serving.apply(changed),
-    kick: ({ ids, reason }) => serving.switchboard.kickHere(ids, reason),
     appended() {},
   };
 }
@@ -145,7 +140,6 @@ function together(settings: Settings, options: ServingOptions, hub: Hub, directo
       access.enrols = changed.enrol;
       workers.apply(changed);
     },
-    kick: it => workers.kick(it),
     appended: it => workers.appended(it),
   };
 }

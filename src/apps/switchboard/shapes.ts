@@ -11,9 +11,7 @@ export type Note =
   /** A place is gone. */
   | { readonly gone: string }
   /** Nobody's name any more. */
-  | { readonly released: string }
-  /** Connections that are to end. */
-  | { readonly node: string; readonly kick: readonly string[]; readonly reason: string };
+  | { readonly released: string };
 
 /** Undefined for what makes no sense. */
 export function parseNote(text: string): Note | undefined {
@@ -21,9 +19,6 @@ export function parseNote(text: string): Note | undefined {
   if (!isObject(note)) return undefined;
   if ('gone' in note) return isText(note.gone) ? (note as Note) : undefined;
   if ('released' in note) return isText(note.released) ? (note as Note) : undefined;
-  if ('kick' in note) {
-    return isText(note.node) && isTexts(note.kick) && isText(note.reason) ? (note as Note) : undefined;
-  }
   if ('beat' in note) {
     const isPair = (pair: unknown) => Array.isArray(pair) && isText(pair[0]) && Number.isSafeInteger(pair[1]);
     return isText(note.node) && Array.isArray(note.beat) && note.beat.every(isPair) ? (note as Note) : undefined;

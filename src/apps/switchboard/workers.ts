@@ -8,7 +8,7 @@ import type { Access, Appended } from './access.ts';
 import type { Directory } from './directory.ts';
 import type { Snapshot } from './events.ts';
 import type { Hub } from './hub.ts';
-import type { Kick, Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
 import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
@@ -164,10 +164,8 @@ export class Workers {
     else if ('ask' in message) void this.#reply(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
-    else if ('kick' in message) {
-      this.#others(running, { kick: message.kick });
-      this.#options.directory?.kick(message.kick);
-    } else if ('penalty' in message) this.#penalise(running, message.penalty);
+    else if ('kick' in message) this.#others(running, { kick: message.kick });
+    else if ('penalty' in message) this.#penalise(running, message.penalty);
     else if ('failed' in message) {
       log.error({ worker: place.worker }, message.failed);
       this.#failed(new StateError(message.failed));
@@ -210,11 +208,6 @@ export class Workers {
     }
     const { key, user, address, options } = question.enrol;
     return access.enrol(Buffer.from(key, 'base64'), user, address, options);
-  }
-
-  /** Ends connections, wherever they are. */
-  kick(kick: Kick): void {
-    for (const { send } of this.#running.values()) void send({ kick });
   }
 
   #others(from: Running, message: ToWorker): void {

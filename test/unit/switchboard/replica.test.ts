@@ -234,7 +234,6 @@ test('what comes from the directory is looked at before it is believed', () => {
     { node: 'n', beat: [['x', 1]] },
     { gone: 'x' },
     { released: 'alice' },
-    { node: 'n', kick: ['x/1'], reason: 'why not' },
   ];
   for (const note of good) assert.equal(parseNote(JSON.stringify(note)), note);
   const whole = provider('x/1') as unknown as { [field: string]: unknown };
