@@ -18,7 +18,7 @@ import {
   STARTUPS,
   type StartupLimits,
 } from './penalties.ts';
-import { type Listener, listen, type Socket } from './runtime/net.ts';
+import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 
 /** Connections at once; some 30 KiB each when idle. */
 export const MAX_CONNECTIONS = 10_000;
@@ -133,8 +133,17 @@ export class Server {
   }
 
   /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error, UsageError after `close` */
-  async listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
-    const listener = await listen(host, port, socket => this.serve(socket));
+  listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
+    return this.#take(listen(host, port, socket => this.serve(socket)));
+  }
+
+  /** Listens on a TCP socket that the process was given, by its file descriptor (`LISTEN_FDS`). @throws as `listen` */
+  listenOn(fd: number): Promise<{ host: string; port: number }> {
+    return this.#take(listenOn(fd, socket => this.serve(socket)));
+  }
+
+  async #take(listening: Promise<Listener>): Promise<Listener> {
+    const listener = await listening;
     if (this.#closing) {
       await listener.close();
       throw new UsageError('the server has been closed');

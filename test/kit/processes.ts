@@ -21,6 +21,8 @@ export interface SpawnOptions {
   readonly input?: Uint8Array | string;
   /** Leaves standard output unread, so that the program blocks once the pipe is full. */
   readonly unread?: boolean;
+  /** File descriptors that it inherits as 3, 4, … */
+  readonly descriptors?: readonly number[];
   /** Gives the program a session of its own, without a terminal to ask for passwords. */
   readonly detached?: boolean;
 }
@@ -55,7 +57,7 @@ export class Child {
     const { SSH_AUTH_SOCK: _agent, SSH_ASKPASS: _askpass, DISPLAY: _display, ...env } = process.env;
     for (const name of Object.keys(env)) if (name.startsWith('CORDBOARD_')) delete env[name];
     const child = spawn(which(program) ?? program, [...args], {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...(options.descriptors ?? [])] as ['pipe', 'pipe', 'pipe'],
       cwd: options.cwd,
       detached: options.detached,
       env: { ...env, LC_ALL: 'C', ...options.env },

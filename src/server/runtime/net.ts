@@ -185,21 +185,34 @@ export function wrap(accepted: NetSocket): Socket {
  * @throws the system's error (EADDRINUSE, EACCES, …) if that is not possible
  */
 export function listen(host: string, port: number, connected: (socket: Socket) => void): Promise<Listener> {
+  return listenAt({ host, port }, connected);
+}
+
+/** Listens on a TCP socket that the process was given, by its file descriptor. @throws the system's error if it is no such socket */
+export function listenOn(fd: number, connected: (socket: Socket) => void): Promise<Listener> {
+  return listenAt({ fd }, connected);
+}
+
+function listenAt(
+  where: { host: string; port: number } | { fd: number },
+  connected: (socket: Socket) => void,
+): Promise<Listener> {
   const server = createServer({ pauseOnConnect: false, noDelay: true, allowHalfOpen: true }, socket =>
     connected(wrap(socket)),
   );
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen(where, () => {
       server.off('error', reject);
       // Running out of file descriptors makes accept fail; the next connection may succeed again.
       server.on('error', () => {});
-      const address = server.address() as { address: string; port: number };
-      resolve({
-        host: address.address,
-        port: address.port,
-        close: () => new Promise(done => server.close(() => done())),
-      });
+      const address = server.address();
+      const close = () => new Promise<void>(done => server.close(() => done()));
+      if (address === null || typeof address === 'string') {
+        void close();
+        return reject(new Error('it is no TCP socket'));
+      }
+      resolve({ host: address.address, port: address.port, close });
     });
   });
 }
