@@ -166,12 +166,14 @@ export class Switchboard implements EventSource {
     });
   }
 
-  /** @throws StateError if that is not possible */
-  async listen(host: string, port: number): Promise<Address> {
+  /** `sockets`, if there are any, are listened on in place of host and port: file descriptors. @throws StateError if that is not possible */
+  async listen(host: string, port: number, sockets: readonly number[] = []): Promise<Address> {
     try {
-      return await this.server.listen(port, host);
+      if (sockets.length === 0) return await this.server.listen(port, host);
+      return (await Promise.all(sockets.map(fd => this.server.listenOn(fd))))[0];
     } catch (error) {
-      throw new StateError(`cannot listen on ${host} port ${port}: ${reason(error)}`);
+      const where = sockets.length > 0 ? 'the sockets that it was given' : `${host} port ${port}`;
+      throw new StateError(`cannot listen on ${where}: ${reason(error)}`);
     }
   }
 

@@ -9,6 +9,14 @@ import { defaultDataDirectory } from './state.ts';
 /** Workers: more than there are cores gain nothing, and each has a way to each other. */
 const MAX_WORKERS = 64;
 
+/** Where the console listens unless it is told. */
+const CONSOLE = '127.0.0.1:2223';
+
+export interface ConsoleAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** As commander gives them. */
 export interface Flags {
   config?: string;
@@ -41,6 +49,8 @@ export interface Flags {
   logLevel: string;
   logFormat: 'auto' | 'json' | 'pretty';
   audit?: string;
+  console?: ConsoleAddress;
+  consoleTokenFile?: string;
 }
 
 /** Adds them; each has a variable, `--dead-after` CORDBOARD_DEAD_AFTER. */
@@ -126,6 +136,17 @@ export function addFlags(command: Command): Command {
     it.choices(['auto', 'json', 'pretty']).default('auto'),
   );
   add('--audit <file>', 'append a line of JSON for each sign-in, line and circuit');
+
+  group('Watching:');
+  add(
+    '--console [address]',
+    `a page to watch clients, lines and circuits, /metrics for Prometheus and /healthz, as [HOST:]PORT (${CONSOLE} if you say no more)`,
+    it => it.preset(CONSOLE).argParser(parseConsole),
+  );
+  add(
+    '--console-token-file <file>',
+    'what one signs in to the page with; made if missing (default: a new one is printed)',
+  );
   return command.optionsGroup('Help:');
 }
 
@@ -133,6 +154,14 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
   return port;
+}
+
+/** "2223", "0.0.0.0:2223", "[::1]:2223"; in files and variables also "yes". */
+function parseConsole(text: string): ConsoleAddress {
+  if (/^(yes|true|on)$/i.test(text)) return parseConsole(CONSOLE);
+  const [, six, host, port] = /^(?:(?:\[([0-9a-f:.]+)\]|([^\s:[\]]+)):)?(\d+)$/i.exec(text) ?? [];
+  if (port === undefined) throw new InvalidArgumentError('It is not an address such as 127.0.0.1:2223.');
+  return { host: six ?? host ?? '127.0.0.1', port: parsePort(port) };
 }
 
 function parseWorkers(text: string): number {

@@ -3,6 +3,7 @@ import type { KeyOption } from '../../crypto/keys/index.ts';
 import type { Offence } from '../../server/index.ts';
 import type { Appended } from './access.ts';
 import type { Address } from './app.ts';
+import type { PollPrimary, PollWorker } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
@@ -15,6 +16,12 @@ export interface Setup {
   readonly token: string;
   readonly workers: number;
   readonly settings: Settings;
+  /** Of the program. */
+  readonly version: string;
+  /** Listening sockets that the primary process was given, in place of host and port; numbers are its own. */
+  readonly sockets: readonly number[];
+  /** There is a console that will ask. */
+  readonly watched: boolean;
   /** In place of the one in the settings, if that is 0. */
   readonly port: number;
   /** Private keys in OpenSSH's format. */
@@ -63,6 +70,7 @@ export type ToWorker =
   | { readonly appended: Appended }
   | { readonly penalty: Penalty }
   | { readonly kick: Kick }
+  | PollWorker
   | { readonly apply: Settings }
   /** `stop`: gracefully, or not. */
   | { readonly stop: boolean };
@@ -79,4 +87,5 @@ export type ToPrimary =
   | { readonly surveyed: number; readonly part: Snapshot }
   | { readonly recheck: true }
   | { readonly penalty: Penalty }
-  | { readonly kick: Kick };
+  | { readonly kick: Kick }
+  | PollPrimary;

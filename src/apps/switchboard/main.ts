@@ -5,10 +5,15 @@ import { fingerprint, formatPrivateKey } from '../../crypto/keys/index.ts';
 import { Access, type Appended } from './access.ts';
 import { alone } from './alone.ts';
 import type { Address } from './app.ts';
+import { Exchange, type Processes } from './console/exchange.ts';
+import { openConsole } from './console/open.ts';
+import { single } from './console/single.ts';
 import { Directory } from './directory.ts';
 import { addFlags } from './flags.ts';
 import { firstSteps, type Hints } from './greeting.ts';
 import { Hub } from './hub.ts';
+import { inherited } from './inherited.ts';
+import type { Setup } from './ipc.ts';
 import { logger } from './log.ts';
 import { addNames } from './names-command.ts';
 import { nodesFor } from './nodes.ts';
@@ -41,7 +46,7 @@ export function addSwitchboard(program: Command): void {
       ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(() => run(command));
+    .action(() => run(command, program.version() ?? ''));
   addNames(command);
   program.command(WORKER_COMMAND, { hidden: true }).action(work);
 }
@@ -67,8 +72,12 @@ Flags win over variables (--dead-after is CORDBOARD_DEAD_AFTER), those over the 
 open circuits have ended, or after --drain; SIGHUP reads the files again. Status 0: ended as asked, 1: could not, 2: wrong usage.
 `;
 
-async function run(command: Command): Promise<void> {
+async function run(command: Command, version: string): Promise<void> {
+  const sockets = inherited();
   const settings = settingsOf(command);
+  // A socket for the console is a wish as much as the flag.
+  const consoleAt = sockets.console === undefined ? settings.console : { fd: sockets.console };
+  const given = { version, sockets: sockets.clients, watched: consoleAt !== undefined };
   const log = logger(settings.logLevel, settings.logFormat);
   const { data, enrol, anyKey, authorizedKeys: file } = settings;
   openDirectory(data);
@@ -88,7 +97,9 @@ async function run(command: Command): Promise<void> {
   });
   const options = { hostKeys: keys, aliasSecret: secret, access, registry, hints, log };
   const works: Works =
-    settings.workers === 1 ? here(settings, options, hub, directory) : together(settings, options, hub, directory);
+    settings.workers === 1
+      ? here(settings, given, options, hub, directory)
+      : together(settings, given, options, hub, directory);
   stopOnSignals(async gracefully => {
     await directory?.stop();
     await works.stop(gracefully);
@@ -100,11 +111,21 @@ async function run(command: Command): Promise<void> {
   if (!enrol && !anyKey && access.size === 0) {
     log.warn({ file }, `nobody can sign in: ${file} holds no keys and --enrol is off`);
   }
-  process.stdout.write(greeting(settings, keys, address, hints));
+  const { processes } = works;
+  const opened =
+    consoleAt && processes
+      ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
+      : [];
+  process.stdout.write(greeting(settings, keys, address, hints, opened));
 }
+
+/** What a process is given when it starts, besides settings. */
+type Given = Pick<Setup, 'version' | 'sockets' | 'watched'>;
 
 /** What serves clients: this process, or others that it starts. */
 interface Works {
+  /** For the console, if there is one. */
+  readonly processes?: Processes;
   /** @throws StateError */
   start(): Promise<Address>;
   stop(gracefully: boolean): Promise<void>;
@@ -112,27 +133,42 @@ interface Works {
   appended(appended: Appended): void;
 }
 
-function here(settings: Settings, options: ServingOptions, hub: Hub, directory: Directory | undefined): Works {
+function here(
+  settings: Settings,
+  { version, sockets, watched }: Given,
+  options: ServingOptions,
+  hub: Hub,
+  directory: Directory | undefined,
+): Works {
   const nodes = nodesFor(settings, options.hostKeys, options.log);
   const serving =
     directory && nodes ? alone(settings, options, { hub, directory, nodes }) : new Serving(settings, options);
+  const { switchboard } = serving;
   return {
-    start: () => serving.switchboard.listen(settings.host, settings.port),
+    ...(watched && { processes: single(switchboard, version) }),
+    start: () => switchboard.listen(settings.host, settings.port, sockets),
     stop: gracefully => serving.stop(gracefully),
     apply: changed => serving.apply(changed),
     appended() {},
   };
 }
 
-function together(settings: Settings, options: ServingOptions, hub: Hub, directory: Directory | undefined): Works {
+function together(
+  settings: Settings,
+  given: Given,
+  options: ServingOptions,
+  hub: Hub,
+  directory: Directory | undefined,
+): Works {
   const { hostKeys, aliasSecret, access, hints, log } = options;
   const common = {
-    ...{ settings, hints },
+    ...{ settings, hints, ...given },
     hostKeys: hostKeys.map(key => formatPrivateKey(key, {}, accelerated.random)),
     aliasSecret: Buffer.from(aliasSecret).toString('hex'),
   };
   const workers = new Workers({ count: settings.workers, common, access, hub, directory, log });
   return {
+    ...(given.watched && { processes: workers.polls }),
     start: () => workers.start(),
     stop: gracefully => workers.stop(gracefully),
     apply: changed => {
@@ -168,6 +204,7 @@ function greeting(
   keys: ReturnType<typeof keysFor>,
   { host, port }: Address,
   hints: Hints,
+  opened: readonly string[],
 ): string {
   const more = anyKey ? ', and any other (--any-key)' : ', and any other on first contact (--no-enrol ends that)';
   const lines = [
@@ -177,6 +214,7 @@ function greeting(
     ...keys.map(key => `  ${fingerprint(key.blob)} (${key.type})`),
     `Keys that may sign in: ${authorizedKeys}${enrol || anyKey ? more : ''}`,
     '',
+    ...opened,
     firstSteps(hints),
   ];
   return `${lines.join('\n')}\n`;

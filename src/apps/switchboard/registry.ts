@@ -1,6 +1,6 @@
 // What the switchboard remembers beside keys: which name belongs to whom, invitations that nobody has used yet, and bans.
 import { createHash, randomBytes } from 'node:crypto';
-import { matchFrom, parseNetworks } from '../../crypto/keys/index.ts';
+import { formatAddress, matchFrom, parseAddress, parseNetworks } from '../../crypto/keys/index.ts';
 import { type Database, openDatabase, type Row } from './database.ts';
 
 /** Names that one owner may claim: a gateway has one or two, and each is a row that stays. */
@@ -207,6 +207,21 @@ export class Registry {
     return Number(this.#database.prepare(sql).run(...values).changes) > 0;
   }
 }
+
+/** Somebody or something in the form that bans have: an owner, a key's fingerprint, an address or a network; undefined if it is none of these. */
+export function parseSubject(who: string): string | undefined {
+  const address = parseAddress(who);
+  if (address !== undefined) return formatAddress(address);
+  if (/^SHA256:[A-Za-z0-9+/]{43}( .+)?$/.test(who)) return who;
+  if (!who.includes('/') || who.startsWith('SHA256:')) return undefined;
+  return typeof parseNetworks(who) === 'string' ? undefined : who;
+}
+
+/** Whether a ban of this subject is about them. */
+export const isSubjectOf = (
+  { owner, key, address }: { owner: string; key: string; address: string },
+  subject: string,
+): boolean => owner === subject || key === subject || isWithin(address, subject);
 
 /** Whether the address is in the network (or is the address) that a ban is about; false if that is about something else. */
 export function isWithin(address: string, subject: string): boolean {

@@ -4,7 +4,7 @@ import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
 import type { Times } from '../../server/drive.ts';
 import { isLoopback } from '../../server/penalties.ts';
-import type { Flags } from './flags.ts';
+import type { ConsoleAddress, Flags } from './flags.ts';
 import { parseBoolean } from './ini.ts';
 import type { NodeAddress } from './lines.ts';
 import { type FileSettings, readConfiguration } from './nuttssh.ts';
@@ -43,12 +43,15 @@ export interface Settings {
   readonly logLevel: string;
   readonly logFormat: Flags['logFormat'];
   readonly audit?: string;
+  readonly console?: ConsoleAddress;
+  readonly consoleTokenFile?: string;
 }
 
 /** Settings that a running process does not take up. */
 const FIXED = [
   ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'publicNames', 'balance'] as const),
-  ...(['deadAfter', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease', 'logFormat', 'audit'] as const),
+  ...(['deadAfter', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease'] as const),
+  ...(['logFormat', 'audit', 'console', 'consoleTokenFile'] as const),
 ];
 
 /** Which of two settings differ in what only a new start takes up. */
@@ -106,6 +109,8 @@ function complete(flags: Flags, file: FileSettings | undefined): Settings {
     logLevel: flags.logLevel,
     logFormat: flags.logFormat,
     ...(flags.audit !== undefined && { audit: flags.audit }),
+    ...(flags.console !== undefined && { console: flags.console }),
+    ...(flags.consoleTokenFile !== undefined && { consoleTokenFile: flags.consoleTokenFile }),
   };
 }
 

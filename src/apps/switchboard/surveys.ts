@@ -1,4 +1,4 @@
-// Surveys: what there is in all workers at one moment, asked for by one of them and put together by the primary process.
+// Surveys: one question to all workers, and what they answer, put together by the primary process.
 import type { Snapshot } from './events.ts';
 
 /** Milliseconds that a worker has to answer; one that hangs is left out. */
@@ -10,38 +10,45 @@ export interface Surveyed {
   ask(survey: number): void;
 }
 
-interface Survey {
+interface Survey<Part> {
   /** Whose answers are missing. */
   readonly missing: Set<string>;
-  readonly parts: Snapshot[];
+  /** By the worker's id. */
+  readonly parts: Map<string, Part>;
   done(): void;
 }
 
-export class Surveys {
-  readonly #open = new Map<number, Survey>();
+export class Surveys<Part> {
+  readonly #open = new Map<number, Survey<Part>>();
+  readonly #patience: number;
   #count = 0;
 
-  /** Resolves when all have answered, are gone, or have had their time. */
-  async take(workers: readonly Surveyed[]): Promise<Snapshot> {
+  /** `patience` in milliseconds. */
+  constructor(patience = PATIENCE) {
+    this.#patience = patience;
+  }
+
+  /** Resolves to the answers, by the workers' ids, when all have answered, are gone, or have had their time. */
+  async take(workers: readonly Surveyed[]): Promise<Map<string, Part>> {
     const number = ++this.#count;
-    const parts: Snapshot[] = [];
+    const parts = new Map<string, Part>();
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>(done => {
       this.#open.set(number, { missing: new Set(workers.map(({ id }) => id)), parts, done });
-      timer = setTimeout(done, PATIENCE);
+      timer = setTimeout(done, this.#patience);
       for (const { ask } of workers) ask(number);
       this.#check(number);
     });
     clearTimeout(timer);
     this.#open.delete(number);
-    return together(parts);
+    return parts;
   }
 
   /** A worker's answer. */
-  hear(id: string, number: number, part: Snapshot): void {
+  hear(id: string, number: number, part: Part): void {
     const survey = this.#open.get(number);
     if (!survey?.missing.delete(id)) return;
-    survey.parts.push(part);
+    survey.parts.set(id, part);
     this.#check(number);
   }
 

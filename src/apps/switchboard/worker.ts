@@ -7,6 +7,7 @@ import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
 import { STARTUPS } from '../../server/index.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
+import { answering } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
 import { Outbox } from './hub.ts';
 import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
@@ -84,6 +85,7 @@ async function serve(setup: Setup): Promise<void> {
   });
   const { switchboard } = serving;
   for (const item of news) switchboard.board.learn(item);
+  const answer = setup.watched ? answering(switchboard, setup.version, place.id, say) : undefined;
   process.on('message', (message: ToWorker) => {
     if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
     else if ('answer' in message) primary.answered(message.answer, message.value);
@@ -92,6 +94,7 @@ async function serve(setup: Setup): Promise<void> {
     else if ('appended' in message) access.heard(message.appended);
     else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
     else if ('kick' in message) switchboard.kickHere(message.kick.ids, message.kick.reason);
+    else if ('poll' in message || 'note' in message) answer?.(message);
     else if ('apply' in message) serving.apply(message.apply);
     else if ('stop' in message) stop(message.stop);
   });
@@ -100,7 +103,7 @@ async function serve(setup: Setup): Promise<void> {
   // The primary process says when.
   process.on('SIGHUP', () => {});
   await trunks.listen();
-  const listening = await switchboard.listen(settings.host, setup.port);
+  const listening = await switchboard.listen(settings.host, setup.port, setup.sockets);
   hints.port = listening.port;
   void say({ listening });
 }

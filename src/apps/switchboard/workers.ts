@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../server/server.ts';
 import type { Access, Appended } from './access.ts';
+import { Polls } from './console/polls.ts';
 import type { Directory } from './directory.ts';
 import type { Snapshot } from './events.ts';
 import type { Hub } from './hub.ts';
@@ -12,7 +13,7 @@ import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
 import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
-import { Surveys } from './surveys.ts';
+import { Surveys, together } from './surveys.ts';
 
 /** The subcommand that a worker runs. */
 export const WORKER_COMMAND = 'switchboard-worker';
@@ -48,9 +49,11 @@ interface Running {
 }
 
 export class Workers {
+  /** How the console sees them. */
+  readonly polls = new Polls(() => this.#serving());
   readonly #options: WorkersOptions;
   #settings: Settings;
-  readonly #surveys = new Surveys();
+  readonly #surveys = new Surveys<Snapshot>();
   readonly #running = new Map<number, Running>();
   readonly #token = randomBytes(32).toString('hex');
   /** For their Unix sockets; only this user may enter it. */
@@ -136,6 +139,7 @@ export class Workers {
       this.#options.hub.down(id);
       this.#surveys.gone(id);
       this.#running.delete(worker);
+      this.polls.gone(id);
       if (this.#stopping) return;
       const how = signal ? `by ${signal}` : `with status ${code}`;
       this.#failed(new StateError(`worker ${worker} ended ${how} before all could serve`));
@@ -166,6 +170,7 @@ export class Workers {
     else if ('recheck' in message) this.#others(running, { recheck: true });
     else if ('kick' in message) this.#others(running, { kick: message.kick });
     else if ('penalty' in message) this.#penalise(running, message.penalty);
+    else if ('polled' in message || 'stirred' in message) this.polls.hear(place.id, message);
     else if ('failed' in message) {
       log.error({ worker: place.worker }, message.failed);
       this.#failed(new StateError(message.failed));
@@ -189,13 +194,9 @@ export class Workers {
     void send({ answer, value });
   }
 
-  #survey(): Promise<Snapshot> {
-    const serving = [...this.#running.values()].filter(({ serves }) => serves);
-    const asked = serving.map(one => ({
-      id: one.place.id,
-      ask: (survey: number) => void one.send({ survey }),
-    }));
-    return this.#surveys.take(asked);
+  async #survey(): Promise<Snapshot> {
+    const asked = this.#serving().map(({ id, send }) => ({ id, ask: (survey: number) => void send({ survey }) }));
+    return together([...(await this.#surveys.take(asked)).values()]);
   }
 
   async #decide(question: Exclude<Question, { survey: true }>): Promise<boolean> {
@@ -208,6 +209,11 @@ export class Workers {
     }
     const { key, user, address, options } = question.enrol;
     return access.enrol(Buffer.from(key, 'base64'), user, address, options);
+  }
+
+  #serving() {
+    const all = [...this.#running.values()].filter(({ serves }) => serves);
+    return all.map(({ place: { id }, send }) => ({ id, send }));
   }
 
   #others(from: Running, message: ToWorker): void {

@@ -1,12 +1,11 @@
 // Commands that change something: kick, ban, unban, invite.
-import { formatAddress, parseAddress, parseNetworks } from '../../../crypto/keys/index.ts';
 import { printable } from '../../../protocol/index.ts';
 import type { ClientInfo } from '../events.ts';
 import { RIGHTS } from '../grants.ts';
 import { ssh } from '../greeting.ts';
 import { parseDuration } from '../measures.ts';
 import { isName } from '../names.ts';
-import { isWithin } from '../registry.ts';
+import { isSubjectOf, parseSubject } from '../registry.ts';
 import {
   type Arguments,
   type Command,
@@ -70,14 +69,9 @@ export const kick: Command = {
 /** What a ban is about: an owner, a key, an address or a network. */
 async function subjectOf(who: string, context: Context): Promise<string> {
   const { registry } = context;
-  const address = parseAddress(who);
-  if (address !== undefined) return formatAddress(address);
-  if (who.includes('/') && !who.startsWith('SHA256:')) {
-    const networks = parseNetworks(who);
-    if (typeof networks === 'string') throw new CommandError(networks, Status.USAGE);
-    return who;
-  }
-  if (/^SHA256:[A-Za-z0-9+/]{43}( .+)?$/.test(who)) return who;
+  const subject = parseSubject(who);
+  if (subject !== undefined) return subject;
+  if (who.includes('/')) throw new CommandError(`${printable(who, 80)} is no network`, Status.USAGE);
   const owners = new Set((await clientsNamed(who, context)).map(({ owner }) => owner));
   const owner = registry.ownerOf(who);
   if (owner !== undefined) owners.add(owner);
@@ -116,8 +110,7 @@ export const ban: Command = {
     const subject = await subjectOf(onlyWord(args, 'whom to ban'), context);
     const until = end(args.options, 'for');
     const reason = printable(args.options.get('reason') ?? '', 200);
-    const isOut = ({ owner, key, address }: ClientInfo) => [owner, key].includes(subject) || isWithin(address, subject);
-    const found = (await office.survey()).clients.filter(isOut);
+    const found = (await office.survey()).clients.filter(client => isSubjectOf(client, subject));
     // Who locks himself out cannot unlock the door again.
     if (found.some(({ id }) => id === member.id)) throw new CommandError('that would be yourself');
     if (!registry.ban({ subject, until, reason, by: member.info.user }))

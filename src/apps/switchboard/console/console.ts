@@ -1,0 +1,73 @@
+// The web console: an HTTP server of its own, on loopback unless told otherwise, for operators, Prometheus and health checks.
+import type { Server as HttpServer } from 'node:http';
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
+import type { Context } from 'hono';
+import type { Exchange } from './exchange.ts';
+import { Feed } from './feed.ts';
+import { routes } from './routes.ts';
+import { SignIns } from './sign-ins.ts';
+
+const LIMITS = {
+  /** Connections at once: a few browsers with six each, and whoever measures. */
+  connections: 128,
+  /** Milliseconds for a request's header, and for all of it. */
+  header: 10_000,
+  request: 15_000,
+  /** Milliseconds that a connection may wait for its next request. */
+  idle: 5_000,
+  /** Bytes of a request's header. */
+  headerBytes: 8192,
+};
+
+export interface ConsoleOptions {
+  readonly exchange: Exchange;
+  readonly token: string;
+  /** What is left out is as in LIMITS. */
+  readonly limits?: Partial<typeof LIMITS>;
+}
+
+/** Where to listen: on an address, or on a socket that the process was given (`inherited.ts`). */
+export type Where = { readonly host: string; readonly port: number } | { readonly fd: number };
+
+export class Console {
+  readonly #feed: Feed;
+  readonly #server: HttpServer;
+
+  constructor({ exchange, token, limits }: ConsoleOptions) {
+    const { connections, header, request, idle, headerBytes } = { ...LIMITS, ...limits };
+    this.#feed = new Feed(exchange);
+    const addressOf = (c: Context) => (c.env as HttpBindings).incoming.socket.remoteAddress ?? '';
+    const app = routes({ exchange, feed: this.#feed, signIns: new SignIns(token), addressOf });
+    const serverOptions = {
+      headersTimeout: header,
+      requestTimeout: request,
+      keepAliveTimeout: idle,
+      maxHeaderSize: headerBytes,
+      connectionsCheckingInterval: Math.min(1000, header),
+    };
+    this.#server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as HttpServer;
+    this.#server.maxConnections = connections;
+  }
+
+  /** Resolves to where it listens. @throws the system's error */
+  listen(where: Where): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(where, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', () => {});
+        const address = this.#server.address();
+        if (address === null || typeof address === 'string') return reject(new Error('it is no TCP socket'));
+        resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  /** Ends all connections. */
+  async close(): Promise<void> {
+    this.#feed.close();
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
