@@ -1,4 +1,4 @@
-// Runs every test/**/*.test.ts in a process of its own, two at a time, and prints one closing line: "N passed, N failed, N skipped".
+// Runs every test/**/*.test.ts in a process of its own, a few at a time, and prints one closing line: "N passed, N failed, N skipped".
 // Under a file that fails stands how its tests failed, and the last lines name them again: a record of a run may keep only its
 // beginning and its end. Arguments select files by part of their path, and then errors are shown whole: `npm test -- interop`.
 import { spawn } from 'node:child_process';
@@ -69,7 +69,8 @@ function run(file: string): Promise<void> {
 }
 
 const queue = [...files];
-const workers = Math.min(2, availableParallelism());
+// One more than there are cores, and three at most: many files spend their time waiting, for a silence or a process.
+const workers = Math.min(3, availableParallelism() + 1);
 await Promise.all(
   Array.from({ length: workers }, async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run(file);
