@@ -13,8 +13,12 @@ export const command: readonly [string, ...string[]] = binary
   : [process.execPath, '--import', 'tsx', source];
 
 /** Runs `otssh ARGS`. */
-export function otssh(scope: Scope, args: readonly string[], options?: SpawnOptions): Child {
-  const [program, ...first] = command;
+export function otssh(
+  scope: Scope,
+  args: readonly string[],
+  options?: SpawnOptions & { readonly through?: readonly string[] },
+): Child {
+  const [program, ...first] = [...(options?.through ?? []), ...command];
   return scope.start(program, [...first, ...args], options);
 }
 
@@ -33,6 +37,8 @@ export interface DoorOptions extends SpawnOptions {
   readonly args?: readonly string[];
   /** The name of the transcript in its directory; by default "log". */
   readonly log?: string;
+  /** A program to start it with, and arguments of that. */
+  readonly through?: readonly string[];
 }
 
 /** The public key of `owner`, as a line. */
@@ -52,6 +58,12 @@ export async function door(scope: Scope, options: DoorOptions = {}): Promise<Doo
   const port = Number((await soon('otssh to listen', child.says(/^listening on \S+ port (\d+)$/m, 'stderr'), 60))[1]);
   const [publicKey] = await child.says(/^ssh-ed25519 \S+$/m);
   return { child, host: '127.0.0.1', port, publicKey, known: [knownHost('127.0.0.1', port, publicKey)], log };
+}
+
+/** What `otssh verify` says. */
+export async function verified(scope: Scope, file: string, ...args: string[]) {
+  const { code, stdout } = await soon('verify', otssh(scope, ['verify', ...args, file], { input: '' }).ended, 90);
+  return { code, text: stdout.toString() };
 }
 
 /** The records of a transcript without its comments: for what came and in which order. */

@@ -11,6 +11,7 @@ export interface Libc {
   tcgetattr(fd: number, termios: Uint8Array): number;
   tcsetattr(fd: number, when: number, termios: Uint8Array): number;
   tcsendbreak(fd: number, duration: number): number;
+  tcgetpgrp(fd: number): number;
   /** TIOCSWINSZ with a struct winsize. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   posix_spawn_file_actions_init(actions: Uint8Array): number;
@@ -46,6 +47,7 @@ const SIGNATURES = {
   tcgetattr: ['int', 'memory'],
   tcsetattr: ['int', 'int', 'memory'],
   tcsendbreak: ['int', 'int'],
+  tcgetpgrp: ['int'],
   ioctl: ['int', 'long', 'memory'],
   posix_spawn_file_actions_init: ['memory'],
   posix_spawn_file_actions_addopen: ['memory', 'int', 'string', 'int', 'int'],

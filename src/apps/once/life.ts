@@ -35,6 +35,8 @@ export interface LifeOptions {
   readonly timeout: number;
   readonly idle: number;
   readonly maxFailures: number;
+  /** Seconds from the sign-in until there is a session; by default SESSION_START. */
+  readonly sessionStart?: number;
   /** A line for whoever runs the program. */
   say(line: string): void;
 }
@@ -173,8 +175,9 @@ export class Life {
     for (const close of this.#doors.splice(0)) close();
     for (const { connection } of this.#server.clients.filter(client => client !== owner))
       connection.disconnect(Disconnect.BY_APPLICATION, 'somebody else has signed in');
-    this.#after(limits.SESSION_START, () => {
-      if (!this.#running) this.stop(new OnceError(`No session was asked for within ${limits.SESSION_START} seconds`));
+    const { sessionStart = limits.SESSION_START } = this.#options;
+    this.#after(sessionStart, () => {
+      if (!this.#running) this.stop(new OnceError(`No session was asked for within ${sessionStart} seconds`));
     });
     void owner.closed.then(() => this.#running || this.#reject(new OnceError('Connection closed unexpectedly')));
   }

@@ -13,8 +13,8 @@ export const TRIES = 6;
 export const FAILURES = 1000;
 /** Seconds from the sign-in until there is a session: who signs in has used up the one chance, and `ssh -N` asks for nothing. */
 export const SESSION_START = 60;
-/** Seconds that a program gets to end after SIGHUP, before SIGKILL. */
-export const HANGUP_GRACE = 5;
+/** Seconds that a program gets to end after SIGHUP, then once more when its terminal has been taken away, before SIGKILL. */
+export const HANGUP_GRACE = 3;
 /** Seconds that a client gets to be told why its session ends before its time. */
 export const LAST_WORDS = 2;
 /** Seconds that a client gets to leave by itself, when all has been said. */

@@ -88,7 +88,7 @@ async function open(life: Life, options: OnceOptions): Promise<At> {
     const line = await plugIn(options.via, accelerated, socket => void life.serve(socket));
     life.door(() => line.unplug());
     void line.closed.then(error => life.stop(new OnceError(`The switchboard is lost: ${error.message}`)));
-    return { ...line, ssh: ssh(line.jump, line) };
+    return { ...line, ssh: ssh(`-J ${line.jump} `, line) };
   }
   const listener = await bind(options, life);
   life.door(() => listener.close());

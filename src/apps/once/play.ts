@@ -2,8 +2,9 @@
 import { cast } from './cast.ts';
 import { type Entry, MAGIC } from './entry.ts';
 import { OnceError, reason } from './failure.ts';
+import { linesOf } from './parts.ts';
 import { text } from './text.ts';
-import { linesOf, report } from './verify.ts';
+import { report } from './verify.ts';
 
 export interface PlayOptions {
   /** How much faster than it was. */
@@ -33,7 +34,7 @@ export function* entriesOf(file: string): Generator<{ time: number; entry: Entry
 
 /** To its end, or until Ctrl-C. */
 export async function play(file: string, { speed, idleLimit }: PlayOptions): Promise<void> {
-  const { status, text } = report(file, undefined);
+  const { status, text } = report(file);
   process.stderr.write(`${text}\n`);
   if (status === 1) throw new OnceError(`${file}: not played: what was changed may do to a terminal what it likes`);
   let before = 0;

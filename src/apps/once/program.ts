@@ -42,8 +42,10 @@ export interface Program {
   write(bytes: Uint8Array): Promise<void>;
   /** There is no more input. */
   end(): void;
-  /** To the whole process group. @param name without "SIG" */
+  /** To its process group. @param name without "SIG" */
   signal(name: string): void;
+  /** To its process group, and to the one that has the terminal now. */
+  signalAll(name: string): void;
   /** Lets go of it: nothing more is read. */
   abandon(): void;
 }
@@ -73,6 +75,9 @@ export const statusOf = ({ status, signal }: Exit): number =>
 /** Starts a program with three pipes. @throws the system's error if it cannot be started */
 export async function startWithPipes({ file, argv, env }: Command): Promise<Program> {
   const child = spawn(file, argv.slice(1), { argv0: argv[0], env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+  // A number that is free again may be somebody else's.
+  let over = false;
+  child.on('exit', () => (over = true));
   const ended = new Promise<Exit>(resolve =>
     child.on('close', (code, signal) => resolve(signal ? { signal: signal.slice(3) } : { status: code ?? 1 })),
   );
@@ -92,7 +97,8 @@ export async function startWithPipes({ file, argv, env }: Command): Promise<Prog
     ended,
     write: bytes => new Promise(resolve => child.stdin.write(bytes, () => resolve())),
     end: () => void child.stdin.end(),
-    signal: name => signalGroup(pid, name),
+    signal: name => over || signalGroup(pid, name),
+    signalAll: name => over || signalGroup(pid, name),
     abandon() {
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
     },

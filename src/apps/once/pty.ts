@@ -12,9 +12,15 @@ export interface Size {
 }
 
 /** Bytes that wait for their reader before nothing more is read from the terminal; the program then waits, too. */
-const AHEAD = 64 * 1024;
+const AHEAD = 256 * 1024;
 /** The most that one chunk has: what came while the reader was busy is put together. */
 const CHUNK = 64 * 1024;
+/**
+ * The terminal gives at most 4 KiB at a time. A chunk of that size has more behind it, which is waited for so long, in
+ * milliseconds: each chunk is an entry of the transcript with a seal, and a packet.
+ */
+const FLOOD = 4000;
+const GATHER = 2;
 
 // Linux, glibc and musl alike.
 const { O_RDWR, O_NOCTTY } = fsConstants;
@@ -68,14 +74,20 @@ class Terminal implements Program {
   readonly stderr: AsyncIterable<Uint8Array> = nothing();
   readonly ended: Promise<Exit>;
   readonly terminal: NonNullable<Program['terminal']>;
+  readonly #c: Libc;
   readonly #master: number;
   readonly #socket: ReadStream;
   readonly #chunks: Uint8Array[] = [];
   #waiting = 0;
+  #foreground = -1;
+  /** The program has ended. */
+  #ended = false;
+  /** Our end is closed. */
   #over = false;
   #wake = () => {};
 
   constructor(c: Libc, pid: number, master: number, slave: number, path: string) {
+    this.#c = c;
     this.pid = pid;
     this.path = path;
     this.#master = master;
@@ -109,6 +121,7 @@ class Terminal implements Program {
 
   /** The program has ended: takes what is still in the terminal. */
   #finish(slave: number): void {
+    this.#ended = true;
     if (this.#over) return closeSync(slave);
     this.#socket.pause();
     // Each is heard by the listener for data.
@@ -136,9 +149,10 @@ class Terminal implements Program {
         if (this.#waiting < AHEAD && !this.#over) this.#socket.resume();
       } else if (this.#over) return;
       else {
-        // Everything that comes in the same turn goes into one chunk.
-        await new Promise<void>(resolve => (this.#wake = () => setImmediate(resolve)));
+        await new Promise<void>(resolve => (this.#wake = resolve));
         this.#wake = () => {};
+        const flood = this.#waiting >= FLOOD && this.#waiting < CHUNK / 2;
+        if (flood && !this.#over) await new Promise(resolve => setTimeout(resolve, GATHER));
       }
     }
   }
@@ -169,7 +183,15 @@ class Terminal implements Program {
   end(): void {}
 
   signal(name: string): void {
-    if (!this.#over) signalGroup(this.pid, name);
+    if (!this.#ended) signalGroup(this.pid, name);
+  }
+
+  signalAll(name: string): void {
+    // Once our end is closed, the one that had it last.
+    if (!this.#over) this.#foreground = this.#c.tcgetpgrp(this.#master);
+    // 0 and 1 would be everybody.
+    if (this.#foreground > 1 && this.#foreground !== this.pid) signalGroup(this.#foreground, name);
+    this.signal(name);
   }
 
   /** Closing our end hangs up the terminal: the system sends SIGHUP to whoever is in the foreground. */

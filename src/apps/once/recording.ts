@@ -1,8 +1,8 @@
 // A transcript as a player takes it: what was on the screen and what was typed, with times; and the moments that one may want to see.
 import { type Entry, STARS } from './entry.ts';
 import { SHOWN, SHOWN_MOMENTS, SHOWN_SIDE } from './limits.ts';
+import { linesOf } from './parts.ts';
 import { entriesOf } from './play.ts';
-import { linesOf } from './verify.ts';
 
 /** `o` and `i` are what was written and typed, `r` is a size ("80x24"), `m` has the label of a moment. */
 export type PlayedEvent = readonly [milliseconds: number, code: 'o' | 'i' | 'r' | 'm', data: string];

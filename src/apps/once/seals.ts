@@ -73,14 +73,14 @@ export class SealCheck {
     this.#provider = provider;
   }
 
-  /** One line, with its end: false if it is a seal, and not the one that belongs here. */
-  take(line: Uint8Array): boolean {
-    const good = !isSeal(line) || this.#good(Buffer.from(line).toString('latin1'));
-    this.#hash.update(line);
-    return good;
+  /** Lines that are no seals. */
+  add(lines: Uint8Array): void {
+    this.#hash.update(lines);
   }
 
-  #good(line: string): boolean {
+  /** A seal, with its line end: whether it is the one that belongs here. */
+  seal(bytes: Uint8Array): boolean {
+    const line = Buffer.from(bytes).toString('latin1');
     const parts = /^# seal (\d+) ([A-Za-z0-9+/]{86}==)\n$/.exec(line);
     if (parts === null || parts[1] !== String(this.count)) return false;
     const value = Buffer.from(parts[2], 'base64');
@@ -90,11 +90,12 @@ export class SealCheck {
     const seal: SshSignature = { key: this.#key.blob, namespace: SEAL_NAMESPACE, hash: 'sha512', signature };
     const good = verifySignature(seal, this.#above, SEAL_NAMESPACE, this.#provider) === undefined;
     if (good) this.count++;
+    this.#hash.update(bytes);
     return good;
   }
 
   /** What is wrong with a signature over everything so far, as a sentence; undefined if nothing is. */
-  check(signature: SshSignature): string | undefined {
+  signature(signature: SshSignature): string | undefined {
     if (signature.hash !== 'sha512')
       return `the signature is over ${signature.hash}, and those of transcripts are over sha512`;
     if (!equalBytes(signature.key, this.#key.blob))
@@ -105,8 +106,3 @@ export class SealCheck {
   /** What is signed: all so far. */
   readonly #above: SignedMessage = () => this.#hash.copy().digest();
 }
-
-const seal = Buffer.from(SEAL);
-
-/** Whether a line is a seal, be it a wrong one. */
-export const isSeal = (line: Uint8Array): boolean => Buffer.compare(line.subarray(0, seal.length), seal) === 0;

@@ -39,17 +39,19 @@ export async function serveSession(
 ): Promise<Exit> {
   const { transcript, stop } = options;
   let program: Program | undefined;
+  let joined: Promise<Exit> | undefined;
   try {
     transcript.begin(headingOf(session, asked, options));
     transcript.note(describe(session, asked, options));
     program = await start(session, asked, options);
-    const exit = await Promise.race([join(session, program, options), lost(session), aborted(stop)]);
+    joined = join(session, program, options);
+    const exit = await Promise.race([joined, lost(session), aborted(stop)]);
     transcript.record({ kind: 'exit', status: statusOf(exit) });
     if (exit.signal === undefined) await session.exit(exit.status ?? 1);
     else await session.exitSignal(exit.signal, { coreDumped: exit.coreDumped });
     return exit;
   } catch (error) {
-    await Promise.all([farewell(session, error as Error), program && hangUp(program, transcript)]);
+    await Promise.all([farewell(session, error as Error), program && hangUp(program, joined!, transcript)]);
     throw error;
   }
 }
@@ -173,13 +175,23 @@ async function farewell(session: Session, error: Error): Promise<void> {
 }
 
 /** Ends the program as a lost line does: SIGHUP, and SIGKILL for one that takes no notice. What it still writes is recorded. */
-async function hangUp(program: Program, transcript: Transcript): Promise<void> {
-  program.signal('HUP');
-  program.signal('CONT');
-  const ended = await Promise.race([program.ended, seconds(HANGUP_GRACE)]);
-  if (ended === undefined) program.signal('KILL');
+async function hangUp(program: Program, joined: Promise<Exit>, transcript: Transcript): Promise<void> {
+  // With all of its output, or without it where that is what has failed.
+  const over = joined.catch(() => program.ended);
+  let exit: Exit | undefined;
+  const signal = async (name: string) => {
+    for (let second = 0; exit === undefined && second < HANGUP_GRACE; second++) {
+      program.signalAll(name);
+      program.signalAll('CONT');
+      exit = await Promise.race([over, seconds(1)]);
+    }
+  };
+  // More than once: a shell that is just about to do something may put the first aside.
+  await signal('HUP');
+  // Others hear of it only when they find the terminal gone. From here on nothing is recorded.
   program.abandon();
-  const exit = ended ?? (await Promise.race([program.ended, seconds(HANGUP_GRACE)]));
+  await signal('HUP');
+  await signal('KILL');
   try {
     transcript.note('the session was cut short');
     if (exit) transcript.record({ kind: 'exit', status: statusOf(exit) });

@@ -5,7 +5,7 @@ import { type Entry, type Format, STARS, textOf } from './entry.ts';
 const WORDS = { output: 'out', error: 'err', input: 'in', hidden: 'hidden', size: 'size', note: 'note', exit: 'exit' };
 const KINDS = new Map(Object.entries(WORDS).map(([kind, word]) => [word, kind as Entry['kind']]));
 
-/** "12.345 out $ ls\r\n"; an entry with several lines of output becomes several lines at the same time. */
+/** "12.345678 out $ ls\\r\\n"; further lines of the same entry begin with a blank. */
 export const text: Format = {
   head: () => '',
 
@@ -15,7 +15,7 @@ export const text: Format = {
       case 'output':
       case 'error':
       case 'input':
-        return lines(escapeBytes(entry.bytes), start);
+        return `${start}${escapeBytes(entry.bytes)}\n`;
       case 'hidden':
         return `${start}${STARS}\n`;
       case 'size':
@@ -28,21 +28,20 @@ export const text: Format = {
   },
 
   reader() {
+    let time = 0;
+    let kind: Entry['kind'] | undefined;
     return line => {
-      const parts = /^(\d+\.\d+) (\w+) (.*)$/s.exec(line);
-      const kind = KINDS.get(parts?.[2] ?? '');
+      if (line.startsWith('#')) return undefined;
+      const parts = line.startsWith(' ') ? undefined : /^(\d+\.\d+) (\w+) /.exec(line);
+      if (parts) {
+        time = Math.round(Number(parts[1]) * 1e6);
+        kind = KINDS.get(parts[2]);
+      }
       if (parts === null || kind === undefined) return undefined;
-      return { time: Math.round(Number(parts[1]) * 1e6), entry: entryOf(kind, parts[3]) };
+      return { time, entry: entryOf(kind, line.slice(parts?.[0].length ?? 1)) };
     };
   },
 };
-
-/** One line for each that is written, and for what is behind the last. */
-function lines(escaped: string, start: string): string {
-  if (escaped === '') return '';
-  const whole = escaped.replaceAll(/\\\\|\\n(?!$)/g, found => (found === '\\n' ? `\\n\n${start}` : found));
-  return `${start}${whole}\n`;
-}
 
 function entryOf(kind: Entry['kind'], text: string): Entry {
   switch (kind) {
@@ -63,29 +62,41 @@ function entryOf(kind: Entry['kind'], text: string): Entry {
   }
 }
 
-const NAMED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\x1b': '\\e' };
+const NAMED: Readonly<Record<string, string>> = {
+  ...{ '\\': '\\\\', '\r': '\\r', '\t': '\\t', '\x1b': '\\e' },
+  // Where the program begins a line, so does the transcript.
+  '\n': '\\n\n ',
+};
 const MEANT: Readonly<Record<string, number>> = { '\\': 0x5c, n: 0x0a, r: 0x0d, t: 0x09, e: 0x1b };
 
 /**
- * A backslash, whatever moves a cursor, and characters that are not seen or turn the line around (Unicode's categories
- * Cc, Cf, Zl, Zp and Co), so that a line shows what is in it.
+ * Besides those that have a name: characters that are not seen or turn the line around (Unicode's categories Cc, Cf, Zl, Zp
+ * and Co), so that a line shows what is in it.
  */
-const UNSEEN = /[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
+const UNSEEN = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
 
-const escapeText = (text: string): string =>
-  text.replace(UNSEEN, found => {
+function escapeText(text: string): string {
+  let escaped = text;
+  for (const [found, name] of Object.entries(NAMED)) escaped = escaped.replaceAll(found, name);
+  escaped = escaped.replace(UNSEEN, found => {
     const code = found.codePointAt(0)!;
-    return NAMED[found] ?? (code < 0x80 ? hex(code) : `\\u{${code.toString(16)}}`);
+    return code < 0x80 ? hex(code) : `\\u{${code.toString(16)}}`;
   });
+  return withoutLast(escaped);
+}
 
 function escapeBytes(bytes: Uint8Array): string {
   const text = textOf(bytes);
   if (text !== undefined) return escapeText(text);
   // No UTF-8: what is above ASCII byte by byte.
-  return Buffer.from(bytes)
+  const escaped = Buffer.from(bytes)
     .toString('latin1')
     .replace(/[^\x20-\x5b\x5d-\x7e]/g, found => NAMED[found] ?? hex(found.charCodeAt(0)));
+  return withoutLast(escaped);
 }
+
+/** There is no further line behind the last line end. */
+const withoutLast = (escaped: string): string => (escaped.endsWith('\n ') ? escaped.slice(0, -2) : escaped);
 
 const hex = (code: number): string => `\\x${code.toString(16).padStart(2, '0')}`;
 

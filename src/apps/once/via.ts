@@ -2,10 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
+import { dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
-import { RequestError } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import { type Socket, streamSocket } from '../../server/index.ts';
 import { OnceError } from './failure.ts';
@@ -27,7 +26,7 @@ export interface Line {
   /** The name that reaches it, and the port there. */
   readonly host: string;
   readonly port: number;
-  /** Put in front of the name: "-J board.example.org:2222 "; empty if the port can be reached as it is. */
+  /** What stands behind -J: "board.example.org:2222". */
   readonly jump: string;
   /** Nobody can call any more; who is connected stays. */
   unplug(): Promise<unknown>;
@@ -57,29 +56,20 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
       ...signIn(via, provider),
       hostKey: hostKeyCheck(via),
     });
-    const listener = await listen(board, ({ stream, address, port }) => called(streamSocket(stream, address, port)));
-    // A switchboard gives the line a name; any other server listens on a port of its own.
+    // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
     const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
+    const listener = await board.listen('localhost', alias === undefined ? 0 : LINE_PORT, ({ stream, address, port }) =>
+      called(streamSocket(stream, address, port)),
+    );
     return {
-      host: alias ?? host,
+      host: alias ?? 'localhost',
       port: listener.port,
-      jump: alias === undefined ? '' : `-J ${host.includes(':') ? `[${host}]` : host}:${port} `,
+      jump: `${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`,
       unplug: () => listener.close(),
       closed: board.closed,
     };
   } catch (error) {
     throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
-  }
-}
-
-type Called = Parameters<ClientConnection['listen']>[2];
-
-async function listen(board: ClientConnection, called: Called) {
-  try {
-    return await board.listen('localhost', LINE_PORT, called);
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    return board.listen('', 0, called);
   }
 }
 

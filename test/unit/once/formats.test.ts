@@ -1,0 +1,143 @@
+// Both formats of transcripts: what is written is what is read, to the byte; the cast is one by asciinema's rules.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cast } from '../../../src/apps/once/cast.ts';
+import { comments, type Entry, type Format, type Heading, unfinished } from '../../../src/apps/once/entry.ts';
+import { text } from '../../../src/apps/once/text.ts';
+import { seeded } from '../../kit/insecure.ts';
+
+const heading: Heading = {
+  ...{ key: 'ssh-ed25519 AAAA', began: Date.UTC(2026, 10, 25, 22, 58, 14, 123) },
+  ...{ columns: 91, rows: 23, term: 'xterm-256color', command: '/bin/bash' },
+};
+
+const bytes = (text: string) => new Uint8Array(Buffer.from(text));
+
+/** One of each kind, and bytes of every sort. */
+const entries: Entry[] = [
+  { kind: 'note', text: 'shell: "/bin/sh"\\ é' },
+  { kind: 'output', bytes: bytes('$ ls\r\nzwölf \\n \\\\n\tok\n\n\x1b[31mred\x1b[0m\x07') },
+  { kind: 'error', bytes: bytes('no such file\n') },
+  { kind: 'input', bytes: bytes('\x03\x7f\u0085\u202e\u2028😀\ufeff') },
+  { kind: 'hidden' },
+  { kind: 'size', columns: 132, rows: 43 },
+  { kind: 'output', bytes: Uint8Array.of(0xff, 0x0a, 0x5c, 0x80, 0xc3, 0x28, 0x0a) },
+  { kind: 'output', bytes: Uint8Array.from({ length: 256 }, (_, i) => i) },
+  { kind: 'output', bytes: bytes('\n') },
+  { kind: 'exit', status: 143 },
+];
+
+/** Writes the entries a bit apart, and reads them back; entries that became several lines are put together. */
+function around(format: Format, all: readonly Entry[]): { written: string; read: { time: number; entry: Entry }[] } {
+  let written = format.head(heading) + comments(heading);
+  all.forEach((entry, i) => {
+    written += format.entry(entry, i * 1_234_567, Math.max(0, i - 1) * 1_234_567);
+  });
+  const read = format.reader();
+  const found: { time: number; entry: Entry }[] = [];
+  for (const line of written.split('\n').slice(0, -1)) {
+    const next = read(line);
+    if (next === undefined) continue;
+    const last = found.at(-1);
+    if (last && 'bytes' in last.entry && 'bytes' in next.entry && last.time === next.time) {
+      const joined = new Uint8Array(Buffer.concat([last.entry.bytes, next.entry.bytes]));
+      found[found.length - 1] = { time: last.time, entry: { kind: last.entry.kind, bytes: joined } };
+    } else found.push(next);
+  }
+  return { written, read: found };
+}
+
+const plain = ({ time, entry }: { time: number; entry: Entry }) => ({
+  time,
+  ...entry,
+  ...('bytes' in entry && { bytes: Buffer.from(entry.bytes).toString('hex') }),
+});
+
+for (const [name, format] of Object.entries({ cast, text })) {
+  test(`${name}: what is written is read`, () => {
+    const { read } = around(format, entries);
+    assert.equal(
+      read.map(plain),
+      entries.map((entry, i) => plain({ time: i * 1_234_567, entry })),
+    );
+  });
+
+  test(`${name}: any bytes`, () => {
+    const { bytes: random } = seeded(11);
+    for (let round = 0; round < 300; round++) {
+      const data = random(new Uint8Array(1 + (round % 40)));
+      // Much of it as it comes in terminals.
+      if (round % 3 > 0)
+        for (let i = 0; i < data.length; i++) data[i] = [10, 13, 92, 110, 27, 32, 0xc3, 0xb6][data[i] & 7];
+      const [only, ...others] = around(format, [{ kind: 'output', bytes: data }]).read;
+      assert.equal(others, []);
+      assert.equal(plain(only), plain({ time: 0, entry: { kind: 'output', bytes: data } }));
+    }
+  });
+
+  test(`${name}: no line of an entry looks like a comment, and no entry is empty`, () => {
+    for (const entry of [...entries, { kind: 'output', bytes: bytes('# seal 1 x\n# end\n# seal 2 y\n') } as const]) {
+      const lines = format.entry(entry, 0, 0).split('\n');
+      assert.is(lines.pop(), '');
+      const said = lines.filter(line => !/^# (?:error|hidden|bytes [A-Za-z0-9+/=]+)$/.test(line));
+      assert.ok(said.length > 0 && said.every(line => !line.startsWith('#')), said.join('\n'));
+    }
+  });
+}
+
+test('text: lines are readable, and begin where the program begins them', () => {
+  const { written } = around(text, [{ kind: 'output', bytes: bytes('one\r\ntwo\x1b[m\r\n$ ') }]);
+  assert.is(
+    written,
+    [
+      '# cordboard once transcript 1',
+      '# key ssh-ed25519 AAAA',
+      '# began 2026-11-25T22:58:14.123Z',
+      '# terminal 91x23 xterm-256color',
+      '# command /bin/bash',
+      '0.000000 out one\\r\\n',
+      ' two\\e[m\\r\\n',
+      ' $ ',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('cast: a header, and events of three elements with relative times, as asciicast v3 has them; all else are comments', () => {
+  const { written } = around(cast, entries);
+  const [first, ...lines] = written.trimEnd().split('\n');
+  assert.equal(JSON.parse(first), {
+    ...{ version: 3, term: { cols: 91, rows: 23, type: 'xterm-256color' } },
+    ...{ timestamp: 1795647494, command: '/bin/bash' },
+  });
+  const events = lines.filter(line => !line.startsWith('#')).map(line => JSON.parse(line));
+  for (const event of events) {
+    assert.is(event.length, 3);
+    assert.ok(event[0] >= 0 && ['o', 'i', 'r', 'm', 'x'].includes(event[1]) && typeof event[2] === 'string');
+  }
+  assert.is(events.length, entries.length);
+  assert.equal(events[5], [1.234567, 'r', '132x43']);
+  assert.equal(events.at(-1), [1.234567, 'x', '143']);
+  // Standard error is seen in players, too.
+  assert.equal(events[2], [1.234567, 'o', 'no such file\n']);
+  assert.is(lines[lines.indexOf(lines.find(line => line.includes('no such file'))!) - 1], '# error');
+});
+
+test('a character is not cut in two', () => {
+  for (const [data, behind] of [
+    ['', 0],
+    ['a', 0],
+    ['ö', 0],
+    ['€', 0],
+    ['😀', 0],
+  ] as const) {
+    assert.is(unfinished(bytes(data)), behind, data);
+    const whole = bytes(`x${data}`);
+    for (let cut = 1; cut < bytes(data).length; cut++)
+      assert.is(unfinished(whole.subarray(0, 1 + cut)), cut, `${data} after ${cut} bytes`);
+  }
+  // What is no UTF-8 anyway is not waited for for ever.
+  assert.is(unfinished(Uint8Array.of(0x80, 0x80, 0x80, 0x80)), 0);
+});
+
+test.run();
