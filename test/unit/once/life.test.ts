@@ -44,7 +44,9 @@ function live(scope: Scope, options: Partial<LifeOptions> = {}, line = alice.pub
   scope.defer(async () => void (await listening).close());
   const call = async (how: Partial<DialOptions> = {}) => {
     const { host, port } = await listening;
-    return dial({ host, port, user: 'alice', keys: [alice.key], hostKey: () => true, ...how });
+    const client = await dial({ host, port, user: 'alice', keys: [alice.key], hostKey: () => true, ...how });
+    scope.defer(() => client.close());
+    return client;
   };
   return { life, call, said, log };
 }
