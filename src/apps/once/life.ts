@@ -63,7 +63,7 @@ export class Life {
   #owner: Client | undefined;
   #rules!: KeyRules;
   #failures = 0;
-  #taken = false;
+  #asked = false;
   #running = false;
 
   constructor(options: LifeOptions) {
@@ -85,6 +85,7 @@ export class Life {
       },
       requests: Object.fromEntries(REQUESTS.map(type => [type, () => this.#refused(`the request ${type}`)])),
       maxTries: limits.TRIES,
+      startups: limits.WAITING,
       maxChannels: MAX_CHANNELS,
       times: { loginGrace: limits.LOGIN_GRACE },
       log: this.#log(),
@@ -99,6 +100,11 @@ export class Life {
   /** One more way in, that is closed as soon as somebody has signed in. */
   door(close: () => unknown): void {
     this.#doors.push(close);
+  }
+
+  /** Somebody has signed in. */
+  get taken(): boolean {
+    return this.#owner !== undefined;
   }
 
   /** Serves a client. */
@@ -185,8 +191,8 @@ export class Life {
   // The session
 
   #open(open: ChannelOpen, client: Client): void {
-    if (client !== this.#owner || this.#taken) return this.#refuse(open);
-    this.#taken = true;
+    if (client !== this.#owner || this.#asked) return this.#refuse(open);
+    this.#asked = true;
     sessions({
       pty: this.#rules.pty,
       shell: session => this.#run(session, undefined),

@@ -4,6 +4,11 @@
 export const TIMEOUT = 600;
 /** Seconds from connecting to a sign-in, for one client; sshd's LoginGraceTime. */
 export const LOGIN_GRACE = 120;
+/**
+ * Connections that are not signed in (MaxStartups): ten times sshd's, because here nobody who has the key may be kept out by
+ * those who have not. An idle one costs some 30 KiB.
+ */
+export const WAITING = { begin: 100, rate: 30, full: 1000 };
 /** Failed tries of one connection after which it is closed; sshd's MaxAuthTries. */
 export const TRIES = 6;
 /**

@@ -64,7 +64,11 @@ const STDOUT = 1;
 const STDERR = 2;
 
 function say(line: string): void {
-  writeAll(STDERR, Buffer.from(`${line}\n`));
+  try {
+    writeAll(STDERR, Buffer.from(`${line}\n`));
+  } catch {
+    // Nobody listens; the transcript has what counts.
+  }
 }
 
 interface At {
@@ -121,7 +125,8 @@ async function told(command: string, about: Announcement, life: Life, toStdout: 
     // Standard output may be the transcript.
     if (output !== '') writeAll(toStdout ? STDOUT : STDERR, Buffer.from(output));
   });
-  announced.catch((error: OnceError) => life.stop(error));
+  // Who is there already has been told by somebody.
+  announced.catch((error: OnceError) => (life.taken ? say(error.message) : life.stop(error)));
   await Promise.race([announced, life.over]);
 }
 

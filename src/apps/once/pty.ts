@@ -22,6 +22,8 @@ const CHUNK = 64 * 1024;
 const FLOOD = 4000;
 const GATHER = 2;
 
+const HIDES = { echo: false, canonical: true };
+
 // Linux, glibc and musl alike.
 const { O_RDWR, O_NOCTTY } = fsConstants;
 const O_CLOEXEC = 0o2000000;
@@ -95,10 +97,8 @@ class Terminal implements Program {
     const termios = new Uint8Array(TERMIOS_BYTES);
     this.terminal = {
       resize: (columns, rows) => this.#over || resize(c, master, { columns, rows }),
-      echo() {
-        check(c, 'tcgetattr', c.tcgetattr(master, termios));
-        return readEcho(termios);
-      },
+      // Of a terminal that cannot be asked any more nothing is known: as if it hid everything.
+      echo: () => (c.tcgetattr(master, termios) < 0 ? HIDES : readEcho(termios)),
       sendBreak: () => void c.tcsendbreak(master, 0),
     };
     this.#socket = new ReadStream(master);
