@@ -1,4 +1,4 @@
-// Calls functions of the C library: by koffi, or by what the runtime has for it (Node 26), as in the one binary.
+// Calls functions of the C library: by koffi, or by what the runtime has for it (Bun), as in the one binary.
 import { UsageError } from '../../protocol/errors.ts';
 
 /** What a function takes. Memory is lent for the call only; a list of strings ends with null in C, and needs none here. */
@@ -14,20 +14,14 @@ export interface Foreign {
 }
 
 /** @throws UsageError where there is no way to call them */
-export async function foreign(): Promise<Foreign> {
-  try {
-    return byKoffi((await import('koffi')).default);
-  } catch (error) {
-    const own = process.getBuiltinModule?.('node:ffi' as string) as NodeFfi | undefined;
-    if (own !== undefined) return byNode(own);
-    const { message } = error as Error;
-    throw new UsageError(`terminals need the optional package koffi, or Node 26; koffi cannot be loaded: ${message}`);
-  }
-}
+export const foreign = (): Promise<Foreign> => (process.versions.bun === undefined ? byKoffi() : byBun());
 
 const KOFFI = { int: 'int', long: 'unsigned long', memory: 'void *', string: 'const char *', strings: 'const char **' };
 
-function byKoffi(koffi: typeof import('koffi')['default']): Foreign {
+async function byKoffi(): Promise<Foreign> {
+  const { default: koffi } = await import('koffi').catch((error: Error) => {
+    throw new UsageError(`terminals need the optional package koffi, which cannot be loaded: ${error.message}`);
+  });
   const library = koffi.load(null);
   return {
     find(name, takes) {
@@ -39,42 +33,62 @@ function byKoffi(koffi: typeof import('koffi')['default']): Foreign {
   };
 }
 
-/** What is needed of node:ffi. */
-interface NodeFfi {
+/** What is needed of bun:ffi. */
+interface BunFfi {
   dlopen(
-    path: null,
-    functions: object,
-  ): { lib: { getFunction(name: string, signature: { arguments: string[]; return: string }): Call } };
-  getRawPointer(memory: Uint8Array): bigint;
-  getInt32(address: bigint, offset: number): number;
+    library: string,
+    functions: Record<string, { args: readonly string[]; returns: string }>,
+  ): { symbols: Record<string, Call> };
+  ptr(memory: Uint8Array): number;
+  read: { i32(address: number): number };
 }
 
-const NODE = { int: 'i32', long: 'u64', memory: 'buffer', string: 'string', strings: 'buffer' };
+const BUN = { int: 'i32', long: 'u64', memory: 'ptr', string: 'ptr', strings: 'ptr' };
+/** The C library's name with glibc, and with musl. */
+const LIBRARIES = ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`];
 
-function byNode({ dlopen, getRawPointer, getInt32 }: NodeFfi): Foreign {
-  const { lib } = dlopen(null, {});
-  // What `errno` stands for in C, with glibc and musl alike.
-  const place = lib.getFunction('__errno_location', { arguments: [], return: 'pointer' }) as unknown as () => bigint;
+async function byBun(): Promise<Foreign> {
+  const module = 'bun:ffi';
+  const { dlopen, ptr, read }: BunFfi = await import(module);
+  const load = (name: string, args: readonly string[], returns: string): Call => {
+    for (const library of LIBRARIES) {
+      try {
+        return dlopen(library, { [name]: { args, returns } }).symbols[name];
+      } catch {
+        // The other one, then.
+      }
+    }
+    throw new UsageError(`the C library has no ${name}`);
+  };
+  // What `errno` stands for in C.
+  const place = load('__errno_location', [], 'ptr');
   return {
     find(name, takes) {
-      const call = lib.getFunction(name, { arguments: takes.map(type => NODE[type]), return: 'i32' });
+      const call = load(
+        name,
+        takes.map(type => BUN[type]),
+        'i32',
+      );
       return (...values) => {
         /** What lists point to: it has to be there until the function has returned. */
         const kept: Uint8Array[] = [];
         const list = (strings: readonly string[]) => {
-          const all = strings.map(string => Buffer.from(`${string}\0`));
+          const all = strings.map(text);
           kept.push(...all);
-          return BigUint64Array.from([...all.map(getRawPointer), 0n]);
+          return BigUint64Array.from([...all.map(bytes => BigInt(ptr(bytes))), 0n]);
         };
         const given = values.map((value, index) => {
           if (takes[index] === 'strings') return list(value as string[]);
-          return takes[index] === 'long' ? BigInt(value as number) : value;
+          return takes[index] === 'string' ? text(value as string) : value;
         });
         const result = call(...given);
         kept.length = 0;
         return result;
       };
     },
-    errno: () => getInt32(place(), 0),
+    errno: () => read.i32(place()),
   };
 }
+
+/** As C has it. */
+const text = (string: string): Uint8Array => Buffer.from(`${string}\0`);

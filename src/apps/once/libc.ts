@@ -11,7 +11,9 @@ export interface Libc {
   tcgetattr(fd: number, termios: Uint8Array): number;
   tcsetattr(fd: number, when: number, termios: Uint8Array): number;
   tcsendbreak(fd: number, duration: number): number;
+  tcflow(fd: number, action: number): number;
   tcgetpgrp(fd: number): number;
+  getpeername(fd: number, address: Uint8Array, length: Uint8Array): number;
   /** TIOCSWINSZ with a struct winsize. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   posix_spawn_file_actions_init(actions: Uint8Array): number;
@@ -47,7 +49,9 @@ const SIGNATURES = {
   tcgetattr: ['int', 'memory'],
   tcsetattr: ['int', 'int', 'memory'],
   tcsendbreak: ['int', 'int'],
+  tcflow: ['int', 'int'],
   tcgetpgrp: ['int'],
+  getpeername: ['int', 'memory', 'memory'],
   ioctl: ['int', 'long', 'memory'],
   posix_spawn_file_actions_init: ['memory'],
   posix_spawn_file_actions_addopen: ['memory', 'int', 'string', 'int', 'int'],

@@ -7,6 +7,7 @@ import { OnceError, reason } from './failure.ts';
 import { readKeys } from './keys.ts';
 import { freshKey, Life } from './life.ts';
 import { LogFile, writeAll } from './log-file.ts';
+import { peerOf } from './peer.ts';
 import { stdioSocket } from './stdio.ts';
 import { Transcript } from './transcript.ts';
 import { plugIn, type Via } from './via.ts';
@@ -83,7 +84,7 @@ const nameOf = ({ host, port }: At): string => (port === 22 ? host : `[${host}]:
 /** Opens the way in. */
 async function open(life: Life, options: OnceOptions): Promise<At> {
   if (options.stdio) {
-    const client = life.serve(stdioSocket());
+    const client = life.serve(stdioSocket(await peerOf(process.stdin)));
     const gone = new OnceError('Connection closed unexpectedly');
     void client?.closed.then(() => life.stop(gone));
     return { host: '', port: 0, ssh: '' };

@@ -1,7 +1,7 @@
 // A program in a pseudo-terminal of its own (pty(7)): leader of a session, with argv[0] and terminal modes as one likes. Linux.
-import { closeSync, constants as fsConstants, openSync, readSync } from 'node:fs';
-import { ReadStream } from 'node:tty';
+import { closeSync, constants as fsConstants, openSync } from 'node:fs';
 import { type Libc, libc } from './libc.ts';
+import { type Master, masterOf } from './master.ts';
 import { type Command, type Exit, type Program, signalGroup, signalName } from './program.ts';
 import { applyModes, readEcho, TERMIOS_BYTES } from './termios.ts';
 
@@ -29,6 +29,7 @@ const { O_RDWR, O_NOCTTY } = fsConstants;
 const O_CLOEXEC = 0o2000000;
 const TIOCSWINSZ = 0x5414;
 const TCSANOW = 0;
+const TCOON = 1;
 const WNOHANG = 1;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
@@ -77,8 +78,8 @@ class Terminal implements Program {
   readonly ended: Promise<Exit>;
   readonly terminal: NonNullable<Program['terminal']>;
   readonly #c: Libc;
-  readonly #master: number;
-  readonly #socket: ReadStream;
+  readonly #fd: number;
+  readonly #master: Master;
   readonly #chunks: Uint8Array[] = [];
   #waiting = 0;
   #foreground = -1;
@@ -92,7 +93,7 @@ class Terminal implements Program {
     this.#c = c;
     this.pid = pid;
     this.path = path;
-    this.#master = master;
+    this.#fd = master;
     this.stdout = this.#read();
     const termios = new Uint8Array(TERMIOS_BYTES);
     this.terminal = {
@@ -101,44 +102,27 @@ class Terminal implements Program {
       echo: () => (c.tcgetattr(master, termios) < 0 ? HIDES : readEcho(termios)),
       sendBreak: () => void c.tcsendbreak(master, 0),
     };
-    this.#socket = new ReadStream(master);
-    // What cannot be read or written any more belongs to a program that has ended.
-    this.#socket.on('error', () => {});
-    this.#socket.on('data', (chunk: Buffer) => this.#push(chunk));
-    this.ended = reaped(c, pid).then(exit => {
-      this.#finish(slave);
+    this.#master = masterOf(master, chunk => this.#push(chunk));
+    this.ended = reaped(c, pid).then(async exit => {
+      await this.#finish(slave);
       return exit;
     });
   }
 
   #push(chunk: Uint8Array): void {
-    // Plain bytes; the runtime gives each chunk away.
-    this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+    this.#chunks.push(chunk);
     this.#waiting += chunk.length;
-    if (this.#waiting >= AHEAD) this.#socket.pause();
+    if (this.#waiting >= AHEAD) this.#master.pause();
     this.#wake();
   }
 
   /** The program has ended: takes what is still in the terminal. */
-  #finish(slave: number): void {
+  async #finish(slave: number): Promise<void> {
     this.#ended = true;
     if (this.#over) return closeSync(slave);
-    this.#socket.pause();
-    // Each is heard by the listener for data.
-    while (this.#socket.read() !== null);
-    // From now on its end is reported: EIO, once all that was written has been read.
-    closeSync(slave);
-    const memory = new Uint8Array(CHUNK);
-    for (;;) {
-      let length = 0;
-      try {
-        length = readSync(this.#master, memory);
-      } catch {
-        // EIO; or EAGAIN, if somebody else has the terminal open: all that the program wrote has been read then.
-      }
-      if (length === 0) break;
-      this.#push(memory.slice(0, length));
-    }
+    // Somebody may have stopped it (Ctrl-S).
+    this.#c.tcflow(slave, TCOON);
+    await this.#master.drain(slave);
     this.abandon();
   }
 
@@ -146,7 +130,7 @@ class Terminal implements Program {
     for (;;) {
       if (this.#waiting > 0) {
         yield this.#take();
-        if (this.#waiting < AHEAD && !this.#over) this.#socket.resume();
+        if (this.#waiting < AHEAD && !this.#over) this.#master.resume();
       } else if (this.#over) return;
       else {
         await new Promise<void>(resolve => (this.#wake = resolve));
@@ -175,8 +159,7 @@ class Terminal implements Program {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (this.#over) return Promise.resolve();
-    return new Promise(resolve => this.#socket.write(bytes, () => resolve()));
+    return this.#over ? Promise.resolve() : this.#master.write(bytes);
   }
 
   /** A terminal has no end of input: who wants one types it. */
@@ -188,7 +171,7 @@ class Terminal implements Program {
 
   signalAll(name: string): void {
     // Once our end is closed, the one that had it last.
-    if (!this.#over) this.#foreground = this.#c.tcgetpgrp(this.#master);
+    if (!this.#over) this.#foreground = this.#c.tcgetpgrp(this.#fd);
     // 0 and 1 would be everybody.
     if (this.#foreground > 1 && this.#foreground !== this.pid) signalGroup(this.#foreground, name);
     this.signal(name);
@@ -198,7 +181,7 @@ class Terminal implements Program {
   abandon(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#socket.destroy();
+    this.#master.close();
     this.#wake();
   }
 }

@@ -1,18 +1,16 @@
 // Standard input and output as a socket: for inetd, where they are one, and for ProxyCommand, where they are two pipes.
-import { Socket as NetSocket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import type { Socket } from '../../server/runtime/net.ts';
+import type { Peer } from './peer.ts';
 
 /** Each stream belongs to the socket from now on. */
-export function stdioSocket(input: Readable = process.stdin, output: Writable = process.stdout): Socket {
+export function stdioSocket(peer: Peer, input: Readable = process.stdin, output: Writable = process.stdout): Socket {
   let failure: Error | undefined;
   const failed = (error: Error) => (failure ??= error);
   input.on('error', failed);
   output.on('error', failed);
-  const peer = input instanceof NetSocket ? input : undefined;
   return {
-    address: (peer?.remoteAddress ?? '').replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, ''),
-    port: peer?.remotePort ?? 0,
+    ...peer,
     get pending() {
       return output.writableLength;
     },

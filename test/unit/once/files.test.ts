@@ -125,7 +125,7 @@ test('an announce command is a program that can be run, by its path or in PATH',
 test('standard input and output are a socket, whatever they are', async () => {
   const input = new PassThrough();
   const output = new PassThrough();
-  const socket = stdioSocket(input, output);
+  const socket = stdioSocket({ address: '192.0.2.7', port: 5 }, input, output);
   const heard: string[] = [];
   const over = new Promise<void>(resolve =>
     socket.start({
@@ -135,7 +135,7 @@ test('standard input and output are a socket, whatever they are', async () => {
       close: () => resolve(),
     }),
   );
-  assert.equal([socket.address, socket.port], ['', 0]);
+  assert.equal([socket.address, socket.port], ['192.0.2.7', 5]);
   input.write('hello');
   socket.write([Buffer.from('wor'), Buffer.from('ld')]);
   await new Promise(resolve => setImmediate(resolve));
