@@ -1,16 +1,17 @@
 // Programs that tests need from the machine. Missing ones skip a test on a user's machine and fail it in CI.
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, resolve } from 'node:path';
 
 const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin'];
 
-/** The absolute path of a program, or undefined if it is not installed. */
+/** The path of a program, or undefined if it is not installed. What has a slash in it is a path already. */
 export function which(program: string): string | undefined {
-  for (const place of places) {
+  for (const place of program.includes('/') ? ['.'] : places) {
     if (!place) continue;
+    const path = resolve(place, program);
     try {
-      accessSync(join(place, program), constants.X_OK);
-      return join(place, program);
+      accessSync(path, constants.X_OK);
+      return path;
     } catch {}
   }
   return undefined;
