@@ -96,7 +96,7 @@ export const parts: readonly Part[] = [
     may: (path, from) =>
       either(inside('server'), inside('client'), inside('protocol'), inside('crypto'))(path) ||
       appOf(path) === appOf(from),
-    mayUse: specifier => isNode(specifier) || declared(specifier),
+    mayUse: specifier => isNode(specifier) || specifier === 'bun:ffi' || declared(specifier),
   },
   {
     name: 'the commands',

@@ -20,9 +20,9 @@ test('everything public has a doc comment', () => {
   if (found.length > 0) throw new Error(`${found.length} without a doc comment:\n${found.join('\n')}`);
 });
 
-test('DESIGN names files that are there: each is one of src or test, by the end of its path or with what follows it left out', () => {
+test('DESIGN names files that are there: each is one of src, test or binary, by the end of its path or with what follows it left out', () => {
   const root = join(import.meta.dirname, '../..');
-  const files = ['src', 'test'].flatMap(folder =>
+  const files = ['src', 'test', 'binary'].flatMap(folder =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(name => `${folder}/${name}`),
   );
   const design = readFileSync(join(root, 'DESIGN.md'), 'utf8');

@@ -48,8 +48,7 @@ const BUN = { int: 'i32', long: 'u64', memory: 'ptr', string: 'ptr', strings: 'p
 const LIBRARIES = ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`];
 
 async function byBun(): Promise<Foreign> {
-  const module = 'bun:ffi';
-  const { dlopen, ptr, read }: BunFfi = await import(module);
+  const { dlopen, ptr, read }: BunFfi = await import('bun:ffi' as string);
   const load = (name: string, args: readonly string[], returns: string): Call => {
     for (const library of LIBRARIES) {
       try {
