@@ -69,36 +69,37 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 const MEANT: Readonly<Record<string, number>> = { '\\': 0x5c, n: 0x0a, r: 0x0d, t: 0x09, e: 0x1b };
 
+/** What is written for each byte, by itself; no more than LONGEST bytes. */
+const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  const seen = byte >= 0x20 && byte < 0x7f;
+  return Buffer.from(NAMED[character] ?? (seen ? character : `\\x${byte.toString(16).padStart(2, '0')}`));
+});
+const LONGEST = 4;
+
 /**
- * Besides those that have a name: characters that are not seen or turn the line around (Unicode's categories Cc, Cf, Zl, Zp
- * and Co), so that a line shows what is in it.
+ * Above ASCII: characters that are not seen or turn the line around (Unicode's categories Cc, Cf, Zl, Zp and Co), so that a
+ * line shows what is in it.
  */
-const UNSEEN = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
+const UNSEEN = /(?!\p{ASCII})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
 
-function escapeText(text: string): string {
-  let escaped = text;
-  for (const [found, name] of Object.entries(NAMED)) escaped = escaped.replaceAll(found, name);
-  escaped = escaped.replace(UNSEEN, found => {
-    const code = found.codePointAt(0)!;
-    return code < 0x80 ? hex(code) : `\\u{${code.toString(16)}}`;
-  });
-  return withoutLast(escaped);
-}
+const escapeText = (text: string): string => escapeBytes(Buffer.from(text));
 
+/** Of bytes that are UTF-8, those above ASCII stay as they are as far as they are seen. */
 function escapeBytes(bytes: Uint8Array): string {
-  const text = textOf(bytes);
-  if (text !== undefined) return escapeText(text);
-  // No UTF-8: what is above ASCII byte by byte.
-  const escaped = Buffer.from(bytes)
-    .toString('latin1')
-    .replace(/[^\x20-\x5b\x5d-\x7e]/g, found => NAMED[found] ?? hex(found.charCodeAt(0)));
-  return withoutLast(escaped);
+  const isText = textOf(bytes) !== undefined;
+  const into = Buffer.allocUnsafe(bytes.length * LONGEST);
+  let at = 0;
+  for (const byte of bytes) {
+    if (isText && byte >= 0x80) into[at++] = byte;
+    else for (const each of WRITTEN[byte]) into[at++] = each;
+  }
+  const escaped = into.toString(isText ? 'utf8' : 'latin1', 0, at);
+  // There is no further line behind the last line end.
+  const whole = escaped.endsWith('\n ') ? escaped.slice(0, -2) : escaped;
+  const isPlain = at === escaped.length;
+  return isPlain ? whole : whole.replace(UNSEEN, found => `\\u{${found.codePointAt(0)!.toString(16)}}`);
 }
-
-/** There is no further line behind the last line end. */
-const withoutLast = (escaped: string): string => (escaped.endsWith('\n ') ? escaped.slice(0, -2) : escaped);
-
-const hex = (code: number): string => `\\x${code.toString(16).padStart(2, '0')}`;
 
 function unescaped(text: string): Uint8Array {
   const parts: Uint8Array[] = [];

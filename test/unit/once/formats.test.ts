@@ -103,6 +103,21 @@ test('text: lines are readable, and begin where the program begins them', () => 
   );
 });
 
+test('text: what is not seen, or turns the line around, is written out', () => {
+  const shown = (data: string) =>
+    text.entry({ kind: 'output', bytes: bytes(data) }, 0, 0).slice('0.000000 out '.length, -1);
+  for (const [data, written] of [
+    ['\u0085', '\\u{85}'],
+    ['a\u202eb\n', 'a\\u{202e}b\\n'],
+    ['\ufeff', '\\u{feff}'],
+    ['\u{e0001}', '\\u{e0001}'],
+    ['é日本😀', 'é日本😀'],
+    ['\x00\x7f\\', '\\x00\\x7f\\\\'],
+  ])
+    assert.is(shown(data), written);
+  assert.is(text.entry({ kind: 'output', bytes: Uint8Array.of(0x41, 0xff) }, 0, 0), '0.000000 out A\\xff\n');
+});
+
 test('cast: a header, and events of three elements with relative times, as asciicast v3 has them; all else are comments', () => {
   const { written } = around(cast, entries);
   const [first, ...lines] = written.trimEnd().split('\n');
