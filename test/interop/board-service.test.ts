@@ -133,7 +133,8 @@ it(
     await fails(undefined, /^cordboard: cannot read \S+board\.ini: there is no such file\n$/);
     await fails('[server\n', /^cordboard: \S+board\.ini: line 1: /);
     await fails('[cordboard]\ndead-after = soon\n', /^cordboard: \S+board\.ini: dead-after = soon: It is not a time/);
-    await fails('[keys]\na = /nowhere/a\nb = b\nc = c\nd = /nowhere/d\n', /^cordboard: cannot /);
+    const keys = ['a', 'b', 'c', 'd'].map(name => `${name} = ${join(directory, name)}\n`).join('');
+    await fails(`[keys]\n${keys}`, /^cordboard: cannot read the host key \S+\/d: there is no such file\n$/);
   }),
 );
 

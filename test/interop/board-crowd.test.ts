@@ -1,0 +1,121 @@
+// 500 lines and 2,000 circuits through one process, with clients that stall, hang up and flood: nobody else notices, and memory comes back when they have left.
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { execute, publicKey } from '../kit/board.ts';
+import { bounded, type Child, echoServer, eventually, pause, type Scope, soon, tcpConnect } from '../kit/processes.ts';
+import { consume, keyFile, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
+import { needs, skip } from '../kit/tools.ts';
+
+const MIB = 1024 * 1024;
+const CLIENTS = 50;
+const LINES = 10;
+const CIRCUITS = 2000;
+/** Milliseconds that the crowd is watched for; the first one only long enough to be a crowd. */
+const WATCH = 5000;
+const GLANCE = 1000;
+/** What may be left when the crowd has left: what the heap and the allocator keep for the next one. */
+const KEPT = 64 * MIB;
+
+/** Resident memory of a process in bytes. */
+function resident({ pid }: Child): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(kib) * 1024;
+}
+
+/** Milliseconds for a byte to an echo server and back. */
+async function roundTrip(socket: Socket): Promise<number> {
+  const began = performance.now();
+  const back = new Promise<void>(resolve => socket.once('data', () => resolve()));
+  socket.write('x');
+  await soon('the byte to come back', back, 60);
+  return performance.now() - began;
+}
+
+/** Round trips for so many milliseconds. */
+async function watched(socket: Socket, time: number): Promise<number[]> {
+  const times: number[] = [];
+  for (const end = Date.now() + time; Date.now() < end; await pause(20)) times.push(await roundTrip(socket));
+  return times.sort((a, b) => a - b);
+}
+
+const told = (times: readonly number[]) =>
+  `${[0.5, 0.95, 1].map(part => times[Math.ceil(part * times.length) - 1].toFixed(1)).join(' / ')} ms`;
+
+const crowd = (scope: Scope, board: Switchboard, ...args: string[]) =>
+  scope.start(process.execPath, [
+    ...['--import', 'tsx', join(import.meta.dirname, '../kit/crowd.ts')],
+    ...[String(board.port), keyFile('crowd'), ...args],
+  ]);
+
+/** They come, are watched, some of them are frozen, and all leave, without a word. */
+async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: number): Promise<number[]> {
+  const providers = crowd(scope, board, 'provide', String(CLIENTS), String(LINES));
+  const [, names] = await soon('500 lines', providers.says(/^ready (\S+)$/m), 120);
+  const targets = names.split(',').flatMap(name => Array.from({ length: LINES }, (_, i) => `${name}:${i + 1}`));
+  assert.is(targets.length, CLIENTS * LINES);
+  const halves = [targets.slice(0, targets.length / 2), targets.slice(targets.length / 2)];
+  const callers = halves.map(half => crowd(scope, board, 'call', String(CIRCUITS / 2), half.join()));
+  for (const caller of callers) await soon('1,000 circuits', caller.says(/^ready$/m), 120);
+  const { stdout } = await execute(scope, board, 'root', 'circuits --json');
+  const { length } = JSON.parse(stdout.toString());
+  // Some have just hung up.
+  assert.ok(length > CIRCUITS * 0.9, `${length} circuits`);
+  const times = await watched(quiet, time);
+  // Half of the callers do not even read their sockets any more.
+  callers[1].signal('SIGSTOP');
+  await roundTrip(quiet);
+  for (const child of [...callers, providers]) assert.not.ok(child.over, child.report);
+  for (const child of [...callers, providers]) child.signal('SIGKILL');
+  for (const child of [...callers, providers]) await child.ended;
+  return times;
+}
+
+const body = bounded(400, async scope => {
+  const board = await switchboard(scope, { args: ['--log-level', 'warn'] });
+  // Root sees all.
+  const file = join(board.data, 'authorized_keys');
+  writeFileSync(file, `access="admin" ${publicKey('root')}\n`);
+  const { alias } = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
+  const { ports } = await consume(scope, board, 'bob', [`${alias}:80`]);
+  const quiet = await tcpConnect(scope, ports[0]);
+  const before = await watched(quiet, GLANCE);
+
+  const alone = async () => {
+    const ask = async (what: string) =>
+      JSON.parse((await execute(scope, board, 'root', `${what} --json`)).stdout.toString());
+    await eventually('all lines to be gone', async () => (await ask('listeners')).length === 1, 120);
+    await eventually('all circuits to be gone', async () => (await ask('circuits')).length === 1, 120);
+  };
+  // The heap and the allocator have their working size only after some of them.
+  for (let i = 0; i < 2; i++) {
+    await storm(scope, board, quiet, GLANCE);
+    await alone();
+  }
+  const level = resident(board.child);
+  const during = await storm(scope, board, quiet, WATCH);
+  await alone();
+  await roundTrip(quiet);
+  let last = 0;
+  await eventually(
+    'memory to come back',
+    async () => {
+      await pause(500);
+      last = resident(board.child);
+      return last < level + KEPT;
+    },
+    60,
+  );
+  console.log(
+    `\nnote: a quiet circuit beside ${CLIENTS * LINES} lines and ${CIRCUITS} circuits: median / 95 % / most ${told(during)}, alone ${told(before)}` +
+      `\nnote: the server had ${(level / MIB).toFixed(0)} MiB when a crowd had left, and ${(last / MIB).toFixed(0)} MiB after another one`,
+  );
+  assert.is(board.child.stderr.replace(/^.*"disconnected.*\n/gm, ''), '');
+});
+
+if (process.platform === 'linux') needs(test, 'ssh', 'ssh-keygen')('a crowd comes and goes', body);
+else skip(test, 'a crowd comes and goes', 'the memory of a process is read from /proc');
+
+test.run();
