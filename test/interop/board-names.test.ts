@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { call, execute, fleet, greeted, publicKey, says } from '../kit/board.ts';
 import { bounded, echoServer, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { cordboard, provide, ssh, switchboard } from '../kit/ssh.ts';
+import { cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -138,6 +138,53 @@ needs(
     }).ended;
     assert.is(cancelled.code, 0, cancelled.stderr);
     assert.not(await reaches(own[0]));
+  }),
+);
+
+it(
+  'a name belongs to the principal of a certificate: with another key it is the same, for whom the authority says so',
+  bounded(180, async scope => {
+    const { board } = await fleet(scope, [
+      `cert-authority,restrict,port-forwarding,access="listen" ${publicKey('fleet')}`,
+      publicKey('bob'),
+      publicKey('mallory'),
+    ]);
+    /** As the guide has it. */
+    const certified = async (key: string, principal: string) => {
+      const args = [
+        '-q',
+        '-s',
+        keyFile('fleet'),
+        '-I',
+        principal,
+        '-n',
+        principal,
+        '-V',
+        '+52w',
+        `${keyFile(key)}.pub`,
+      ];
+      assert.is((await scope.run('ssh-keygen', args)).code, 0);
+    };
+    await certified('first', 'church');
+    const first = await provide(scope, board, 'church', [`22:localhost:${await says(scope, 'first')}`], {
+      key: 'first',
+    });
+    assert.is(await call(scope, board, 'church:22'), 'first');
+    await first.child.stop();
+
+    await certified('second', 'church');
+    const second = await provide(scope, board, 'church', [`22:localhost:${await says(scope, 'second')}`], {
+      key: 'second',
+    });
+    assert.is(second.alias, first.alias);
+    assert.is(await call(scope, board, 'church:22'), 'second');
+    await second.child.stop();
+
+    const mallory = greeted(scope, board, 'church', `22:localhost:${await says(scope, 'mallory')}`, { key: 'mallory' });
+    await mallory.says(/^The name church belongs to another key/m);
+    await certified('third', 'tower');
+    const other = await execute(scope, board, 'church', 'whoami', { key: 'third' });
+    assert.is(other.code, 255, 'a principal is no other');
   }),
 );
 

@@ -53,7 +53,7 @@ export interface CircuitInfo {
   readonly id: number;
   readonly caller: ClientInfo;
   readonly provider: CircuitProvider;
-  /** What the caller asked for: "alice-k3v9x0q2ma:6379". */
+  /** What the caller asked for: "alice-3k9v0xq2ma:6379". */
   readonly target: string;
   /** The line that it got. */
   readonly line: string;

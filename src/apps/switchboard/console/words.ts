@@ -1,7 +1,7 @@
 // What has happened, in one line for people.
 import type { BoardEvent, CircuitInfo, ClientInfo, Stranger } from '../events.ts';
 
-/** "alice-k3v9x0q2ma signed in from 192.0.2.7". Names in it are the clients' own, and to be shown as text. */
+/** "alice-3k9v0xq2ma signed in from 192.0.2.7". Names in it are the clients' own, and to be shown as text. */
 export function sentence(event: BoardEvent): string {
   switch (event.type) {
     case 'signed-in':
