@@ -35,7 +35,9 @@ test('host keys and secret are made on first run, private, and the same afterwar
   for (const name of ['ssh_host_ed25519_key', 'ssh_host_ecdsa_key', 'ssh_host_rsa_key', 'alias_secret']) {
     assert.is(statSync(join(directory, name)).mode & 0o777, 0o600, name);
   }
-  assert.equal(hostKeys(directory, accelerated), first);
+  // Not the whole keys: one in 256 private numbers begins with a zero byte, which files leave out.
+  const blobs = (keys: typeof first) => keys.map(({ blob }) => blob);
+  assert.equal(blobs(hostKeys(directory, accelerated)), blobs(first));
   assert.equal(aliasSecret(directory, accelerated), secret);
   assert.not(readdirSync(directory).some(name => name.endsWith('.new')));
 });
