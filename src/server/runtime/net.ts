@@ -102,7 +102,6 @@ function withLargeReads(socket: NetSocket, data: (chunk: Uint8Array) => void): N
     allowHalfOpen: true,
     onread: {
       buffer: () => (inTurn < TURN ? block! : block!.subarray(0, LITTLE)),
-      // hot
       callback: (length: number, buffer: Uint8Array) => {
         if (inTurn === 0) setImmediate(nextTurn);
         inTurn += length;
