@@ -8,7 +8,7 @@ export function journal(source: EventSource, log: Logger): () => void {
     switch (event.type) {
       case 'plugged': {
         const { client, line, over } = event;
-        return log.info({ ...who(client), line: line.line, ...(over && { over }) }, 'line plugged in');
+        return log.info({ ...who(client), line: line.line, ...(over && { over: numberOf(over) }) }, 'line plugged in');
       }
       case 'unplugged':
         return log.info({ ...who(event.client), line: event.line.line }, 'line unplugged');
@@ -28,11 +28,14 @@ export function journal(source: EventSource, log: Logger): () => void {
   });
 }
 
-const who = ({ id, address, user, alias }: ClientInfo) => ({ client: id, address, user, alias });
+const who = ({ id, address, user, alias }: ClientInfo) => ({ client: numberOf(id), address, user, alias });
+
+/** The number that the server's own lines have for a client; the process stands beside it where there are several. The console has none. */
+const numberOf = (id: string) => (/\d$/.test(id) ? Number(id.slice(id.lastIndexOf('/') + 1)) : id);
 
 const circuit = ({ id, caller, provider, target }: CircuitInfo) => ({
   ...who(caller),
-  ...{ circuit: id, target, provider: provider.id, providerAlias: provider.alias },
+  ...{ circuit: id, target, provider: numberOf(provider.id), providerAlias: provider.alias },
   ...(provider.worker && { providerWorker: provider.worker }),
 });
 

@@ -1,7 +1,7 @@
 // Commands that show something: help, listeners, circuits, whoami, names.
 import { printable } from '../../../protocol/index.ts';
 import type { CircuitInfo } from '../events.ts';
-import { invitation, listed, listing } from '../greeting.ts';
+import { invitation, listed, listing, ssh } from '../greeting.ts';
 import { lineKey } from '../lines.ts';
 import { type Command, CommandError, type Context, isAdmin, noWords, Status, seesAll } from './command.ts';
 import { bytesText, durationText, table } from './table.ts';
@@ -118,4 +118,6 @@ export const names: Command = {
 
 /** What help says before the list of commands. */
 export const introduction = ({ member, office, hints }: Context): string =>
-  invitation(member.name, office.callName(member), hints);
+  member.grant.rights.includes('listen')
+    ? invitation(member.name, office.callName(member), hints)
+    : `Call a line with\n  ${ssh(hints, '-N -L 8080:NAME:80')}\n`;
