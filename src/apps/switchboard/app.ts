@@ -1,6 +1,5 @@
 // The switchboard: `ssh -R` plugs a line in under a name, `ssh -L/-W/-J/-D` is put through to it, and no port is ever opened. Policy only; the core carries it.
 import { fingerprint } from '../../crypto/keys/index.ts';
-import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import {
   type AuthAnswer,
   type ChannelOpen,
@@ -8,7 +7,6 @@ import {
   type Eventually,
   type GlobalReply,
   type GlobalRequest,
-  type Mux,
   OpenFailure,
   printable,
   STREAMLOCAL_FORWARD,
@@ -16,83 +14,21 @@ import {
   unpack,
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
-import type { Times } from '../../server/drive.ts';
-import { type ChannelOpenHandler, type Client, type Logger, Server, type ServerOptions } from '../../server/server.ts';
+import { type ChannelOpenHandler, type Client, type Logger, Server } from '../../server/server.ts';
 import { sessions } from '../../server/session.ts';
-import type { Access, Visitor } from './access.ts';
+import type { Visitor } from './access.ts';
 import { Calls } from './calls.ts';
 import { type EventSource, Events, type Snapshot } from './events.ts';
-import { type Hints, signInBanner } from './greeting.ts';
+import { signInBanner } from './greeting.ts';
 import { Board, type Line, type Provider } from './lines.ts';
 import { lineInfo, type Member, member, nameOf, publicly } from './members.ts';
 import { aliasOf, parseUser } from './names.ts';
+import type { Address, Policy, SwitchboardOptions } from './options.ts';
 import { Plugging } from './plugging.ts';
-import type { Quotas } from './quotas.ts';
-import type { Registry } from './registry.ts';
 import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
 import { reason, StateError } from './state.ts';
 import { CALL_CHANNEL, MAX_CIRCUITS } from './trunks.ts';
-
-/** The other processes of a switchboard that has several. */
-export interface Elsewhere {
-  /** The name of this one among all: the `id` of its Place. */
-  readonly here: string;
-  /** Tells the others what a provider's lines are now. */
-  changed(provider: Provider): void;
-  /** The way to another place. @throws if there is none any more */
-  trunk(place: string): Promise<Mux>;
-  /** Ends connections of others. */
-  kick(ids: readonly string[], reason: string): void;
-  /** Ends connections of others that would not be let in any more. */
-  recheck(): void;
-  /** What there is in all of them, this one included. */
-  survey(): Promise<Snapshot>;
-  /** Where several switchboards share a directory: whether a name that may be claimed is the owner's there. */
-  claim?(name: string, owner: string): Promise<boolean>;
-  /** Where they do: makes a name nobody's. @throws if that cannot be done now */
-  release?(name: string): Promise<void>;
-  /** Where they do: whether it is one of them that wants to sign in. */
-  isNode?(offer: OfferedKey): boolean;
-}
-
-/** Where a switchboard listens. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** What may change while it runs. */
-export interface Policy {
-  readonly quotas: Quotas;
-  /** Whether there is a prompt, and whether there are terminals. */
-  readonly shell: boolean;
-  readonly pty: boolean;
-}
-
-export interface SwitchboardOptions {
-  readonly provider: CryptoProvider;
-  readonly hostKeys: readonly PrivateKey[];
-  /** Aliases are derived with it; 32 bytes. */
-  readonly aliasSecret: Uint8Array;
-  readonly access: Access;
-  readonly registry: Registry;
-  /** What printed commands say: the server's name and port as clients reach it. */
-  readonly hints: Hints;
-  readonly log: Logger;
-  readonly policy: Policy;
-  /** See BoardOptions. */
-  readonly publicNames: boolean;
-  readonly balance: boolean;
-  /** The verified host name of an address, for `from=`; without it there is none. */
-  hostNameOf?(address: string): Promise<string | undefined>;
-  /** Without it this is the only process. */
-  readonly elsewhere?: Elsewhere;
-  /** What else the server is to keep to. */
-  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised'>;
-  readonly times?: Partial<Times>;
-  readonly rekeyBytes?: number;
-}
 
 /** How often it is looked for circuits that have ended, when the server waits for that, in milliseconds. */
 const DRAIN_TICK = 50;

@@ -13,11 +13,11 @@ import {
   unpack,
 } from '../../protocol/index.ts';
 import type { Logger } from '../../server/server.ts';
-import type { Elsewhere } from './app.ts';
 import { type Call, Circuits } from './circuits.ts';
 import type { Events } from './events.ts';
 import { type Board, type Found, isPeer, type Line, lineKey, NoSuchLine, NotForYou, type Peer } from './lines.ts';
 import type { Member } from './members.ts';
+import type { Elsewhere } from './options.ts';
 import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
 
 /** Who calls: address and port. */

@@ -2,11 +2,11 @@
 import type { KeyOption } from '../../crypto/keys/index.ts';
 import type { Offence } from '../../server/index.ts';
 import type { Appended } from './access.ts';
-import type { Address } from './app.ts';
 import type { PollPrimary, PollWorker } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
+import type { Address } from './options.ts';
 import type { Settings } from './settings.ts';
 
 /** All that a worker needs, so that it opens no file but the keys that may sign in, and no worker differs from another that started earlier. */

@@ -1,12 +1,12 @@
 // Plugging lines in and out: who may, under which names, and what becomes of an older connection that had them.
 import { type Eventually, FORWARDED_PORT, type GlobalReply, pack, printable } from '../../protocol/index.ts';
 import type { Access } from './access.ts';
-import type { Elsewhere } from './app.ts';
 import type { Events } from './events.ts';
 import { type Hints, plugged, settled, tookOver } from './greeting.ts';
 import { type Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
 import { lineInfo, type Member } from './members.ts';
 import { looksLikeAlias } from './names.ts';
+import type { Elsewhere } from './options.ts';
 import type { Registry } from './registry.ts';
 import type { Roster } from './roster.ts';
 
