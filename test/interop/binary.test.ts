@@ -41,7 +41,7 @@ const alone = shared(test, async (scope): Promise<Alone> => {
         cwd: directory,
         input: '',
         ...options,
-        env: { TMPDIR: temporary, ...options?.env },
+        env: { TMPDIR: temporary, HOME: scope.directory(), SHELL: '/bin/sh', ...options?.env },
       }),
   };
 });
@@ -66,7 +66,19 @@ function withBinary(name: string, body: (scope: Scope, binary: Alone) => Promise
 }
 
 /** What a session gets, a shell adds, or `door` gives. */
-const ITS_OWN = ['GIVEN', 'LC_ALL', 'TMPDIR', 'SSH_CLIENT', 'SSH_CONNECTION', 'PWD', 'OLDPWD', 'SHLVL', '_'];
+const ITS_OWN = [
+  'GIVEN',
+  'LC_ALL',
+  'SHELL',
+  'HOME',
+  'TMPDIR',
+  'SSH_CLIENT',
+  'SSH_CONNECTION',
+  'PWD',
+  'OLDPWD',
+  'SHLVL',
+  '_',
+];
 
 /** Starts a session that waits for alice. */
 async function door(
@@ -98,8 +110,10 @@ withBinary('says its version, and by its name which program it is', async (scope
 withBinary('a shell on a terminal: login shell, size, job control, exit status, transcript', async (scope, binary) => {
   const to = await door(scope, binary, { env: { SHELL: '/bin/bash', PS1: '$ ' } });
   const client = ssh(scope, to, 'alice', ['-tt']);
-  client.write('echo "$0 is in $(tty)"; stty size; sleep 100\n');
-  await soon('the shell', client.says(/^-bash is in \/dev\/pts\/\d+\r\n24 80\r$/m));
+  client.write('echo "$0 is in $(tty)"\n');
+  // A key that comes before the program has the terminal is for the shell.
+  client.write(`sh -c 'stty size; exec sleep 100'\n`);
+  await soon('the shell', client.says(/^-bash is in \/dev\/pts\/\d+\r[\s\S]*^24 80\r$/m));
   client.write('\x1a');
   await soon('job control', client.says(/Stopped/));
   client.write('exit\nexit 7\n');

@@ -1,9 +1,10 @@
 // The one session of `otssh` with stock ssh: shell, commands, who gets in, what is refused, how it ends; its transcript has all of it.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { account } from '../../src/apps/once/account.ts';
 import { door, keyLine, recorded } from '../kit/once.ts';
 import { bounded, echoServer, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
 import { keyFile, type SshOptions, ssh, type Target } from '../kit/ssh.ts';
@@ -102,6 +103,15 @@ it(
 );
 
 it(
+  'without SHELL it is the shell that the account has',
+  bounded(180, async scope => {
+    const open = await door(scope, { env: { SHELL: undefined, USER: undefined } });
+    const { code, stdout } = await run(scope, open, ['--', 'echo "$0"']);
+    assert.equal({ code, stdout }, { code: 0, stdout: `${basename(account().shell || '/bin/sh')}\n` });
+  }),
+);
+
+it(
   '10: the client is lost: the shell and what it runs get SIGHUP, it is said, and the status is not 0',
   bounded(180, async scope => {
     const directory = scope.directory();
@@ -118,7 +128,10 @@ it(
     assert.match(stderr, /^Connection closed unexpectedly$/m);
     const log = readFileSync(open.log, 'utf8');
     assert.match(log, / note the session was cut short\n[\s\S]*# end\n# seal \d+ \S+\n$/);
-    for (const each of ['shell', 'job']) assert.is(readFileSync(join(directory, each), 'utf8'), `${each}\n`);
+    assert.is(readFileSync(join(directory, 'job'), 'utf8'), 'job\n');
+    // bash that is at its prompt again by then dies of the signal, whatever it was told to do.
+    const [, status] = / exit (\d+)\n/.exec(log)!;
+    if (status !== '129') assert.is(readFileSync(join(directory, 'shell'), 'utf8'), 'shell\n');
   }),
 );
 

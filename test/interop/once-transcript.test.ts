@@ -55,7 +55,7 @@ it(
     const open = await door(scope, { log: 'session.cast' });
     const shell = ssh(scope, open, 'alice', ['-tt']);
     shell.write('echo rea""dy\n');
-    await soon('the shell', shell.says(/^ready\r$/m), 90);
+    await soon('the shell', shell.says(/^(?:.*[$#] )?ready\r$/m), 90);
     // The prompt behind it, and then nothing more.
     await eventually('the transcript to be quiet', async () => {
       const size = readFileSync(open.log).length;

@@ -19,7 +19,9 @@ export function otssh(
   options?: SpawnOptions & { readonly through?: readonly string[] },
 ): Child {
   const [program, ...first] = [...(options?.through ?? []), ...command];
-  return scope.start(program, [...first, ...args], options);
+  // What the account's own files make of a shell is not our matter.
+  const env = { SHELL: '/bin/sh', HOME: scope.directory(), ...options?.env };
+  return scope.start(program, [...first, ...args], { ...options, env });
 }
 
 /** A door that is open. */

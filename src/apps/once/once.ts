@@ -1,7 +1,8 @@
 // Puts a life together in the order of the specification: keys, log, host key, port, announcement; and sees it to its end.
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { accelerated } from '../../crypto/accelerated.ts';
-import { listen } from '../../server/index.ts';
+import { listen, listenEverywhere } from '../../server/index.ts';
+import { account } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
 import { OnceError, reason } from './failure.ts';
 import { readKeys } from './keys.ts';
@@ -42,7 +43,7 @@ export async function once(options: OnceOptions): Promise<number> {
 
   const transcript = new Transcript({ log, key, publicKey, provider });
   const { timeout, idle, maxFailures, maskHiddenInput: hide } = options;
-  const shell = env.SHELL || userInfo().shell || '/bin/sh';
+  const shell = env.SHELL || account().shell || '/bin/sh';
   const life = new Life({
     ...{ provider, hostKey: key, keys, transcript, shell, env, hide, timeout, idle, maxFailures, say },
   });
@@ -110,11 +111,7 @@ async function bind({ listen: address, port }: OnceOptions, life: Life) {
   const called = (socket: Parameters<Life['serve']>[0]) => void life.serve(socket);
   try {
     if (address !== undefined) return await listen(address, port, called);
-    // Both families, or what there is.
-    return await listen('::', port, called).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EAFNOSUPPORT') throw error;
-      return listen('0.0.0.0', port, called);
-    });
+    return await listenEverywhere(port, called);
   } catch (error) {
     throw new OnceError(`Could not bind to port ${port}: ${reason(error)}`);
   }

@@ -1,12 +1,13 @@
 // No listening port: the session is plugged into a switchboard as a line (`ssh -R`), and reached by its name there.
 import { readFileSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import { type Socket, streamSocket } from '../../server/index.ts';
+import { account } from './account.ts';
 import { OnceError } from './failure.ts';
 
 /** Where the switchboard is, and how to get in there. */
@@ -52,7 +53,7 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
   };
   try {
     const board = await dial({
-      ...{ host, port, user: parts[1] ?? userInfo().username, provider, banner },
+      ...{ host, port, user: parts[1] ?? account().name, provider, banner },
       ...signIn(via, provider),
       hostKey: hostKeyCheck(via),
     });
