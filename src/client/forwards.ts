@@ -4,7 +4,7 @@ import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { OpenError, OpenFailure } from '../protocol/errors.ts';
 import { pack } from '../protocol/wire/codec.ts';
-import { connect, connectPath, listen, listenPath, type Socket } from '../server/runtime/net.ts';
+import { connect, connectPath, listen, listenEverywhere, listenPath, type Socket } from '../server/runtime/net.ts';
 import { SocketJoin } from '../server/tcp.ts';
 
 /** Where to listen, or to connect: a TCP address, or the path of a Unix socket. */
@@ -55,10 +55,7 @@ export async function forwardLocal(
   const listener =
     'path' in from
       ? { ...at, ...(await listenPath(from.path, called)) }
-      : await listen(at.host || '::', at.port, called).catch((error: { code?: string }) => {
-          if (at.host !== '' || error.code !== 'EAFNOSUPPORT') throw error;
-          return listen('0.0.0.0', at.port, called);
-        });
+      : await (at.host === '' ? listenEverywhere(at.port, called) : listen(at.host, at.port, called));
   // It waits for those who are connected to leave, too; nobody is new from now on, and that will do.
   const close = async () => void listener.close();
   void closed.then(close);

@@ -1,5 +1,6 @@
 // Finds out which ciphers cost this runtime the least, by letting them seal and open some packets.
 import { Packet } from '../protocol/wire/packet.ts';
+import { concat } from '../protocol/wire/reader.ts';
 import type { CipherAlgorithm, Random } from './provider.ts';
 
 /** Payload bytes of a packet: what OpenSSH fills its packets with. */
@@ -22,7 +23,7 @@ function time({ keyLength, ivLength, opener, sealer }: CipherAlgorithm, random: 
     let start = now();
     seals.seal(packet, sequence, chunks);
     let spent = now() - start;
-    const frame = join(chunks);
+    const frame = concat(...chunks);
     start = now();
     opens.frameLength(frame, 0, sequence);
     opens.open(frame, 0, frame.length, sequence);
@@ -41,14 +42,4 @@ export function race(
 ): string[] {
   const [first] = some;
   return time(first, random, now) < time(rival, random, now) * MARGIN ? some.map(({ name }) => name) : [];
-}
-
-function join(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }

@@ -3,7 +3,7 @@ import type { Connection } from '../protocol/connection.ts';
 import { Disconnect } from '../protocol/errors.ts';
 import type { Progress, Socket } from './runtime/net.ts';
 
-/** Bytes that may wait in the socket before the connection counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
+/** Bytes that may wait in a socket before what feeds it counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
 export const SOCKET_MARK = 1024 * 1024;
 /** Seconds that a peer gets to read our last words. */
 const LINGER = 5;
@@ -93,9 +93,7 @@ export class Driver {
       },
     });
     connection.start();
-    if (!connection.transport.waitsToOffer) return;
-    const timer = setTimeout(() => connection.offer(), OFFER_AFTER);
-    void this.closed.then(() => clearTimeout(timer));
+    if (connection.transport.waitsToOffer) setTimeout(() => connection.offer(), OFFER_AFTER).unref();
   }
 
   /** The connection has output: it leaves at the end of this tick, together with what else comes up. */

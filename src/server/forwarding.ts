@@ -14,7 +14,7 @@ import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import { OpenFailure } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
-import { connect, connectPath, listen, listenPath, type Socket } from './runtime/net.ts';
+import { connect, connectPath, listen, listenEverywhere, listenPath, type Socket } from './runtime/net.ts';
 import { type ChannelOpenHandler, type Client, describe, type GlobalRequestHandler, type Logger } from './server.ts';
 import { SocketJoin } from './tcp.ts';
 
@@ -191,7 +191,7 @@ class Listeners {
       this.#called(socket, 'forwarded-tcpip', pack(FORWARDED_TCPIP, { host, port, ...caller }));
     };
     const [first, second] = addresses(host);
-    const listeners = [await listen(first, port, called).catch(error => ipv6Missing(error, first, port, called))];
+    const listeners = [await (first === EVERYWHERE ? listenEverywhere(port, called) : listen(first, port, called))];
     ({ port } = listeners[0]);
     // One of two loopback addresses is enough.
     if (second !== undefined)
@@ -218,18 +218,14 @@ class Listeners {
   }
 }
 
+/** Every address of this host. */
+const EVERYWHERE = '::';
+
 /** What an address to listen on means (RFC 4254 §7.1), for the system: the first must be possible, the second may be. */
 function addresses(host: string): [string, string?] {
-  if (host === '' || host === '*') return ['::'];
+  if (host === '' || host === '*') return [EVERYWHERE];
   if (host === 'localhost') return ['127.0.0.1', '::1'];
   return [host];
-}
-
-/** Everybody, on a host without IPv6. @throws `error` in any other case */
-function ipv6Missing(error: unknown, host: string, port: number, called: (socket: Socket) => void) {
-  const { code } = error as { code?: string };
-  if (host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
-  return listen('0.0.0.0', port, called);
 }
 
 /** Whether the system would take this path, and take it whole. An empty one, or a NUL in it, means something else to it. */

@@ -19,7 +19,16 @@ export {
   remoteForwarding,
 } from './forwarding.ts';
 export { type Offence, PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
-export { connect, type Listener, listen, type Progress, type Socket, type SocketEvents, wrap } from './runtime/net.ts';
+export {
+  connect,
+  type Listener,
+  listen,
+  listenEverywhere,
+  type Progress,
+  type Socket,
+  type SocketEvents,
+  wrap,
+} from './runtime/net.ts';
 export {
   type ChannelOpenHandler,
   type Client,

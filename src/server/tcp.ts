@@ -1,9 +1,8 @@
 // A channel joined to a TCP socket, with backpressure both ways and half-close (EOF ≠ CLOSE).
 import type { Channel, ChannelHandler } from '../protocol/channels/channel.ts';
+import { concat } from '../protocol/wire/reader.ts';
+import { SOCKET_MARK } from './drive.ts';
 import type { Socket } from './runtime/net.ts';
-
-/** Bytes that may wait in a socket before its channel gives no more credit. */
-const SOCKET_MARK = 1024 * 1024;
 
 /** One half of the join: the handler for a channel that is yet to be opened. Call `join` once it is. */
 export class SocketJoin {
@@ -45,11 +44,15 @@ export class SocketJoin {
   join(channel: Channel): void {
     this.#channel = channel;
     this.#socket.start({
-      data: chunk => {
+      borrows: true,
+      data: (chunk, lent) => {
         // Nobody is left to read it.
         if (channel.closeSent) return;
-        this.#left = this.#left.length === 0 ? chunk : join(this.#left, chunk);
+        const alone = this.#left.length === 0;
+        this.#left = alone ? chunk : concat(this.#left, chunk);
         this.#push();
+        // What the channel did not take is ours only as a copy.
+        if (lent && alone) this.#left = this.#left.slice();
       },
       end: () => {
         this.#socketEnded = true;
@@ -94,11 +97,4 @@ export class SocketJoin {
     // Both directions have ended: so does the channel.
     if (channel.eofSent && (channel.eofReceived || this.#socketClosed)) channel.close();
   }
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const all = new Uint8Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all;
 }

@@ -1,6 +1,5 @@
 // Our client's commands, forwarding and jump hosts against the real sshd, one for all tests of this file.
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
-import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -8,7 +7,18 @@ import { addKnownHost, type ClientConnection, type DialOptions, dial, knownHosts
 import { parsePublicKey } from '../../src/crypto/keys/index.ts';
 import { RequestError } from '../../src/protocol/errors.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
-import { bounded, echoes, echoServer, readAll, Scope, soon, tcpConnect } from '../kit/processes.ts';
+import {
+  bounded,
+  echoes,
+  echoServer,
+  readAll,
+  refusesConnections,
+  Scope,
+  soon,
+  tcpConnect,
+  unixConnect,
+  unixEcho,
+} from '../kit/processes.ts';
 import { keyFile, type Sshd, sshd } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
@@ -171,20 +181,6 @@ it(
   }),
 );
 
-const isRefused = (scope: Scope, port: number): Promise<boolean> =>
-  tcpConnect(scope, port).then(
-    () => false,
-    ({ code }: { code?: string }) => code === 'ECONNREFUSED',
-  );
-
-async function unixConnect(scope: Scope, path: string): Promise<Socket> {
-  const socket = netConnect({ path, allowHalfOpen: true });
-  scope.defer(() => void socket.destroy());
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  socket.on('error', () => {});
-  return socket;
-}
-
 it(
   'ports on both sides: -L, -R, and callers of its listener in a loop',
   bounded(180, async scope => {
@@ -205,7 +201,7 @@ it(
     }
     assert.is((await soon('the end', ended, 60)).toString(), 'hello');
     assert.ok(await listener.close());
-    assert.ok(await isRefused(scope, listener.port));
+    assert.ok(await refusesConnections(scope, listener.port));
     const failed: Error[] = [];
     await using nowhere = await client.forwardLocal({ port: 0 }, { host: '127.0.0.1', port: 1 }, error =>
       failed.push(error),
@@ -221,9 +217,7 @@ it(
     await using client = await login();
     const directory = scope.directory();
     const target = join(directory, 'target');
-    const echo = createServer({ allowHalfOpen: true }, socket => socket.pipe(socket));
-    await new Promise<void>(resolve => echo.listen(target, resolve));
-    scope.defer(() => void echo.close());
+    await unixEcho(scope, target);
     const stream = await client.forwardPath(target);
     await stream.write('ssh -W PATH');
     await until(stream, /ssh -W PATH/);

@@ -1,6 +1,5 @@
 // The real ssh against our server's own forwarding: ports and Unix sockets both ways; and what it asks for that we refuse, or hear with one ear.
 import { existsSync } from 'node:fs';
-import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -30,6 +29,8 @@ import {
   type Scope,
   soon,
   tcpConnect,
+  unixConnect,
+  unixEcho,
 } from '../kit/processes.ts';
 import {
   anyKey,
@@ -46,20 +47,6 @@ import {
 import { needs, which } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
-
-async function unixEcho(scope: Scope, path: string): Promise<void> {
-  const server = createServer({ allowHalfOpen: true }, socket => socket.pipe(socket));
-  await new Promise<void>(resolve => server.listen(path, resolve));
-  scope.defer(() => void server.close());
-}
-
-async function unixConnect(scope: Scope, path: string): Promise<Socket> {
-  const socket = netConnect({ path, allowHalfOpen: true });
-  scope.defer(() => void socket.destroy());
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  socket.on('error', () => {});
-  return socket;
-}
 
 /** A server that forwards all but what is called "forbidden"; what it was asked, and why it refused. */
 async function forwarder(scope: Scope): Promise<InProcess & { asked: object[]; reasons: string[] }> {

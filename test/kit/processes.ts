@@ -302,9 +302,29 @@ export async function echoServer(scope: Scope): Promise<number> {
   return (await tcpServer(scope, socket => void socket.pipe(socket))).port;
 }
 
+/** A Unix socket that echoes. */
+export async function unixEcho(scope: Scope, path: string): Promise<void> {
+  const server = createServer({ allowHalfOpen: true }, socket => socket.pipe(socket));
+  await new Promise<void>(resolve => server.listen(path, resolve));
+  scope.defer(() => void server.close());
+}
+
 /** A connection to a loopback port. */
-export async function tcpConnect(scope: Scope, port: number): Promise<Socket> {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+export const tcpConnect = (scope: Scope, port: number): Promise<Socket> =>
+  connected(scope, connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }));
+
+/** A connection to a Unix socket. */
+export const unixConnect = (scope: Scope, path: string): Promise<Socket> =>
+  connected(scope, connect({ path, allowHalfOpen: true }));
+
+/** Whether nobody listens on a loopback port. */
+export const refusesConnections = (scope: Scope, port: number): Promise<boolean> =>
+  tcpConnect(scope, port).then(
+    () => false,
+    ({ code }: { code?: string }) => code === 'ECONNREFUSED',
+  );
+
+async function connected(scope: Scope, socket: Socket): Promise<Socket> {
   scope.defer(() => void socket.destroy());
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);

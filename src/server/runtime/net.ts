@@ -208,6 +208,15 @@ export function listen(host: string, port: number, connected: (socket: Socket) =
   return listenAt({ host, port }, connected);
 }
 
+/** Listens for everybody, whichever families the host has: on `::`, which takes IPv4 too, or on 0.0.0.0 where there is no IPv6. @throws as `listen` */
+export function listenEverywhere(port: number, connected: (socket: Socket) => void): Promise<Listener> {
+  return listen('::', port, connected).catch((error: { code?: string }) => {
+    const { code } = error;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+    return listen('0.0.0.0', port, connected);
+  });
+}
+
 /** Listens on a TCP socket that the process was given, by its file descriptor. @throws the system's error if it is no such socket */
 export function listenOn(fd: number, connected: (socket: Socket) => void): Promise<Listener> {
   return listenAt({ fd }, connected);

@@ -1,6 +1,5 @@
 // Forwarding as a client does it, against our own server: listeners on either side, callers as a loop, Unix sockets, and what ends with what.
 import { existsSync } from 'node:fs';
-import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,7 +9,18 @@ import { OpenError, OpenFailure, RequestError } from '../../../src/protocol/erro
 import { pack } from '../../../src/protocol/wire/codec.ts';
 import { directStreamlocal, directTcpip, remoteForwarding } from '../../../src/server/forwarding.ts';
 import type { Server } from '../../../src/server/server.ts';
-import { bounded, echoes, echoServer, freePort, readAll, type Scope, soon, tcpConnect } from '../../kit/processes.ts';
+import {
+  bounded,
+  echoes,
+  echoServer,
+  freePort,
+  readAll,
+  refusesConnections,
+  soon,
+  tcpConnect,
+  unixConnect,
+  unixEcho,
+} from '../../kit/processes.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 
@@ -36,26 +46,6 @@ const echo = async ({ stream }: RemoteCall) => {
   await stream.end();
 };
 
-async function unixEcho(scope: Scope, path: string): Promise<void> {
-  const server = createServer({ allowHalfOpen: true }, socket => socket.pipe(socket));
-  await new Promise<void>(resolve => server.listen(path, resolve));
-  scope.defer(() => void server.close());
-}
-
-async function unixConnect(scope: Scope, path: string): Promise<Socket> {
-  const socket = netConnect({ path, allowHalfOpen: true });
-  scope.defer(() => void socket.destroy());
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  socket.on('error', () => {});
-  return socket;
-}
-
-const isRefused = (scope: Scope, port: number): Promise<boolean> =>
-  tcpConnect(scope, port).then(
-    () => false,
-    ({ code }: { code?: string }) => code === 'ECONNREFUSED',
-  );
-
 test(
   'forwardLocal is ssh -L: a port here, a target there, with the caller’s address; until it is closed',
   bounded(180, async scope => {
@@ -69,7 +59,7 @@ test(
     const { localPort, localAddress } = socket;
     assert.equal(asked, [{ host: '127.0.0.1', port: target, originHost: localAddress, originPort: localPort }]);
     await listener.close();
-    assert.ok(await isRefused(scope, listener.port));
+    assert.ok(await refusesConnections(scope, listener.port));
     await echoes(socket, 'who is connected stays');
     socket.end('and has an end');
     assert.is(String(await readAll(socket)), 'and has an end');
@@ -124,13 +114,13 @@ test(
       inner = listener.port;
       await echoes(await tcpConnect(scope, inner), 'x');
     }
-    assert.ok(await isRefused(scope, inner));
+    assert.ok(await refusesConnections(scope, inner));
     const { port } = await client.forwardLocal({ port: 0 }, to);
     const socket = await tcpConnect(scope, port);
     await echoes(socket, 'y');
     await client.close();
     await soon('its callers to be hung up on', readAll(socket));
-    assert.ok(await isRefused(scope, port));
+    assert.ok(await refusesConnections(scope, port));
   }),
 );
 

@@ -1,6 +1,6 @@
 // Forwarding on the server's side: who may connect where, and listen on what; and that nothing outlives its client.
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, connect as netConnect } from 'node:net';
+import { connect as netConnect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -22,10 +22,12 @@ import {
   eventually,
   freePort,
   readAll,
+  refusesConnections,
   type Scope,
   soon,
   tcpConnect,
   tcpServer,
+  unixEcho,
 } from '../../kit/processes.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
@@ -131,13 +133,6 @@ test(
   }),
 );
 
-/** A Unix socket that echoes; its path. */
-async function unixEcho(scope: Scope, path: string): Promise<void> {
-  const server = createServer({ allowHalfOpen: true }, socket => socket.pipe(socket));
-  await new Promise<void>(resolve => server.listen(path, resolve));
-  scope.defer(() => void server.close());
-}
-
 test(
   'direct-streamlocal connects to Unix sockets that are allowed',
   bounded(180, async scope => {
@@ -182,12 +177,6 @@ async function answer(scope: Scope, port: number, sent: string): Promise<string>
   socket.end(sent);
   return (await readAll(socket)).toString();
 }
-
-const refusesConnections = (scope: Scope, port: number): Promise<boolean> =>
-  tcpConnect(scope, port).then(
-    () => false,
-    ({ code }: { code?: string }) => code === 'ECONNREFUSED',
-  );
 
 test(
   'a listener: a port that the system chooses, callers with their address, until it is taken back',
