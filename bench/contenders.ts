@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { type Child, freePort, type Scope, soon } from '../test/kit/processes.ts';
+import { freePort } from '../test/kit/loopback.ts';
+import { type Child, type Scope, soon } from '../test/kit/processes.ts';
 import { keyFile, knownHost, sshd, type Target } from '../test/kit/ssh.ts';
 import { which } from '../test/kit/tools.ts';
 

@@ -1,5 +1,6 @@
 // The latency's part: 64 bytes go through a circuit and come back, one message at a time.
-import { type Child, Scope, soon, tcpServer } from '../test/kit/processes.ts';
+import { tcpServer } from '../test/kit/loopback.ts';
+import { type Child, Scope, soon } from '../test/kit/processes.ts';
 import { type Circuit, circuit } from './circuits.ts';
 import { comparison } from './comparison.ts';
 import { ASIDE, type Contender } from './contenders.ts';

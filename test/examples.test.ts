@@ -5,19 +5,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  bounded,
-  type Child,
-  echoes,
-  echoServer,
-  freePort,
-  listening,
-  readAll,
-  Scope,
-  type SpawnOptions,
-  soon,
-  tcpConnect,
-} from './kit/processes.ts';
+import { echoes, echoServer, freePort, listening, readAll, tcpConnect } from './kit/loopback.ts';
+import { bounded, type Child, Scope, type SpawnOptions, soon } from './kit/processes.ts';
 import { keyFile, knownHost, type Sshd, ssh, sshd } from './kit/ssh.ts';
 import { needs } from './kit/tools.ts';
 

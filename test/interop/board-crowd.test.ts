@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { execute, publicKey } from '../kit/board.ts';
-import { bounded, echoServer, eventually, pause, type Scope, soon, tcpConnect } from '../kit/processes.ts';
+import { echoServer, tcpConnect } from '../kit/loopback.ts';
+import { bounded, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { consume, keyFile, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

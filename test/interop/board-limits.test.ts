@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { call, execute, fleet, publicKey } from '../kit/board.ts';
-import { bounded, echoes, echoServer, eventually, readAll, soon, tcpConnect } from '../kit/processes.ts';
+import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
+import { bounded, eventually, soon } from '../kit/processes.ts';
 import { consume, provide, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

@@ -5,16 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { publicKey } from '../kit/board.ts';
-import {
-  bounded,
-  type Child,
-  echoServer,
-  eventually,
-  freePort,
-  listening,
-  type Scope,
-  soon,
-} from '../kit/processes.ts';
+import { echoServer, freePort, listening } from '../kit/loopback.ts';
+import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
 import { cli, keyFile, type Sshd, sshConfig, sshd, sshOnPath } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

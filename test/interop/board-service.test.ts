@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { call, execute, fleet, publicKey, says } from '../kit/board.ts';
-import { bounded, echoes, echoServer, eventually, readAll, soon, tcpConnect } from '../kit/processes.ts';
+import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
+import { bounded, eventually, soon } from '../kit/processes.ts';
 import {
   boardData,
   cli,

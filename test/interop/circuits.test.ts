@@ -3,20 +3,8 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  bounded,
-  echoes,
-  echoServer,
-  eventually,
-  freePort,
-  listening,
-  pause,
-  readAll,
-  type Scope,
-  soon,
-  tcpConnect,
-  tcpServer,
-} from '../kit/processes.ts';
+import { echoes, echoServer, freePort, listening, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { bounded, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
 import { consume, provide, ssh, sshConfig, sshd, sshOnPath, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';

@@ -14,7 +14,8 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bounded, type Child, type Ended, eventually, freePort, type Scope, soon } from '../kit/processes.ts';
+import { freePort } from '../kit/loopback.ts';
+import { bounded, type Child, type Ended, eventually, type Scope, soon } from '../kit/processes.ts';
 import { boardData, cli, cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
 import { needs, skip, which } from '../kit/tools.ts';
 

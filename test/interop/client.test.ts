@@ -9,7 +9,8 @@ import { noble } from '../../src/crypto/noble.ts';
 import { Disconnect, DisconnectError, OpenError, ProtocolError } from '../../src/protocol/errors.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
 import type { ChannelStream } from '../../src/server/index.ts';
-import { bounded, echoes, echoServer, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
+import { echoes, echoServer, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { bounded, type Scope, soon } from '../kit/processes.ts';
 import { type KeyType, provide, readKey, ssh, sshd, switchboard, type Target } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

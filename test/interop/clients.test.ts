@@ -6,17 +6,8 @@ import * as assert from 'uvu/assert';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import type { CryptoProvider } from '../../src/crypto/provider.ts';
 import { keyboardInteractive, passwords, publicKeys, type ServerOptions } from '../../src/server/index.ts';
-import {
-  bounded,
-  type Child,
-  echoes,
-  echoServer,
-  freePort,
-  listening,
-  type Scope,
-  soon,
-  tcpConnect,
-} from '../kit/processes.ts';
+import { echoes, echoServer, freePort, listening, tcpConnect } from '../kit/loopback.ts';
+import { bounded, type Child, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
 import {
   anyKey,

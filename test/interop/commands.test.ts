@@ -7,18 +7,8 @@ import { addKnownHost, type ClientConnection, type DialOptions, dial, knownHosts
 import { parsePublicKey } from '../../src/crypto/keys/index.ts';
 import { RequestError } from '../../src/protocol/errors.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
-import {
-  bounded,
-  echoes,
-  echoServer,
-  readAll,
-  refusesConnections,
-  Scope,
-  soon,
-  tcpConnect,
-  unixConnect,
-  unixEcho,
-} from '../kit/processes.ts';
+import { echoes, echoServer, readAll, refusesConnections, tcpConnect, unixConnect, unixEcho } from '../kit/loopback.ts';
+import { bounded, Scope, soon } from '../kit/processes.ts';
 import { keyFile, type Sshd, sshd } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

@@ -19,19 +19,8 @@ import {
   sessions,
   type Socket as Wire,
 } from '../../src/server/index.ts';
-import {
-  bounded,
-  type Child,
-  echoes,
-  echoServer,
-  freePort,
-  listening,
-  type Scope,
-  soon,
-  tcpConnect,
-  unixConnect,
-  unixEcho,
-} from '../kit/processes.ts';
+import { echoes, echoServer, freePort, listening, tcpConnect, unixConnect, unixEcho } from '../kit/loopback.ts';
+import { bounded, type Child, type Scope, soon } from '../kit/processes.ts';
 import {
   anyKey,
   commands,

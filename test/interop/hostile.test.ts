@@ -16,7 +16,8 @@ import {
 import { encode } from '../../src/protocol/wire/codec.ts';
 import { Writer } from '../../src/protocol/wire/reader.ts';
 import { publicKeys, type ServerOptions } from '../../src/server/index.ts';
-import { bounded, eventually, pause, readAll, type Scope, soon, tcpConnect } from '../kit/processes.ts';
+import { readAll, tcpConnect } from '../kit/loopback.ts';
+import { bounded, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { blurt, goodbye, RawClient } from '../kit/raw-client.ts';
 import { anyKey, type InProcess, keyFile, readKey, serve, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';

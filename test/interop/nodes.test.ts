@@ -7,20 +7,8 @@ import * as assert from 'uvu/assert';
 import { CALL_CHANNEL, packCall } from '../../src/apps/switchboard/trunks.ts';
 import { type ClientConnection, dial } from '../../src/client/index.ts';
 import { type OpenError, pack, TCPIP_FORWARD } from '../../src/protocol/index.ts';
-import {
-  bounded,
-  type Child,
-  echoes,
-  echoServer,
-  eventually,
-  freePort,
-  pause,
-  readAll,
-  type Scope,
-  soon,
-  tcpConnect,
-  tcpServer,
-} from '../kit/processes.ts';
+import { echoes, echoServer, freePort, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { bounded, type Child, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
 import {
   boardData,

@@ -5,8 +5,9 @@ import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { account } from '../../src/apps/once/account.ts';
+import { echoServer, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
 import { door, keyLine, recorded } from '../kit/once.ts';
-import { bounded, echoServer, readAll, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
+import { bounded, type Scope, soon } from '../kit/processes.ts';
 import { keyFile, type SshOptions, ssh, type Target } from '../kit/ssh.ts';
 import { needs, which } from '../kit/tools.ts';
 

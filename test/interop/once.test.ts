@@ -3,8 +3,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort, tcpConnect, tcpServer } from '../kit/loopback.ts';
 import { door, keyLine, otssh } from '../kit/once.ts';
-import { bounded, eventually, freePort, type Scope, soon, tcpConnect, tcpServer } from '../kit/processes.ts';
+import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
 import { ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 

@@ -5,18 +5,8 @@ import type { Socket } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WINDOW } from '../../src/protocol/index.ts';
-import {
-  bounded,
-  type Child,
-  echoes,
-  echoServer,
-  eventually,
-  pause,
-  type Scope,
-  soon,
-  tcpConnect,
-  tcpServer,
-} from '../kit/processes.ts';
+import { echoes, echoServer, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { bounded, type Child, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { consume, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs, skip } from '../kit/tools.ts';
 

@@ -5,17 +5,8 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  bounded,
-  echoes,
-  echoServer,
-  eventually,
-  readAll,
-  type Scope,
-  soon,
-  tcpConnect,
-  tcpServer,
-} from '../kit/processes.ts';
+import { echoes, echoServer, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
 import { consume, keyFile, type Provider, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';

@@ -1,7 +1,8 @@
 // What tests of the switchboard share: one for a fleet, providers that are greeted, calls.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Child, type Scope, tcpServer } from './processes.ts';
+import { tcpServer } from './loopback.ts';
+import type { Child, Scope } from './processes.ts';
 import { keyFile, type SshOptions, type Switchboard, ssh, switchboard } from './ssh.ts';
 
 /** A line of an authorized_keys file. */

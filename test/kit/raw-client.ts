@@ -6,7 +6,8 @@ import { DISCONNECT, SERVICE_REQUEST, USERAUTH_REQUEST } from '../../src/protoco
 import { Transport } from '../../src/protocol/transport/transport.ts';
 import { decode, encode } from '../../src/protocol/wire/codec.ts';
 import { Packet } from '../../src/protocol/wire/packet.ts';
-import { readAll, type Scope, soon, tcpConnect } from './processes.ts';
+import { readAll, tcpConnect } from './loopback.ts';
+import { type Scope, soon } from './processes.ts';
 
 /** How a server ended a connection: the reason of its DISCONNECT, or just the text that it sent to one that is no SSH client. */
 export interface Goodbye {

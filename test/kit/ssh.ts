@@ -25,7 +25,8 @@ import {
   type ServerOptions,
   sessions,
 } from '../../src/server/index.ts';
-import { type Child, freePort, type Scope, type SpawnOptions, soon } from './processes.ts';
+import { freePort } from './loopback.ts';
+import { type Child, type Scope, type SpawnOptions, soon } from './processes.ts';
 import { which } from './tools.ts';
 
 /** Where ssh is to connect, and the lines of its known_hosts file. */

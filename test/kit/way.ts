@@ -1,6 +1,7 @@
 // A way to a loopback port that can be cut without either end hearing of it, as cables and NAT tables do, or made slow.
 import { connect, type Socket } from 'node:net';
-import { type Scope, tcpServer } from './processes.ts';
+import { tcpServer } from './loopback.ts';
+import type { Scope } from './processes.ts';
 
 /** Milliseconds between two portions on a slow way. */
 const BEAT = 100;

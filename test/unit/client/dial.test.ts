@@ -21,7 +21,8 @@ import type { Client, GlobalRequestHandler, Server } from '../../../src/server/s
 import { sessions } from '../../../src/server/session.ts';
 import { ChannelStream } from '../../../src/server/streams.ts';
 import { insecureKey } from '../../kit/insecure.ts';
-import { bounded, echoServer, freePort, soon } from '../../kit/processes.ts';
+import { echoServer, freePort } from '../../kit/loopback.ts';
+import { bounded, soon } from '../../kit/processes.ts';
 import { call, closeServers, hostKey, provider, testServer, textOf } from '../../kit/served.ts';
 import { FakeSocket, turn, turns } from '../../kit/socket.ts';
 

@@ -10,17 +10,16 @@ import { pack } from '../../../src/protocol/wire/codec.ts';
 import { directStreamlocal, directTcpip, remoteForwarding } from '../../../src/server/forwarding.ts';
 import type { Server } from '../../../src/server/server.ts';
 import {
-  bounded,
   echoes,
   echoServer,
   freePort,
   readAll,
   refusesConnections,
-  soon,
   tcpConnect,
   unixConnect,
   unixEcho,
-} from '../../kit/processes.ts';
+} from '../../kit/loopback.ts';
+import { bounded, soon } from '../../kit/processes.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 

@@ -8,7 +8,8 @@ import { OpenError } from '../../../src/protocol/errors.ts';
 import { passwords } from '../../../src/server/authenticators.ts';
 import { directTcpip } from '../../../src/server/forwarding.ts';
 import { sessions } from '../../../src/server/session.ts';
-import { bounded, freePort, soon, tcpServer } from '../../kit/processes.ts';
+import { freePort, tcpServer } from '../../kit/loopback.ts';
+import { bounded, soon } from '../../kit/processes.ts';
 import { call, closeServers, hostKey, provider, testServer } from '../../kit/served.ts';
 import { FakeSocket, turn, turns, until } from '../../kit/socket.ts';
 

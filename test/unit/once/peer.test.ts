@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parsePeer, peerOf } from '../../../src/apps/once/peer.ts';
-import { bounded, soon, tcpConnect, tcpServer } from '../../kit/processes.ts';
+import { tcpConnect, tcpServer } from '../../kit/loopback.ts';
+import { bounded, soon } from '../../kit/processes.ts';
 
 /** struct sockaddr_in, or sockaddr_in6: the family in the machine's order, the port in the network's. */
 const sockaddr = (family: number, hex: string): Buffer =>

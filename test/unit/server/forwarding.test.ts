@@ -17,18 +17,15 @@ import {
 } from '../../../src/server/forwarding.ts';
 import type { ChannelStream } from '../../../src/server/streams.ts';
 import {
-  bounded,
   echoServer,
-  eventually,
   freePort,
   readAll,
   refusesConnections,
-  type Scope,
-  soon,
   tcpConnect,
   tcpServer,
   unixEcho,
-} from '../../kit/processes.ts';
+} from '../../kit/loopback.ts';
+import { bounded, eventually, type Scope, soon } from '../../kit/processes.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 

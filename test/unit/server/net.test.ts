@@ -3,7 +3,8 @@ import dns from 'node:dns';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connect, listen, type Socket, type SocketEvents, wrap } from '../../../src/server/runtime/net.ts';
-import { bounded, eventually, freePort, readAll, soon, tcpConnect } from '../../kit/processes.ts';
+import { freePort, readAll, tcpConnect } from '../../kit/loopback.ts';
+import { bounded, eventually, soon } from '../../kit/processes.ts';
 import { skip } from '../../kit/tools.ts';
 
 /** What a socket tells, as a list, and a promise of its close. */

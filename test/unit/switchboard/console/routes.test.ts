@@ -7,7 +7,8 @@ import type { Exchange } from '../../../../src/apps/switchboard/console/exchange
 import { MAX_VIEWERS } from '../../../../src/apps/switchboard/console/routes.ts';
 import { LASTS, SignIns } from '../../../../src/apps/switchboard/console/sign-ins.ts';
 import { aClient, FakeExchange } from '../../../kit/exchange.ts';
-import { bounded, eventually, readAll, type Scope, soon, tcpConnect } from '../../../kit/processes.ts';
+import { readAll, tcpConnect } from '../../../kit/loopback.ts';
+import { bounded, eventually, type Scope, soon } from '../../../kit/processes.ts';
 
 const TOKEN = 'a token that only this test knows';
 
