@@ -20,22 +20,37 @@ const GLANCE = 1000;
 /** Live memory that may be left when the crowd has left: what the engine keeps of code that ran. 2,000 circuits have some 60 MB. */
 const KEPT = 8 * MIB;
 
-/** On SIGUSR2 the server collects its garbage and says on stderr what is left: {"live": bytes, "resident": bytes}. */
+/**
+ * On SIGUSR2 the server collects its garbage and says on stderr what is left, {"live": bytes, "resident": bytes}, and how long
+ * the turns of its loop were since the last time: "turns", milliseconds of the median, 95 % and the longest.
+ */
 const COLLECTS = `data:text/javascript,${encodeURIComponent(`
   import { setFlagsFromString } from 'node:v8';
   import { runInNewContext } from 'node:vm';
+  import { monitorEventLoopDelay } from 'node:perf_hooks';
+  const RESOLUTION = 2;
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
+  delay.enable();
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc');
   process.on('SIGUSR2', () => {
+    const turns = [50, 95, 100].map(part => Math.max(0, delay.percentile(part) / 1e6 - RESOLUTION));
     gc();
     gc();
     const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
-    process.stderr.write(JSON.stringify({ live: heapUsed + arrayBuffers, resident: rss }) + '\\n');
+    process.stderr.write(JSON.stringify({ live: heapUsed + arrayBuffers, resident: rss, turns }) + '\\n');
+    delay.reset();
   });
 `)}`;
 
-/** What a server has in memory, garbage aside. */
-async function memory({ child }: Switchboard): Promise<{ live: number; resident: number }> {
+interface Insight {
+  readonly live: number;
+  readonly resident: number;
+  readonly turns: readonly number[];
+}
+
+/** What a server has in memory, garbage aside, and how its loop turns. */
+async function insight({ child }: Switchboard): Promise<Insight> {
   const all = () => [...child.stderr.matchAll(/^\{"live":.*$/gm)];
   const before = all().length;
   child.signal('SIGUSR2');
@@ -59,8 +74,10 @@ async function watched(socket: Socket, time: number): Promise<number[]> {
   return times.sort((a, b) => a - b);
 }
 
-const told = (times: readonly number[]) =>
-  `${[0.5, 0.95, 1].map(part => times[Math.ceil(part * times.length) - 1].toFixed(1)).join(' / ')} ms`;
+const told = (times: readonly number[]) => `${times.map(time => time.toFixed(1)).join(' / ')} ms`;
+
+/** Median, 95 %, and the longest, of times in order. */
+const parts = (times: readonly number[]) => [0.5, 0.95, 1].map(part => times[Math.ceil(part * times.length) - 1]);
 
 const crowd = (scope: Scope, board: Switchboard, ...args: string[]) =>
   scope.start(process.execPath, [
@@ -69,7 +86,7 @@ const crowd = (scope: Scope, board: Switchboard, ...args: string[]) =>
   ]);
 
 /** They come, are watched, some of them are frozen, and all leave, without a word. */
-async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: number): Promise<number[]> {
+async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: number) {
   const providers = crowd(scope, board, 'provide', String(CLIENTS), String(LINES));
   const [, names] = await soon('500 lines', providers.says(/^ready (\S+)$/m), 120);
   const targets = names.split(',').flatMap(name => Array.from({ length: LINES }, (_, i) => `${name}:${i + 1}`));
@@ -81,14 +98,16 @@ async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: numb
   const { length } = JSON.parse(stdout.toString());
   // Some have just hung up.
   assert.ok(length > CIRCUITS * 0.9, `${length} circuits`);
+  await insight(board);
   const times = await watched(quiet, time);
+  const { turns } = await insight(board);
   // Half of the callers do not even read their sockets any more.
   callers[1].signal('SIGSTOP');
   await roundTrip(quiet);
   for (const child of [...callers, providers]) assert.not.ok(child.over, child.report);
   for (const child of [...callers, providers]) child.signal('SIGKILL');
   for (const child of [...callers, providers]) await child.ended;
-  return times;
+  return { times, turns };
 }
 
 const body = bounded(400, async scope => {
@@ -111,14 +130,15 @@ const body = bounded(400, async scope => {
   };
   await storm(scope, board, quiet, GLANCE);
   await alone();
-  const level = await memory(board);
+  const level = await insight(board);
   const during = await storm(scope, board, quiet, WATCH);
   await alone();
   await roundTrip(quiet);
-  const last = await memory(board);
+  const last = await insight(board);
   const mib = ({ live, resident }: typeof last) => `${(live / MIB).toFixed(1)} MiB of ${(resident / MIB).toFixed(0)}`;
   console.log(
-    `\nnote: a quiet circuit beside ${CLIENTS * LINES} lines and ${CIRCUITS} circuits: median / 95 % / most ${told(during)}, alone ${told(before)}` +
+    `\nnote: a quiet circuit beside ${CLIENTS * LINES} lines and ${CIRCUITS} circuits: median / 95 % / most ${told(parts(during.times))}, alone ${told(parts(before))}` +
+      `\nnote: turns of the server's loop meanwhile: ${told(during.turns)}` +
       `\nnote: the server had ${mib(level)} in use when a crowd had left, and ${mib(last)} after another one`,
   );
   assert.ok(last.live < level.live + KEPT, `${mib(last)} in use, and ${mib(level)} before`);

@@ -2,6 +2,7 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, Socket as NetSocket, connect as netConnect, type SocketConstructorOpts } from 'node:net';
 import { RELEASE_FROM, release } from '../../protocol/wire/packet.ts';
+import { BLOCK, Turns } from './turns.ts';
 import { unacknowledged } from './unacknowledged.ts';
 
 /** What a socket tells its user. */
@@ -61,24 +62,11 @@ export interface Listener {
 }
 
 /**
- * What all sockets read into, in bytes: as much as there is in one go. Node's own 64 KiB cost a saturated relay a third more,
+ * What all sockets read into: as much as there is in one go. Node's own 64 KiB cost a saturated relay a third more,
  * in calls to the system and in memory that is fresh each time.
  */
-const BLOCK = 512 * 1024;
 let block: Uint8Array | undefined;
-
-/**
- * Everybody else waits while sockets are read that have much to say. So a socket that has filled the block gets no more in this
- * turn of the loop (the runtime would read 31 times more), and once all have read TURN bytes, some ten milliseconds of relaying,
- * the others get LITTLE each.
- */
-const TURN = 4 * 1024 * 1024;
-const LITTLE = 64 * 1024;
-/** Bytes read in this turn. */
-let inTurn = 0;
-const nextTurn = () => {
-  inTurn = 0;
-};
+const turns = new Turns();
 
 /** Private parts of a node:net socket. */
 interface Insides {
@@ -101,14 +89,11 @@ function withLargeReads(socket: NetSocket, data: (chunk: Uint8Array) => void): N
     handle,
     allowHalfOpen: true,
     onread: {
-      buffer: () => (inTurn < TURN ? block! : block!.subarray(0, LITTLE)),
+      buffer: block,
       callback: (length: number, buffer: Uint8Array) => {
-        if (inTurn === 0) setImmediate(nextTurn);
-        inTurn += length;
         data(buffer.subarray(0, length));
-        if (length < buffer.length) return true;
-        setImmediate(goOn);
-        return false;
+        // A block that is full: the runtime would read 31 times more.
+        return turns.read(length, length === BLOCK, goOn);
       },
     },
   };
