@@ -67,17 +67,25 @@ async function roundTrip(socket: Socket): Promise<number> {
   return performance.now() - began;
 }
 
-/** Round trips for so many milliseconds. */
-async function watched(socket: Socket, time: number): Promise<number[]> {
-  const times: number[] = [];
-  for (const end = Date.now() + time; Date.now() < end; await pause(20)) times.push(await roundTrip(socket));
-  return times.sort((a, b) => a - b);
+/** A circuit in which nobody says anything yet. */
+async function quietly(scope: Scope, board: Switchboard): Promise<Socket> {
+  const { alias } = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
+  const { ports } = await consume(scope, board, 'bob', [`${alias}:80`]);
+  return tcpConnect(scope, ports[0]);
+}
+
+/** Round trips by turns, for so many milliseconds: of each socket the median, 95 %, and the longest. */
+async function watched(sockets: readonly Socket[], time: number): Promise<number[][]> {
+  const times = sockets.map(() => [] as number[]);
+  for (const end = Date.now() + time; Date.now() < end; await pause(20))
+    for (const [i, socket] of sockets.entries()) times[i].push(await roundTrip(socket));
+  return times.map(each => {
+    const sorted = each.toSorted((a, b) => a - b);
+    return [0.5, 0.95, 1].map(part => sorted[Math.ceil(part * sorted.length) - 1]);
+  });
 }
 
 const told = (times: readonly number[]) => `${times.map(time => time.toFixed(1)).join(' / ')} ms`;
-
-/** Median, 95 %, and the longest, of times in order. */
-const parts = (times: readonly number[]) => [0.5, 0.95, 1].map(part => times[Math.ceil(part * times.length) - 1]);
 
 const crowd = (scope: Scope, board: Switchboard, ...args: string[]) =>
   scope.start(process.execPath, [
@@ -86,7 +94,7 @@ const crowd = (scope: Scope, board: Switchboard, ...args: string[]) =>
   ]);
 
 /** They come, are watched, some of them are frozen, and all leave, without a word. */
-async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: number) {
+async function storm(scope: Scope, board: Switchboard, quiet: readonly Socket[], time: number) {
   const providers = crowd(scope, board, 'provide', String(CLIENTS), String(LINES));
   const [, names] = await soon('500 lines', providers.says(/^ready (\S+)$/m), 120);
   const targets = names.split(',').flatMap(name => Array.from({ length: LINES }, (_, i) => `${name}:${i + 1}`));
@@ -103,7 +111,7 @@ async function storm(scope: Scope, board: Switchboard, quiet: Socket, time: numb
   const { turns } = await insight(board);
   // Half of the callers do not even read their sockets any more.
   callers[1].signal('SIGSTOP');
-  await roundTrip(quiet);
+  await roundTrip(quiet[0]);
   for (const child of [...callers, providers]) assert.not.ok(child.over, child.report);
   for (const child of [...callers, providers]) child.signal('SIGKILL');
   for (const child of [...callers, providers]) await child.ended;
@@ -117,10 +125,9 @@ const body = bounded(400, async scope => {
   // Root sees all.
   const file = join(board.data, 'authorized_keys');
   writeFileSync(file, `access="admin" ${publicKey('root')}\n`);
-  const { alias } = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
-  const { ports } = await consume(scope, board, 'bob', [`${alias}:80`]);
-  const quiet = await tcpConnect(scope, ports[0]);
-  const before = await watched(quiet, GLANCE);
+  // The second is of a switchboard without a crowd: it shows what the machine has left for anybody.
+  const quiet = [await quietly(scope, board), await quietly(scope, await switchboard(scope))];
+  const [before] = await watched(quiet, GLANCE);
 
   const alone = async () => {
     const ask = async (what: string) =>
@@ -131,14 +138,16 @@ const body = bounded(400, async scope => {
   await storm(scope, board, quiet, GLANCE);
   await alone();
   const level = await insight(board);
-  const during = await storm(scope, board, quiet, WATCH);
+  const { times, turns } = await storm(scope, board, quiet, WATCH);
+  const [beside, elsewhere] = times;
   await alone();
-  await roundTrip(quiet);
+  await roundTrip(quiet[0]);
   const last = await insight(board);
   const mib = ({ live, resident }: typeof last) => `${(live / MIB).toFixed(1)} MiB of ${(resident / MIB).toFixed(0)}`;
   console.log(
-    `\nnote: a quiet circuit beside ${CLIENTS * LINES} lines and ${CIRCUITS} circuits: median / 95 % / most ${told(parts(during.times))}, alone ${told(parts(before))}` +
-      `\nnote: turns of the server's loop meanwhile: ${told(during.turns)}` +
+    `\nnote: a quiet circuit beside ${CLIENTS * LINES} lines and ${CIRCUITS} circuits: median / 95 % / most ${told(beside)}, alone ${told(before)}` +
+      `\nnote: meanwhile through a switchboard that has no crowd: ${told(elsewhere)}` +
+      `\nnote: turns of the server's loop meanwhile: ${told(turns)}` +
       `\nnote: the server had ${mib(level)} in use when a crowd had left, and ${mib(last)} after another one`,
   );
   assert.ok(last.live < level.live + KEPT, `${mib(last)} in use, and ${mib(level)} before`);
