@@ -6,7 +6,7 @@ export const BLOCK = 512 * 1024;
 /** What those with much to say get in one turn of the loop, in bytes: one to two milliseconds of relaying. */
 const TURN = 2 * BLOCK;
 
-/** Who has said less at once is never made to wait. More than keystrokes, windows and requests; a client's packet of data is twice as long. */
+/** Who has said less at once is never made to wait, nor counted. More than keystrokes, windows and requests; a client's packet of data is twice as long. */
 const LITTLE = 16 * 1024;
 
 /** The order in which sockets are read. */
@@ -29,12 +29,13 @@ export class Turns {
    * @returns whether it may be read again at any time; if not, `goOn` is called when it may
    */
   read(length: number, filled: boolean, goOn: () => void): boolean {
+    if (length < LITTLE) return true;
     this.#read += length;
     if (!this.#scheduled) {
       this.#scheduled = true;
       this.#schedule(this.#next);
     }
-    if (!filled && (length < LITTLE || (this.#waiting.size === 0 && this.#read < TURN))) return true;
+    if (!filled && this.#waiting.size === 0 && this.#read < TURN) return true;
     this.#waiting.add(goOn);
     return false;
   }

@@ -47,9 +47,11 @@ test('a full block is the end of a turn, and the next one comes with the next', 
   assert.is(only.heard, 2 * BLOCK);
 });
 
-test('a loop is woken for nobody: one turn after the last bytes there is nothing to do', () => {
+test('a loop is woken for nobody: not by who says little, and one turn after the last bytes there is nothing to do', () => {
   const { turns, turn } = loop();
   talker(turns, 1).poll();
+  assert.is(turn(), 0);
+  talker(turns, BLOCK).poll();
   assert.is(turn(), 1);
   assert.is(turn(), 0);
 });
