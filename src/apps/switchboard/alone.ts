@@ -5,6 +5,7 @@ import type { Hub } from './hub.ts';
 import type { Nodes } from './nodes.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import type { Settings } from './settings.ts';
+import { Tally } from './tally.ts';
 
 /** @throws as `new Serving` */
 export function alone(
@@ -17,6 +18,7 @@ export function alone(
     ...options,
     elsewhere: {
       here,
+      counter: new Tally().for(here),
       changed: provider => hub.hear(here, [{ provider }]),
       async trunk(place) {
         const node = serving.switchboard.board.places.get(place)?.node;

@@ -18,6 +18,7 @@ import { type ChannelOpenHandler, type Client, type Logger, Server } from '../..
 import { sessions } from '../../server/session.ts';
 import type { Visitor } from './access.ts';
 import { Calls } from './calls.ts';
+import type { Spent } from './circuits.ts';
 import { type EventSource, Events, type Snapshot } from './events.ts';
 import { signInBanner } from './greeting.ts';
 import { Board, type Line, type Provider } from './lines.ts';
@@ -28,6 +29,7 @@ import { Plugging } from './plugging.ts';
 import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
 import { reason, StateError } from './state.ts';
+import { type Counter, Tally } from './tally.ts';
 import { CALL_CHANNEL, MAX_CIRCUITS } from './trunks.ts';
 
 /** How often it is looked for circuits that have ended, when the server waits for that, in milliseconds. */
@@ -45,6 +47,7 @@ export class Switchboard implements EventSource {
   /** Other switchboards, which make calls for their clients and do nothing else. */
   readonly #nodes = new WeakSet<Client>();
   readonly #roster = new Roster();
+  readonly #counter: Counter;
   readonly #calls: Calls;
   readonly #plugging: Plugging;
 
@@ -60,7 +63,8 @@ export class Switchboard implements EventSource {
     });
     const { board, events } = this;
     this.#plugging = new Plugging({ ...options, board, events, roster: this.#roster });
-    this.#calls = new Calls({ board, events, log: options.log, elsewhere });
+    this.#counter = elsewhere?.counter ?? new Tally().for('');
+    this.#calls = new Calls({ board, events, log: options.log, counter: this.#counter, elsewhere });
     const desk = new Desk(this, options.hints, options.registry);
     const of = (client: Client) => this.#members.get(client)!;
     const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
@@ -191,16 +195,17 @@ export class Switchboard implements EventSource {
     if (enrolled) this.events.tell({ type: 'enrolled', stranger, ...(enrolled.by && { invitedBy: enrolled.by }) });
     const alias = aliasOf(aliasSecret, grant.seed, nameOf(grant));
     const it = member(client, visitor, grant, alias, elsewhere?.here ?? '', this.policy.quotas);
-    const others = this.#roster.of(it.owner);
-    if (it.quotas.clients > 0 && others.length >= it.quotas.clients) {
-      const reason = `your key has ${others.length} connections already`;
+    const { owner } = it;
+    if ((await this.#counter.take('client', [{ owner, limit: it.quotas.clients }])) !== undefined) {
+      const reason = `your key has ${it.quotas.clients} connections already`;
       this.events.tell({ type: 'sign-in-refused', stranger, reason });
       client.connection.disconnect(Disconnect.TOO_MANY_CONNECTIONS, reason);
       return { result: 'reject' };
     }
+    void client.closed.then(() => this.#counter.give('client', [owner]));
     this.#members.set(client, it);
     // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
-    const older = others.filter(({ name, lines }) => name === it.name && lines.length > 0);
+    const older = this.#roster.of(owner).filter(({ name, lines }) => name === it.name && lines.length > 0);
     const addresses = [...new Set(older.map(other => other.address))];
     const banner = signInBanner(alias, hints, this.#plugging.shown(it), addresses);
     return { result: 'accept', untouched: grant.untouched, ...(grant.rights.includes('listen') && { banner }) };
@@ -262,6 +267,11 @@ export class Switchboard implements EventSource {
   /** Those of them that are in this process. */
   recheckHere(): void {
     this.#roster.recheck(this.#options.access);
+  }
+
+  /** What owners with a rate have had in other processes. */
+  charge(spent: readonly Spent[]): void {
+    this.#calls.circuits.charge(spent);
   }
 
   /** A second has passed: called by whoever runs it. */

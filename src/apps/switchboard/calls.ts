@@ -18,6 +18,7 @@ import type { Events } from './events.ts';
 import { type Board, type Found, isPeer, type Line, lineKey, NoSuchLine, NotForYou, type Peer } from './lines.ts';
 import type { Member } from './members.ts';
 import type { Elsewhere } from './options.ts';
+import type { Counter } from './tally.ts';
 import { CALL_CHANNEL, packCall, unpackCall } from './trunks.ts';
 
 /** Who calls: address and port. */
@@ -27,6 +28,7 @@ export interface CallsOptions {
   readonly board: Board;
   readonly events: Events;
   readonly log: Logger;
+  readonly counter: Counter;
   readonly elsewhere?: Elsewhere;
 }
 
@@ -38,7 +40,7 @@ export class Calls {
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    this.circuits = new Circuits(options.events);
+    this.circuits = new Circuits({ ...options, spent: options.elsewhere?.spent });
   }
 
   /** `ssh -L`, `-W`, `-J`, `-D`. */
@@ -73,20 +75,23 @@ export class Calls {
     }
     const { provider, line, name } = found;
     const peer = isPeer(provider) ? (provider as Member) : undefined;
-    const full = this.circuits.refusal(caller, peer);
-    if (full !== undefined) return refuse(OpenFailure.RESOURCE_SHORTAGE, full);
-    const { id, alias, address } = provider;
+    const { id, alias, address, owner } = provider;
     const { worker, node } = this.#options.board.places.get(provider.place) ?? {};
     const where = { ...(worker && { worker }), ...(node && { node: `${node.host}:${node.port}` }) };
     const call: Call = {
       caller: { info: caller.info, party: caller },
       ...{ provider: { id, alias, address, ...where }, peer, target, line: lineKey(line) },
+      ...(peer === undefined && { farOwner: owner }),
     };
     // A real address and a port: Go's client drops the channel otherwise.
     const origin = { originHost: caller.client.address || '127.0.0.1', originPort: caller.client.port || 1 };
-    if (peer) this.#ring(open, peer, line, origin, call);
-    else
-      return this.#pass(open, provider.place, packCall({ provider: id, line: lineKey(line), name, ...origin }), call);
+    const through = async () => {
+      const full = await this.circuits.reserve(call);
+      if (full !== undefined) return refuse(OpenFailure.RESOURCE_SHORTAGE, full);
+      if (peer) return this.#ring(open, peer, line, origin, call);
+      await this.#pass(open, provider.place, packCall({ provider: id, line: lineKey(line), name, ...origin }), call);
+    };
+    return through();
   }
 
   /** Rings a provider of this process. */
@@ -109,6 +114,7 @@ export class Calls {
     } catch (error) {
       const fields = { provider: call.provider.id, error: String(error) };
       this.#options.log.warn(fields, 'call failed: no way to the process that has the line');
+      this.circuits.release(call);
       return open.reject(OpenFailure.CONNECT_FAILED, 'the line cannot be reached just now');
     }
     this.circuits.put(open, trunk, CALL_CHANNEL, data, call);
@@ -127,13 +133,17 @@ export class Calls {
       const through = { provider: { id: provider, alias: name, address: '' }, target: `${name}:${key}`, line: key };
       return this.#pass(open, place.id, open.data, through);
     }
+    return this.#arrived(open, provider, key, name, origin);
+  }
+
+  async #arrived(open: ChannelOpen, provider: string, key: string, name: string, origin: Origin): Promise<void> {
     try {
-      const { peer, line } = board.here(provider, key, name);
+      const { peer, line } = this.#options.board.here(provider, key, name);
       const { id, alias, address } = peer;
-      const full = this.circuits.refusal(undefined, peer as Member);
-      if (full !== undefined) return open.reject(OpenFailure.RESOURCE_SHORTAGE, full);
       // Others read of a circuit once, where its caller is.
       const call = { provider: { id, alias, address }, peer: peer as Member, target: `${alias}:${key}`, line: key };
+      const full = await this.circuits.reserve(call);
+      if (full !== undefined) return open.reject(OpenFailure.RESOURCE_SHORTAGE, full);
       this.#ring(open, peer, line, origin, call);
     } catch (error) {
       if (!(error instanceof NoSuchLine)) throw error;

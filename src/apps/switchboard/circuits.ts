@@ -1,7 +1,8 @@
 // The circuits of this process: calls that have been put through, what they carry, and what one owner may have of them.
 import { type Channel, type ChannelOpen, hold, type Mux } from '../../protocol/index.ts';
 import type { CircuitInfo, CircuitProvider, ClientInfo, Events } from './events.ts';
-import type { Quotas } from './quotas.ts';
+import { QUOTAS, type Quotas } from './quotas.ts';
+import type { Counter } from './tally.ts';
 
 /**
  * Milliseconds between two looks at rates. Circuits with a rate are held all the time but for a moment at each look, so that they
@@ -23,6 +24,8 @@ export interface Call {
   readonly provider: CircuitProvider;
   /** Undefined for a provider of another process. */
   readonly peer?: Party;
+  /** The owner of a provider of another process: where he is the caller, too, the circuit is counted there. */
+  readonly farOwner?: string;
   readonly target: string;
   readonly line: string;
 }
@@ -48,18 +51,34 @@ interface Ledger {
   readonly circuits: Set<Circuit>;
   /** Bytes that it may pass on at once; below 0 it has to wait. */
   allowance: number;
+  /** Bytes that have been passed on here, and that other processes have not heard of. */
+  untold: number;
+}
+
+/** Bytes that an owner with a rate has had in one process: in all others he has so much less. */
+export interface Spent {
+  readonly owner: string;
+  readonly rate: number;
+  readonly bytes: number;
+}
+
+export interface CircuitsOptions {
+  readonly events: Events;
+  readonly counter: Counter;
+  /** Tells the other processes, if there are any. */
+  spent?(spent: readonly Spent[]): void;
 }
 
 export class Circuits {
-  readonly #events: Events;
+  readonly #options: CircuitsOptions;
   readonly #open = new Set<Circuit>();
   readonly #ledgers = new Map<string, Ledger>();
   #lastId = 0;
   #ticker: NodeJS.Timeout | undefined;
   #looked = 0;
 
-  constructor(events: Events) {
-    this.#events = events;
+  constructor(options: CircuitsOptions) {
+    this.#options = options;
   }
 
   get infos(): CircuitInfo[] {
@@ -75,24 +94,34 @@ export class Circuits {
     return new Set([...this.#open].flatMap(({ call: { caller, peer } }) => [caller?.party.id ?? '', peer?.id ?? '']));
   }
 
-  /** Why there may be no further circuit between these two, if there may not. */
-  refusal(caller: Party | undefined, peer: Party | undefined): string | undefined {
-    const full = (party: Party | undefined) =>
-      party !== undefined &&
-      party.quotas.circuits > 0 &&
-      (this.#ledgers.get(party.owner)?.circuits.size ?? 0) >= party.quotas.circuits;
-    if (full(caller)) return 'your key has too many circuits';
-    return full(peer) ? 'the line has too many circuits' : undefined;
+  /**
+   * Counts a circuit that is to be put through, where it has to be counted; or returns why there may be none. Whoever gets no
+   * reason calls `put`.
+   */
+  async reserve(call: Call): Promise<string | undefined> {
+    const wishes = charged(call).map(({ owner, quotas }) => ({ owner, limit: quotas.circuits }));
+    const full = await this.#options.counter.take('circuit', wishes);
+    if (full === undefined) return undefined;
+    return full === call.caller?.party.owner ? 'your key has too many circuits' : 'the line has too many circuits';
   }
 
-  /** Puts a call through: `open` is joined with a channel of `type` that is opened on `to`. */
+  /** Puts a call through for which a circuit has been reserved: `open` is joined with a channel of `type` that is opened on `to`. */
   put(open: ChannelOpen, to: Mux, type: string, data: Uint8Array, call: Call): void {
-    open.forward(to, type, data, (near, far) => this.#add(near, far, call));
+    open.forward(
+      ...([to, type, data] as const),
+      (near, far) => this.#add(near, far, call),
+      () => this.release(call),
+    );
+  }
+
+  /** The circuit that was reserved is over, or there will be none. */
+  release(call: Call): void {
+    const owners = charged(call).map(({ owner }) => owner);
+    if (owners.length > 0) this.#options.counter.give('circuit', owners);
   }
 
   #add(near: Channel, far: Channel, call: Call): void {
-    const parties = [call.caller?.party, call.peer].filter(party => party !== undefined);
-    const ledgers = [...new Set(parties.map(party => this.#ledger(party)))];
+    const ledgers = [...new Set(charged(call).map(party => this.#ledger(party)))];
     const numbers = { id: ++this.#lastId, since: Date.now(), counted: 0, seen: 0, idle: 0 };
     const circuit: Circuit = { call, near, far, ledgers, ...numbers };
     this.#open.add(circuit);
@@ -102,28 +131,27 @@ export class Circuits {
       this.#watch();
     }
     const info = infoOf(circuit);
-    if (info) this.#events.tell({ type: 'opened', circuit: info });
+    if (info) this.#options.events.tell({ type: 'opened', circuit: info });
     near.handler = { closed: () => this.#over(circuit) };
   }
 
   #over(circuit: Circuit): void {
     this.#open.delete(circuit);
+    this.#count(circuit);
     for (const ledger of circuit.ledgers) {
       ledger.circuits.delete(circuit);
-      ledger.allowance -= passed(circuit) - circuit.counted;
-      // One that owes is remembered until it has waited, or calling anew would be a way around.
-      if (ledger.circuits.size === 0 && (ledger.quotas.rate === 0 || ledger.allowance >= 0)) {
-        this.#ledgers.delete(ledger.owner);
-      }
+      // One with a rate is remembered until it has waited, or calling anew would be a way around.
+      if (ledger.circuits.size === 0 && ledger.quotas.rate === 0) this.#ledgers.delete(ledger.owner);
     }
+    this.release(circuit.call);
     const info = infoOf(circuit);
-    if (info) this.#events.tell({ type: 'closed', circuit: info });
+    if (info) this.#options.events.tell({ type: 'closed', circuit: info });
   }
 
-  #ledger({ owner, quotas }: Party): Ledger {
+  #ledger({ owner, quotas }: Pick<Party, 'owner' | 'quotas'>): Ledger {
     let ledger = this.#ledgers.get(owner);
     if (ledger === undefined) {
-      ledger = { owner, quotas, circuits: new Set(), allowance: quotas.rate };
+      ledger = { owner, quotas, circuits: new Set(), allowance: quotas.rate, untold: 0 };
       this.#ledgers.set(owner, ledger);
     }
     ledger.quotas = quotas;
@@ -144,19 +172,20 @@ export class Circuits {
     const seconds = (now - this.#looked) / 1000;
     this.#looked = now;
     let limited = false;
-    for (const circuit of this.#open) {
-      const bytes = passed(circuit);
-      for (const ledger of circuit.ledgers) ledger.allowance -= bytes - circuit.counted;
-      circuit.counted = bytes;
-    }
+    for (const circuit of this.#open) this.#count(circuit);
+    const spent: Spent[] = [];
     for (const ledger of this.#ledgers.values()) {
-      const { rate } = ledger.quotas;
+      const { owner, quotas, untold } = ledger;
+      const { rate } = quotas;
       if (rate === 0) continue;
       limited = true;
+      if (untold > 0) spent.push({ owner, rate, bytes: untold });
+      ledger.untold = 0;
       // What has not been used in a second is not saved up.
       ledger.allowance = Math.min(rate, ledger.allowance + rate * seconds);
-      if (ledger.circuits.size === 0 && ledger.allowance >= 0) this.#ledgers.delete(ledger.owner);
+      if (ledger.circuits.size === 0 && ledger.allowance >= rate) this.#ledgers.delete(owner);
     }
+    if (spent.length > 0) this.#options.spent?.(spent);
     for (const circuit of this.#open) {
       if (!isLimited(circuit) || circuit.ledgers.some(owes)) continue;
       hold(circuit.near, false);
@@ -165,6 +194,24 @@ export class Circuits {
     if (limited) return;
     clearInterval(this.#ticker);
     this.#ticker = undefined;
+  }
+
+  /** What owners have had in another process: so every process has the same allowance for them, a look or two late. */
+  charge(spent: readonly Spent[]): void {
+    for (const { owner, rate, bytes } of spent) {
+      const ledger = this.#ledgers.get(owner) ?? this.#ledger({ owner, quotas: { ...QUOTAS, rate } });
+      ledger.allowance -= bytes;
+      this.#watch();
+    }
+  }
+
+  #count(circuit: Circuit): void {
+    const bytes = passed(circuit);
+    for (const ledger of circuit.ledgers) {
+      ledger.allowance -= bytes - circuit.counted;
+      ledger.untold += bytes - circuit.counted;
+    }
+    circuit.counted = bytes;
   }
 
   // Idleness
@@ -183,6 +230,12 @@ export class Circuits {
       circuit.far.close();
     }
   }
+}
+
+/** Who has one circuit less to have; of a circuit between two processes each charges the end that is its own. */
+function charged({ caller, peer, farOwner }: Call): Party[] {
+  const parties = [caller?.party.owner === farOwner ? undefined : caller?.party, peer];
+  return parties.filter(party => party !== undefined);
 }
 
 const isLimited = ({ ledgers }: Circuit): boolean => ledgers.some(({ quotas }) => quotas.rate > 0);

@@ -2,12 +2,14 @@
 import type { KeyOption } from '../../crypto/keys/index.ts';
 import type { Offence } from '../../server/index.ts';
 import type { Appended } from './access.ts';
+import type { Spent } from './circuits.ts';
 import type { PollPrimary, PollWorker } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
 import type { Address } from './options.ts';
 import type { Settings } from './settings.ts';
+import type { Thing, Wish } from './tally.ts';
 
 /** All that a worker needs, so that it opens no file but the keys that may sign in, and no worker differs from another that started earlier. */
 export interface Setup {
@@ -46,6 +48,8 @@ export type Question =
   | { readonly count: { readonly key: string; readonly counter: number } }
   /** What there is in all workers: the answer is a Snapshot. */
   | { readonly survey: true }
+  /** See `Counter`: the answer is who has too many, or true. */
+  | { readonly take: Thing; readonly wishes: readonly Wish[] }
   | { readonly claim: { readonly name: string; readonly owner: string } }
   | { readonly release: string };
 
@@ -60,15 +64,19 @@ export interface Kick {
   readonly reason: string;
 }
 
+/** What the primary process answers. */
+export type Answer = boolean | string | Snapshot;
+
 export type ToWorker =
   | { readonly setup: Setup }
   | { readonly news: readonly News[] }
-  | { readonly answer: number; readonly value: boolean | Snapshot }
+  | { readonly answer: number; readonly value: Answer }
   | { readonly survey: number }
   /** Connections of those who would not be let in any more are to end. */
   | { readonly recheck: true }
   | { readonly appended: Appended }
   | { readonly penalty: Penalty }
+  | { readonly spent: readonly Spent[] }
   | { readonly kick: Kick }
   | PollWorker
   | { readonly apply: Settings }
@@ -87,5 +95,7 @@ export type ToPrimary =
   | { readonly surveyed: number; readonly part: Snapshot }
   | { readonly recheck: true }
   | { readonly penalty: Penalty }
+  | { readonly give: Thing; readonly owners: readonly string[] }
+  | { readonly spent: readonly Spent[] }
   | { readonly kick: Kick }
   | PollPrimary;

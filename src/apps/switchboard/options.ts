@@ -5,11 +5,13 @@ import type { OfferedKey } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
 import type { Logger, ServerOptions } from '../../server/server.ts';
 import type { Access } from './access.ts';
+import type { Spent } from './circuits.ts';
 import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { Provider } from './lines.ts';
 import type { Quotas } from './quotas.ts';
 import type { Registry } from './registry.ts';
+import type { Counter } from './tally.ts';
 
 /** The other processes of a switchboard that has several. */
 export interface Elsewhere {
@@ -25,6 +27,10 @@ export interface Elsewhere {
   recheck(): void;
   /** What there is in all of them, this one included. */
   survey(): Promise<Snapshot>;
+  /** Who counts for all of them. */
+  readonly counter: Counter;
+  /** Tells the others what owners with a rate have had here; what those say is for `Switchboard.charge`. */
+  spent?(spent: readonly Spent[]): void;
   /** Where several switchboards share a directory: whether a name that may be claimed is the owner's there. */
   claim?(name: string, owner: string): Promise<boolean>;
   /** Where they do: makes a name nobody's. @throws if that cannot be done now */

@@ -10,13 +10,14 @@ import { Access, type Keeper } from './access.ts';
 import { answering } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
 import { Outbox } from './hub.ts';
-import type { Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
 import { nodesFor } from './nodes.ts';
 import { Registry } from './registry.ts';
 import { Serving } from './serving.ts';
 import { stopOnSignals } from './signals.ts';
 import { reason, registryFile, StateError } from './state.ts';
+import type { Counter, Thing, Wish } from './tally.ts';
 import { Trunks } from './trunks.ts';
 
 /** Serves until the primary process says to stop, or is gone. @throws StateError if nobody started it */
@@ -42,6 +43,10 @@ const say = (message: ToPrimary): Promise<void> =>
   new Promise(resolve => process.send!(message, undefined, undefined, () => resolve()));
 
 async function serve(setup: Setup): Promise<void> {
+  // What is said while it opens its files is not lost: that another worker is up is said once.
+  const early: ToWorker[] = [];
+  let hear = (message: ToWorker): void => void early.push(message);
+  process.on('message', (message: ToWorker) => hear(message));
   const { place, news, hints, workers } = setup;
   const { settings } = setup;
   const log = logger(settings.logLevel, settings.logFormat, place.worker);
@@ -60,6 +65,8 @@ async function serve(setup: Setup): Promise<void> {
     ...{ access, registry, hints, log },
     elsewhere: {
       here: place.id,
+      counter: primary,
+      spent: spent => void say({ spent }),
       changed: provider => outbox.put({ provider }),
       kick: (ids, reason) => void say({ kick: { ids, reason } }),
       recheck: () => void say({ recheck: true }),
@@ -86,20 +93,22 @@ async function serve(setup: Setup): Promise<void> {
   const { switchboard } = serving;
   for (const item of news) switchboard.board.learn(item);
   const answer = setup.watched ? answering(switchboard, setup.version, place.id, say) : undefined;
-  process.on('message', (message: ToWorker) => {
+  hear = message => {
     if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
     else if ('answer' in message) primary.answered(message.answer, message.value);
     else if ('survey' in message) void say({ surveyed: message.survey, part: switchboard.snapshot() });
     else if ('recheck' in message) switchboard.recheckHere();
     else if ('appended' in message) access.heard(message.appended);
     else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
+    else if ('spent' in message) switchboard.charge(message.spent);
     else if ('kick' in message) switchboard.kickHere(message.kick.ids, message.kick.reason);
     else if ('poll' in message || 'note' in message) answer?.(message);
     else if ('apply' in message) serving.apply(message.apply);
     else if ('stop' in message) stop(message.stop);
-  });
+  };
   process.on('exit', () => tidy(place.path));
   const stop = stopOnSignals(gracefully => serving.stop(gracefully));
+  for (const message of early) hear(message);
   // The primary process says when.
   process.on('SIGHUP', () => {});
   await trunks.listen();
@@ -125,8 +134,8 @@ function tidy(path: string): void {
 }
 
 /** The primary process as the one who keeps the file and counts. */
-class Primary implements Keeper {
-  readonly #asked = new Map<number, (value: boolean | Snapshot) => void>();
+class Primary implements Keeper, Counter {
+  readonly #asked = new Map<number, (value: Answer) => void>();
   #count = 0;
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Promise<boolean> {
@@ -135,6 +144,15 @@ class Primary implements Keeper {
 
   count(key: string, counter: number): Promise<boolean> {
     return this.#ask({ count: { key, counter } });
+  }
+
+  async take(take: Thing, wishes: readonly Wish[]): Promise<string | undefined> {
+    const full = await this.#ask<true | string>({ take, wishes });
+    return full === true ? undefined : full;
+  }
+
+  give(give: Thing, owners: readonly string[]): void {
+    void say({ give, owners });
   }
 
   survey(): Promise<Snapshot> {
@@ -149,12 +167,12 @@ class Primary implements Keeper {
     return this.#ask({ release: name });
   }
 
-  answered(number: number, value: boolean | Snapshot): void {
+  answered(number: number, value: Answer): void {
     this.#asked.get(number)?.(value);
     this.#asked.delete(number);
   }
 
-  #ask<T extends boolean | Snapshot>(question: Question): Promise<T> {
+  #ask<T extends Answer>(question: Question): Promise<T> {
     const ask = this.#count++;
     void say({ ask, question });
     return new Promise(resolve => this.#asked.set(ask, value => resolve(value as T)));

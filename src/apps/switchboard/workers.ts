@@ -9,11 +9,12 @@ import { Polls } from './console/polls.ts';
 import type { Directory } from './directory.ts';
 import type { Snapshot } from './events.ts';
 import type { Hub } from './hub.ts';
-import type { Penalty, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
+import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import type { Place } from './lines.ts';
 import type { Settings } from './settings.ts';
 import { StateError, socketDirectory } from './state.ts';
 import { Surveys, together } from './surveys.ts';
+import { Tally } from './tally.ts';
 
 /** The subcommand that a worker runs. */
 export const WORKER_COMMAND = 'switchboard-worker';
@@ -24,7 +25,7 @@ const RESTART_AT_MOST = 30_000;
 const LIVED = 60_000;
 /** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds, once circuits have had their time. */
 const GOODBYE = 10_000;
-/** Messages that a worker may have unread before it is told of no more penalties. It hangs, and memory is not for those. */
+/** Messages that a worker may have unread before it is told of no more penalties and rates. It hangs, and memory is not for those. */
 const MAX_UNREAD = 1000;
 
 export interface WorkersOptions {
@@ -54,6 +55,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   #settings: Settings;
   readonly #surveys = new Surveys<Snapshot>();
+  readonly #tally = new Tally();
   readonly #running = new Map<number, Running>();
   readonly #token = randomBytes(32).toString('hex');
   /** For their Unix sockets; only this user may enter it. */
@@ -138,6 +140,7 @@ export class Workers {
     child.once('exit', (code, signal) => {
       this.#options.hub.down(id);
       this.#surveys.gone(id);
+      this.#tally.gone(id);
       this.#running.delete(worker);
       this.polls.gone(id);
       if (this.#stopping) return;
@@ -163,13 +166,16 @@ export class Workers {
   #hear(running: Running, message: ToPrimary): void {
     const { place } = running;
     const { count, log } = this.#options;
+    // The last words of one that has died would leave something behind that nobody takes away.
+    if (this.#running.get(place.worker) !== running) return;
     if ('ready' in message) this.#setUp(running);
     else if ('news' in message) this.#options.hub.hear(place.id, message.news);
     else if ('ask' in message) void this.#reply(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
     else if ('kick' in message) this.#others(running, { kick: message.kick });
-    else if ('penalty' in message) this.#penalise(running, message.penalty);
+    else if ('penalty' in message || 'spent' in message) this.#mention(running, message);
+    else if ('give' in message) this.#tally.give(place.id, message.give, message.owners);
     else if ('polled' in message || 'stirred' in message) this.polls.hear(place.id, message);
     else if ('failed' in message) {
       log.error({ worker: place.worker }, message.failed);
@@ -184,10 +190,12 @@ export class Workers {
     }
   }
 
-  async #reply({ send }: Running, answer: number, question: Question): Promise<void> {
-    let value: boolean | Snapshot = false;
+  async #reply({ place, send }: Running, answer: number, question: Question): Promise<void> {
+    let value: Answer = false;
     try {
-      value = 'survey' in question ? await this.#survey() : await this.#decide(question);
+      if ('survey' in question) value = await this.#survey();
+      else if ('take' in question) value = this.#tally.take(place.id, question.take, question.wishes) ?? true;
+      else value = await this.#decide(question);
     } catch (error) {
       this.#options.log.error({ error: String(error) }, 'the primary process cannot answer a worker');
     }
@@ -199,7 +207,7 @@ export class Workers {
     return together([...(await this.#surveys.take(asked)).values()]);
   }
 
-  async #decide(question: Exclude<Question, { survey: true }>): Promise<boolean> {
+  async #decide(question: Exclude<Question, { survey: true } | { take: unknown }>): Promise<boolean> {
     const { access, directory } = this.#options;
     if ('count' in question) return access.count(question.count.key, question.count.counter);
     if ('claim' in question) return directory?.claim(question.claim.name, question.claim.owner) ?? false;
@@ -220,9 +228,10 @@ export class Workers {
     for (const running of this.#running.values()) if (running !== from) void running.send(message);
   }
 
-  #penalise(from: Running, penalty: Penalty): void {
+  /** What others need not know. */
+  #mention(from: Running, message: ToWorker): void {
     for (const running of this.#running.values()) {
-      if (running !== from && running.unread < MAX_UNREAD) void running.send({ penalty });
+      if (running !== from && running.unread < MAX_UNREAD) void running.send(message);
     }
   }
 }

@@ -54,9 +54,15 @@ export interface ChannelOpen {
   /**
    * Opens a channel of `type` with `data` on another connection and, when it is confirmed, splices the two; a refusal
    * is passed back. Neither side is ever offered more than the other end has room for. `joined` hears of the two
-   * channels once they are one circuit.
+   * channels once they are one circuit, `failed` that there will be none: one of them is called, once.
    */
-  forward(to: Mux, type: string, data: Uint8Array, joined?: (near: Channel, far: Channel) => void): void;
+  forward(
+    to: Mux,
+    type: string,
+    data: Uint8Array,
+    joined?: (near: Channel, far: Channel) => void,
+    failed?: () => void,
+  ): void;
 }
 
 export interface MuxOptions {
@@ -291,19 +297,25 @@ export class Mux {
       reject: (reason, message) => {
         if (answer()) refuse(reason, message);
       },
-      forward: (to, farType, farData, joined) => {
+      forward: (to, farType, farData, joined, failed) => {
         const offer = { window: Math.min(window, WINDOW), maxInbound: Math.min(maxPacket, MAX_DATA) };
         to.open(
           farType,
           farData,
           {},
           far => {
-            if (open.gone) return far.close();
+            if (open.gone) {
+              far.close();
+              return failed?.();
+            }
             const near = confirm({}, Math.min(far.outbound.size, WINDOW), far.maxOutbound);
             splice(near, far);
             joined?.(near, far);
           },
-          error => open.reject(error.reason as OpenFailureReason, error.message),
+          error => {
+            open.reject(error.reason as OpenFailureReason, error.message);
+            failed?.();
+          },
           offer,
         );
       },

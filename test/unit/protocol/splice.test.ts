@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Channel, WINDOW } from '../../../src/protocol/channels/channel.ts';
+import type { ChannelOpen } from '../../../src/protocol/channels/mux.ts';
 import { hold } from '../../../src/protocol/channels/splice.ts';
 import type { Client } from '../../../src/server/server.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
@@ -53,6 +54,49 @@ test('a circuit that is held stops both ways within a window, and goes on when i
   hold(near!, false);
   await turns(50);
   assert.ok(came[0] > WINDOW && came[1] > WINDOW, `${came}`);
+});
+
+test('whoever forwards hears of the circuit, or that there will be none', async () => {
+  const clients: Client[] = [];
+  const heard: string[] = [];
+  const server = testServer({
+    signedIn: client => void clients.push(client),
+    channels: {
+      line: open =>
+        open.forward(
+          ...([clients[0].connection.mux, 'line', open.data] as const),
+          () => heard.push('joined'),
+          () => heard.push('failed'),
+        ),
+    },
+  });
+  const { client: provider } = await call(server);
+  const { client: caller } = await call(server);
+  const attempt = () =>
+    new Promise<string>(resolve =>
+      caller.connection.mux.open(
+        'line',
+        new Uint8Array(0),
+        {},
+        () => resolve('opened'),
+        ({ message }) => resolve(message),
+      ),
+    );
+  provider.called = open => open.reject(2, 'not today');
+  assert.is(await attempt(), 'not today');
+  provider.called = open => void open.accept({});
+  assert.is(await attempt(), 'opened');
+  // The caller leaves while the provider thinks about it.
+  let late: ChannelOpen | undefined;
+  provider.called = open => (late = open);
+  void attempt();
+  while (late === undefined) await turns(1);
+  caller.connection.disconnect(11, 'bye');
+  await turns(20);
+  assert.equal(heard, ['failed', 'joined']);
+  late.accept({});
+  await turns(20);
+  assert.equal(heard, ['failed', 'joined', 'failed']);
 });
 
 test.run();

@@ -1,9 +1,10 @@
 // Circuits: what one owner may have of them, rates that are held on average, idle ones closed, and what is told of each.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Call, Circuits, type Party } from '../../../src/apps/switchboard/circuits.ts';
+import { type Call, Circuits, type Party, type Spent } from '../../../src/apps/switchboard/circuits.ts';
 import { type BoardEvent, type ClientInfo, Events } from '../../../src/apps/switchboard/events.ts';
 import { QUOTAS, type Quotas } from '../../../src/apps/switchboard/quotas.ts';
+import { Tally } from '../../../src/apps/switchboard/tally.ts';
 import type { Channel, ChannelHandler, ChannelOpen, Mux } from '../../../src/protocol/index.ts';
 
 /** As much of a channel as matters here. */
@@ -17,11 +18,12 @@ interface Fake {
   close(): void;
 }
 
-function stage() {
+function stage(counter = new Tally().for('here')) {
   const events = new Events();
   const told: BoardEvent[] = [];
   events.subscribe(event => void told.push(event));
-  const circuits = new Circuits(events);
+  const spent: Spent[] = [];
+  const circuits = new Circuits({ events, counter, spent: all => void spent.push(...all) });
   const channel = (): Fake => {
     let held = false;
     const it: Fake = {
@@ -40,16 +42,20 @@ function stage() {
     };
     return it;
   };
-  const put = (call: Call) => {
+  const put = (call: Call, fails = false) => {
     const [near, far] = [channel(), channel()];
     const open = {
-      forward: (_to: Mux, _type: string, _data: Uint8Array, joined: (near: Channel, far: Channel) => void) =>
-        joined(near as unknown as Channel, far as unknown as Channel),
+      forward: (...[, , , joined, failed]: Parameters<ChannelOpen['forward']>) =>
+        fails ? failed!() : joined!(near as unknown as Channel, far as unknown as Channel),
     };
     circuits.put(open as unknown as ChannelOpen, undefined as unknown as Mux, 'line', new Uint8Array(0), call);
     return { near, far };
   };
-  return { circuits, told, put };
+  const call = async (made: Call, fails?: boolean) => {
+    assert.is(await circuits.reserve(made), undefined);
+    return put(made, fails);
+  };
+  return { circuits, told, spent, put, call };
 }
 
 const party = (owner: string, quotas: Partial<Quotas> = {}): Party => ({
@@ -87,27 +93,47 @@ test('what is told of a circuit: when it opens and closes, with the bytes each w
   );
 });
 
-test('one that another process tells of is counted for its provider, and not told', () => {
-  const { circuits, told, put } = stage();
-  const { near } = put(call(undefined, party('B', { circuits: 1 })));
+test('one that another process tells of is counted for its provider, and not told', async () => {
+  const { circuits, told, call: make } = stage();
+  const b = party('B', { circuits: 1 });
+  const { near } = await make(call(undefined, b));
   assert.equal(told, []);
   assert.equal(circuits.infos, []);
   assert.is(circuits.size, 1);
-  assert.match(circuits.refusal(party('A'), party('B', { circuits: 1 }))!, /the line has too many/);
+  assert.match((await circuits.reserve(call(party('A'), b)))!, /the line has too many/);
   near.close();
-  assert.is(circuits.refusal(party('A'), party('B', { circuits: 1 })), undefined);
+  assert.is(await circuits.reserve(call(party('A'), b)), undefined);
 });
 
-test('an owner has so many circuits, as caller and as provider together', () => {
-  const { circuits, put } = stage();
+test('an owner has so many circuits, as caller and as provider together, also while they are being made', async () => {
+  const { circuits, call: make } = stage();
   const a = party('A', { circuits: 2 });
-  put(call(a, party('B')));
-  assert.is(circuits.refusal(a, party('B')), undefined);
-  const { near } = put(call(party('C'), a));
-  assert.match(circuits.refusal(a, party('B'))!, /your key has too many/);
-  assert.match(circuits.refusal(party('C'), a)!, /the line has too many/);
+  await make(call(a, party('B')));
+  const [other, out, back] = [call(party('C'), a), call(a, party('B')), call(party('D'), a)];
+  assert.is(await circuits.reserve(other), undefined);
+  assert.match((await circuits.reserve(out))!, /your key has too many/);
+  assert.match((await circuits.reserve(back))!, /the line has too many/);
+  circuits.release(other);
+  await make(back, true);
+  const { near } = await make(out);
+  assert.match((await circuits.reserve(back))!, /the line has too many/);
   near.close();
-  assert.is(circuits.refusal(a, party('B')), undefined);
+  await make(back);
+});
+
+test('a circuit between two of one owner counts once, also between two processes', async () => {
+  const tally = new Tally();
+  const [one, two] = [stage(tally.for('1')), stage(tally.for('2'))];
+  const a = party('A', { circuits: 2 });
+  await one.call(call(a, a));
+  const across = { ...call(a, undefined), farOwner: 'A' };
+  const there = call(undefined, a);
+  await one.call(across);
+  const { near } = await two.call(there);
+  assert.match((await two.circuits.reserve(there))!, /the line has too many/);
+  assert.match((await one.circuits.reserve(call(a, party('B'))))!, /your key has too many/);
+  near.close();
+  assert.is(await one.circuits.reserve(call(a, party('B'))), undefined);
 });
 
 test('a rate holds on average over all circuits of an owner, and not those of others', () => {
@@ -152,6 +178,50 @@ test('whoever owes cannot get around it by calling anew', () => {
   assert.ok(anew.near.held);
   assert.is(anew.near.let, 0);
   anew.near.close();
+});
+
+test('what an owner has had in one process he does not have in another', () => {
+  const [one, two] = [stage(), stage()];
+  const a = party('A', { rate: 1000 });
+  const first = one.put(call(a, party('B')));
+  const second = two.put(call(a, party('B')));
+  let now = performance.now();
+  /** Which of the two gets credit. */
+  const look = (seconds: number) => {
+    now += seconds * 1000;
+    const before = [first.near.let, second.near.let];
+    one.circuits.look(now);
+    two.circuits.charge(one.spent.splice(0));
+    two.circuits.look(now);
+    one.circuits.charge(two.spent.splice(0));
+    return [first.near.let > before[0], second.near.let > before[1]];
+  };
+  assert.equal(look(0), [true, true]);
+  first.near.relayed = 3000;
+  second.far.relayed = 3000;
+  look(0);
+  // 6,000 in all, of which 1,000 may come at once.
+  assert.equal(look(4.9), [false, false]);
+  assert.equal(look(0.2), [true, true]);
+  // What is passed on in one's last moment is told, too.
+  first.near.relayed += 2200;
+  first.near.close();
+  look(0);
+  assert.equal(look(1)[1], false);
+  assert.equal(look(1.2)[1], true);
+  second.near.close();
+});
+
+test('a process that an owner has not come to knows what he owes, and forgets it when it is paid', () => {
+  const { circuits, put } = stage();
+  circuits.charge([{ owner: 'A', rate: 1000, bytes: 3000 }]);
+  const { near } = put(call(party('A', { rate: 1000 }), party('B')));
+  const now = performance.now();
+  circuits.look(now + 1000);
+  assert.is(near.let, 0);
+  circuits.look(now + 2500);
+  assert.is(near.let, 1);
+  near.close();
 });
 
 test('a circuit that nothing comes through is closed at the stricter of two limits', () => {
