@@ -2,31 +2,34 @@
 // The length field is additional data in the clear; the 12-byte IV is 4 fixed bytes and a 64-bit counter of packets.
 import { Disconnect, ProtocolError } from '../protocol/errors.ts';
 import { checkLength, Padder, unpad } from '../protocol/wire/framing.ts';
-import { HEAD_ROOM, type Packet, readUint32, writeUint32 } from '../protocol/wire/packet.ts';
-import { expandKey, type RoundKeys, xorKeystream } from './aes.ts';
-import { type GhashTable, ghash, ghashTable } from './ghash.ts';
+import { HEAD_ROOM, type Packet, readUint32 } from '../protocol/wire/packet.ts';
+import { type Gcm, portableGcm } from './gcm.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from './provider.ts';
 
 export const GCM_BLOCK = 16;
 export const GCM_TAG = 16;
 
-/** The algorithm around one implementation of its two directions. `keyLength` in bytes. */
+/** The algorithm around one implementation of its two directions, which get an IV of their own. `keyLength` in bytes. */
 export function aesGcm(
   name: string,
   keyLength: 16 | 32,
   opener: (key: Uint8Array, iv: Uint8Array) => Opener,
   sealer: (key: Uint8Array, iv: Uint8Array, random: Random) => Sealer,
 ): CipherAlgorithm {
-  return { name, keyLength, ivLength: 12, blockLength: GCM_BLOCK, aead: true, opener, sealer };
+  return {
+    ...{ name, keyLength, ivLength: 12, blockLength: GCM_BLOCK, aead: true },
+    opener: (key, iv) => opener(key, iv.slice()),
+    sealer: (key, iv, random) => sealer(key, iv.slice(), random),
+  };
 }
 
-/** AES-GCM on noble's AES. */
+/** AES-GCM without the runtime's. */
 export const portableAesGcm = (name: string, keyLength: 16 | 32): CipherAlgorithm =>
   aesGcm(
     name,
     keyLength,
-    (key, iv) => new GcmOpener(key, iv),
-    (key, iv, random) => new GcmSealer(key, iv, random),
+    (key, iv) => new GcmOpener(portableGcm(key), iv),
+    (key, iv, random) => new GcmSealer(portableGcm(key), iv, new Padder(random)),
   );
 
 /** The whole frame's length, from its first four bytes. */
@@ -44,13 +47,16 @@ export function nextIv(iv: Uint8Array): void {
 
 export const wrongTag = (): ProtocolError => new ProtocolError('a packet has a wrong tag', Disconnect.MAC_ERROR);
 
-class GcmOpener implements Opener {
+/** Opens frames in place, and moves the IV on. */
+export class GcmOpener implements Opener {
   readonly headLength = 4;
   readonly copiesFrom = Infinity;
   readonly #gcm: Gcm;
+  readonly #iv: Uint8Array;
 
-  constructor(key: Uint8Array, iv: Uint8Array) {
-    this.#gcm = new Gcm(key, iv);
+  constructor(gcm: Gcm, iv: Uint8Array) {
+    this.#gcm = gcm;
+    this.#iv = iv;
   }
 
   frameLength(bytes: Uint8Array, at: number): number {
@@ -59,94 +65,33 @@ class GcmOpener implements Opener {
 
   // hot
   open(bytes: Uint8Array, start: number, end: number): Packet {
+    // Whoever seals the packet again may use the room of its frame, and nothing beyond.
     const frame = bytes.subarray(start, end);
-    const tagAt = frame.length - GCM_TAG;
-    const tag = this.#gcm.tag(frame, tagAt);
-    let difference = 0;
-    for (let i = 0; i < GCM_TAG; i++) difference |= tag[i] ^ frame[tagAt + i];
-    if (difference !== 0) throw wrongTag();
-    this.#gcm.crypt(frame, tagAt);
-    return unpad(frame, 4, tagAt);
+    if (!this.#gcm.open(this.#iv, frame, 0, frame.length)) throw wrongTag();
+    nextIv(this.#iv);
+    return unpad(frame, 4, frame.length - GCM_TAG);
   }
 }
 
-class GcmSealer implements Sealer {
+/** Seals frames in place, and moves the IV on. */
+export class GcmSealer implements Sealer {
   readonly #gcm: Gcm;
+  readonly #iv: Uint8Array;
   readonly #padder: Padder;
 
-  constructor(key: Uint8Array, iv: Uint8Array, random: Random) {
-    this.#gcm = new Gcm(key, iv);
-    this.#padder = new Padder(random);
+  constructor(gcm: Gcm, iv: Uint8Array, padder: Padder) {
+    this.#gcm = gcm;
+    this.#iv = iv;
+    this.#padder = padder;
   }
 
   // hot
   seal(packet: Packet, _sequence: number, out: Output): void {
     this.#padder.pad(packet, GCM_BLOCK, 0, GCM_TAG);
-    const frame = packet.bytes.subarray(packet.start - HEAD_ROOM, packet.end + GCM_TAG);
-    const tagAt = frame.length - GCM_TAG;
-    // The tag's mask belongs to the IV that crypt() moves on from, so it is drawn first.
-    const mask = this.#gcm.mask();
-    this.#gcm.crypt(frame, tagAt);
-    frame.set(this.#gcm.authenticate(frame, tagAt, mask), tagAt);
-    out.push(frame);
-  }
-}
-
-/** AES-GCM (SP 800-38D §7) under one key, over frames `[length(4) ‖ text ‖ tag]`. */
-class Gcm {
-  readonly #keys: RoundKeys;
-  readonly #table: GhashTable;
-  readonly #iv: Uint8Array;
-  /** The counter block J0 and what follows it: IV ‖ uint32. */
-  readonly #counter = new Uint32Array(4);
-  readonly #y = new Uint32Array(4);
-  readonly #mask = new Uint8Array(16);
-  readonly #lengths = new Uint8Array(16);
-  readonly #tag = new Uint8Array(16);
-
-  constructor(key: Uint8Array, iv: Uint8Array) {
-    this.#keys = expandKey(key);
-    const h = new Uint8Array(16);
-    xorKeystream(this.#keys, new Uint32Array(4), h, 0, 16);
-    this.#table = ghashTable(h);
-    this.#iv = iv.slice();
-  }
-
-  /** E(J0) of the current IV, which hides the tag. */
-  mask(): Uint8Array {
-    this.#seek(1);
-    this.#mask.fill(0);
-    xorKeystream(this.#keys, this.#counter, this.#mask, 0, 16);
-    return this.#mask;
-  }
-
-  /** The tag of a frame whose text is encrypted already. */
-  tag(frame: Uint8Array, end: number): Uint8Array {
-    return this.authenticate(frame, end, this.mask());
-  }
-
-  authenticate(frame: Uint8Array, end: number, mask: Uint8Array): Uint8Array {
-    const y = this.#y.fill(0);
-    writeUint32(this.#lengths, 4, 32);
-    writeUint32(this.#lengths, 12, (end - 4) * 8);
-    ghash(this.#table, y, frame, 0, 4);
-    ghash(this.#table, y, frame, 4, end);
-    ghash(this.#table, y, this.#lengths, 0, 16);
-    for (let i = 0; i < 16; i++) this.#tag[i] = (y[i >> 2] >>> (24 - 8 * (i & 3))) ^ mask[i];
-    return this.#tag;
-  }
-
-  /** Encrypts or decrypts the text `frame[4..end)` in place and moves on to the next packet's IV. */
-  crypt(frame: Uint8Array, end: number): void {
-    this.#seek(2);
-    xorKeystream(this.#keys, this.#counter, frame, 4, end);
+    const start = packet.start - HEAD_ROOM;
+    const end = packet.end + GCM_TAG;
+    this.#gcm.seal(this.#iv, packet.bytes, start, end);
     nextIv(this.#iv);
-  }
-
-  #seek(block: number): void {
-    this.#counter[0] = readUint32(this.#iv, 0);
-    this.#counter[1] = readUint32(this.#iv, 4);
-    this.#counter[2] = readUint32(this.#iv, 8);
-    this.#counter[3] = block;
+    out.push(packet.bytes.subarray(start, end));
   }
 }

@@ -43,7 +43,10 @@ const LONG = 192;
  * @throws where WebAssembly cannot be had.
  */
 export function wasmPoly1305(longer: Poly1305): Poly1305 {
-  const { memory, run } = kernel();
+  const {
+    memory,
+    run: { run },
+  } = kernel();
   // hot
   return (key, head, headAt, bytes, start, end, tag, tagAt) => {
     const length = 4 + end - start;
@@ -170,5 +173,5 @@ function kernel() {
     ...store(i32(TAG), 0, get(low)),
     ...store(i32(TAG), 8, get(high)),
   ];
-  return instantiate(locals, body, PAGES);
+  return instantiate([{ name: 'run', locals, body }], PAGES);
 }
