@@ -151,6 +151,12 @@ test(
     const { stderr, code } = await run(scope, where, { CORDBOARD_PORT: 'many' });
     assert.match(stderr, /^error: .*'many' from env 'CORDBOARD_PORT' is invalid.*port number/);
     assert.is(code, 2);
+    const switched = await run(scope, where, { CORDBOARD_ENROL: 'perhaps' });
+    assert.match(
+      switched.stderr,
+      /^error: the value of CORDBOARD_ENROL is invalid: "perhaps" is neither yes nor no\n\(/,
+    );
+    assert.is(switched.code, 2);
   }),
 );
 
@@ -234,7 +240,12 @@ test(
   bounded(180, async scope => {
     const file = join(scope.directory(), 'file');
     writeFileSync(file, '');
-    await refuses(scope, ['--data', file], 1, /^cordboard: cannot use the data directory \/.*file: it is a file\n$/);
+    await refuses(
+      scope,
+      ['--data', file],
+      1,
+      /^cordboard: cannot use the data directory \/.*file: there is a file of that name\n$/,
+    );
     await refuses(
       scope,
       ['--data', join(file, 'below')],

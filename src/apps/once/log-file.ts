@@ -1,6 +1,7 @@
 // Where a transcript goes: a new file that only its owner may read, or a stream. Each write is done when it returns.
 import { closeSync, constants, fchmodSync, fsyncSync, openSync, type Stats, statSync, writeSync } from 'node:fs';
-import { OnceError, reason } from './failure.ts';
+import { reason } from '../../server/runtime/reason.ts';
+import { OnceError } from './failure.ts';
 
 const { O_CREAT, O_EXCL, O_WRONLY } = constants;
 const STDOUT = 1;

@@ -1,7 +1,9 @@
 // Plays a transcript in a terminal, at the pace at which it was recorded.
+
+import { reason } from '../../server/runtime/reason.ts';
 import { cast } from './cast.ts';
 import { type Entry, MAGIC } from './entry.ts';
-import { OnceError, reason } from './failure.ts';
+import { OnceError } from './failure.ts';
 import { linesOf } from './parts.ts';
 import { text } from './text.ts';
 import { report } from './verify.ts';

@@ -14,6 +14,7 @@ import {
   unpack,
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { type ChannelOpenHandler, type Client, type Logger, Server } from '../../server/server.ts';
 import { sessions } from '../../server/session.ts';
 import type { Visitor } from './access.ts';
@@ -28,7 +29,7 @@ import type { Address, Policy, SwitchboardOptions } from './options.ts';
 import { Plugging } from './plugging.ts';
 import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
-import { reason, StateError } from './state.ts';
+import { StateError } from './state.ts';
 import { type Counter, Tally } from './tally.ts';
 import { CALL_CHANNEL, MAX_CIRCUITS } from './trunks.ts';
 

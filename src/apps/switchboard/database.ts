@@ -1,6 +1,7 @@
 // SQLite by whatever this runtime has: node:sqlite, or libsql where that is missing. The few calls that we make are the same in both.
 import { closeSync, openSync } from 'node:fs';
-import { reason, StateError } from './state.ts';
+import { reason } from '../../server/runtime/reason.ts';
+import { StateError } from './state.ts';
 
 /** What a statement takes and gives. */
 export type Value = string | number | null;

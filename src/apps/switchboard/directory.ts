@@ -1,6 +1,7 @@
 // The directory that several switchboards share, in Redis: a hash for each place with a lease on it, changes and beats by pub/sub, names and whose they are.
 
 import { randomBytes } from 'node:crypto';
+import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
 import type { Holding, Hub } from './hub.ts';
 import type { News, NodeAddress, Place } from './lines.ts';
@@ -9,7 +10,6 @@ import type { Registry } from './registry.ts';
 import { BEATS, Replica } from './replica.ts';
 import { type Note, parseNote, parseRecord } from './shapes.ts';
 import { SharedNames } from './shared-names.ts';
-import { reason } from './state.ts';
 
 /** Keys: the ids of all places, and what is known of one. */
 const PLACES = 'cordboard:places';

@@ -2,7 +2,8 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { formatAuthorizedKey, type KeyOption, parsePublicKeyBlob } from '../../crypto/keys/index.ts';
 import { sourceOf } from '../../server/penalties.ts';
-import { attempt, reason, StateError } from './state.ts';
+import { reason } from '../../server/runtime/reason.ts';
+import { attempt, StateError } from './state.ts';
 
 /** Keys that enrolment may add to the file; by then it is some 1.5 MB. */
 export const MAX_ENROLLED = 10_000;

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint, formatPrivateKey } from '../../crypto/keys/index.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { Access, type Appended } from './access.ts';
 import { alone } from './alone.ts';
 import { Exchange, type Processes } from './console/exchange.ts';
@@ -21,16 +22,7 @@ import { Registry } from './registry.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import { changedForGood, type Settings, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
-import {
-  aliasSecret,
-  hostKeys,
-  hostKeysIn,
-  openDirectory,
-  readIfThere,
-  reason,
-  registryFile,
-  StateError,
-} from './state.ts';
+import { aliasSecret, hostKeys, hostKeysIn, openDirectory, readIfThere, registryFile, StateError } from './state.ts';
 import { work } from './worker.ts';
 import { WORKER_COMMAND, Workers } from './workers.ts';
 

@@ -1,6 +1,8 @@
 // The configuration file: nuttssh's own nuttssh.ini as it is, and a section [cordboard] for every flag that nuttssh does not have.
+
+import { reason } from '../../server/runtime/reason.ts';
 import { parseBoolean, parseIni } from './ini.ts';
-import { readIfThere, reason, StateError } from './state.ts';
+import { readIfThere, StateError } from './state.ts';
 
 /** What a file says, as if it were flags: values by the flag's name without its dashes. */
 export interface FileSettings {

@@ -70,7 +70,8 @@ export function settingsOf(command: Command): Settings {
   for (const option of command.options) {
     const name = option.attributeName() as keyof Flags;
     // Commander takes a variable that is set for yes, whatever it says.
-    if (isSwitch(option) && command.getOptionValueSource(name) === 'env') set(flags, name, fromVariable(option));
+    if (isSwitch(option) && command.getOptionValueSource(name) === 'env')
+      set(flags, name, fromVariable(option, command));
   }
   for (const [key, value] of file?.flags ?? []) {
     const option = command.options.find(({ long }) => long === `--${key}` || long === `--no-${key}`);
@@ -121,11 +122,11 @@ function set(flags: Flags, name: keyof Flags, value: unknown): void {
   Object.assign(flags, { [name]: value });
 }
 
-function fromVariable(option: Option): boolean {
+function fromVariable({ envVar }: Option, command: Command): boolean {
   try {
-    return parseBoolean(process.env[option.envVar!]!);
+    return parseBoolean(process.env[envVar!]!);
   } catch (error) {
-    throw wrong(`'${option.envVar}' is invalid: ${(error as Error).message}`);
+    return command.error(`error: the value of ${envVar} is invalid: ${(error as Error).message}`, { exitCode: 2 });
   }
 }
 
@@ -137,13 +138,10 @@ function fromFile(option: Option, value: string, where: string): unknown {
     }
     return option.parseArg ? option.parseArg(value, undefined) : value;
   } catch (error) {
-    if (error instanceof StateError) throw new StateError(`${where} = ${value}: ${error.message}`);
-    if (error instanceof CommanderError) throw new StateError(`${where} = ${value}: ${error.message}`);
-    throw error;
+    if (!(error instanceof StateError || error instanceof CommanderError)) throw error;
+    throw new StateError(`${where} = ${value}: ${error.message}`);
   }
 }
-
-const wrong = (message: string) => new CommanderError(2, 'cordboard.variable', `error: ${message}`);
 
 /** A client is asked twice whether it lives, a third and two thirds through the time after which it is given up. */
 export function timesFor(deadAfter: number): Partial<Times> {

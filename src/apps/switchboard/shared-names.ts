@@ -1,8 +1,10 @@
 // Names and whose they are, for all switchboards that share a directory: it has the word, and each keeps what it has learnt for when it is away.
+
+import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
 import { type Client, channelOf, load, note, PATIENCE, within } from './redis.ts';
 import type { Registry } from './registry.ts';
-import { reason, StateError } from './state.ts';
+import { StateError } from './state.ts';
 
 /** A hash: name → owner. */
 const NAMES = 'cordboard:names';

@@ -8,13 +8,15 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { formatPrivateKey, formatPublicKey, parsePrivateKey, publicOf } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { KeyFormatError } from '../../protocol/errors.ts';
+import { reason } from '../../server/runtime/reason.ts';
 
 /** Key types of the host keys that are made on first run, and sshd's names for their files. */
 const HOST_KEYS = [
@@ -41,7 +43,14 @@ export const registryFile = (directory: string): string => join(directory, REGIS
 
 /** Makes `directory` if need be, readable by its owner only. @throws StateError */
 export function openDirectory(directory: string): void {
-  attempt(`cannot use the data directory ${directory}`, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
+  attempt(`cannot use the data directory ${directory}`, () => make(resolve(directory)));
+}
+
+/** One by one: Node's own way (`recursive`) never ends where none can be made in a directory that is there, as in /proc. */
+function make(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
+  make(dirname(directory));
+  mkdirSync(directory, 0o700);
 }
 
 /** A new directory for sockets, which only this user may enter. Its path must be short. @throws StateError */
@@ -146,23 +155,4 @@ export function attempt<T>(what: string, body: () => T): T {
   } catch (error) {
     throw new StateError(`${what}: ${reason(error)}`);
   }
-}
-
-/** A system error in words: "permission denied", without the path that we name ourselves. */
-export function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const words: Record<string, string> = {
-    EACCES: 'permission denied',
-    EPERM: 'not permitted',
-    ENOENT: 'there is no such file',
-    EEXIST: 'it is a file',
-    EISDIR: 'it is a directory',
-    ENOTDIR: 'a part of its path is no directory',
-    EADDRINUSE: 'the port is in use',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOTFOUND: 'no such host',
-    ENOSPC: 'the disk is full',
-    EROFS: 'the file system is read-only',
-  };
-  return (code && words[code]) || message;
 }

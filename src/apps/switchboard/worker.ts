@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
 import { STARTUPS } from '../../server/index.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
 import { answering } from './console/polls.ts';
@@ -16,7 +17,7 @@ import { nodesFor } from './nodes.ts';
 import { Registry } from './registry.ts';
 import { Serving } from './serving.ts';
 import { stopOnSignals } from './signals.ts';
-import { reason, registryFile, StateError } from './state.ts';
+import { registryFile, StateError } from './state.ts';
 import type { Counter, Thing, Wish } from './tally.ts';
 import { Trunks } from './trunks.ts';
 

@@ -140,7 +140,7 @@ test('a file that is no database, and one of a newer version: a sentence each', 
   const database = await openDatabase(newer, ['CREATE TABLE a (x)', 'CREATE TABLE b (x)']);
   database.close();
   await fails(openDatabase(newer, ['CREATE TABLE a (x)']), /newer version of cordboard/);
-  await fails(Registry.open(join(directory, 'missing', 'db')), /^cannot use .*there is no such file/);
+  await fails(Registry.open(join(directory, 'missing', 'db')), /^cannot use .*no such file or directory/);
 });
 
 test('tables of an older version are brought up to date, once', async () => {

@@ -58,8 +58,16 @@ test('a file that cannot be written leaves nothing behind', () => {
   refused(() => replaceFile(target, 'text'), /cannot write .*taken: /);
   assert.not(readdirSync(root).some(name => name.endsWith('.new')));
   assert.ok(existsSync(join(target, 'x')));
-  refused(() => replaceFile(join(root, 'nowhere', 'file'), 'text'), /there is no such file/);
-  refused(() => openDirectory(join(root, 'damaged', 'alias_secret', 'x')), /cannot use the data directory/);
+  refused(() => replaceFile(join(root, 'nowhere', 'file'), 'text'), /no such file or directory/);
+});
+
+test('a directory that cannot be made', () => {
+  refused(
+    () => openDirectory(join(root, 'damaged', 'alias_secret', 'x')),
+    /cannot use the data directory .*no directory$/,
+  );
+  refused(() => openDirectory(join(root, 'damaged', 'alias_secret')), /cannot use the data directory .*of that name$/);
+  refused(() => openDirectory('/proc/cordboard/x'), /^cannot use the data directory \/proc\/cordboard\/x: /);
 });
 
 test.run();

@@ -1,7 +1,8 @@
 // `--console`: what it needs, and what the operator is told of it when the switchboard starts.
 import { isLoopback } from '../../../server/penalties.ts';
+import { reason } from '../../../server/runtime/reason.ts';
 import type { Logger } from '../../../server/server.ts';
-import { reason, StateError } from '../state.ts';
+import { StateError } from '../state.ts';
 import { Console, type Where } from './console.ts';
 import type { Exchange } from './exchange.ts';
 import { newToken, tokenFrom } from './sign-ins.ts';
