@@ -152,8 +152,8 @@ export class Server {
     return listener;
   }
 
-  /** Serves one client on a socket that is already connected. */
-  serve(socket: Socket): void {
+  /** Serves one client on a socket that is already connected; undefined if it is turned away. */
+  serve(socket: Socket): Client | undefined {
     const options = this.#options;
     const refusal = this.#refusal(socket.address);
     if (refusal !== undefined) {
@@ -163,7 +163,7 @@ export class Server {
       socket.write([new TextEncoder().encode(`${refusal}\r\n`)]);
       socket.end();
       setTimeout(() => socket.destroy(), 1000).unref();
-      return;
+      return undefined;
     }
 
     const driver = new Driver(socket, this.#times);
@@ -239,6 +239,7 @@ export class Server {
     this.#ticker ??= setInterval(() => this.tick(), 1000);
     void driver.closed.then(() => this.#forget(client));
     driver.start(connection);
+    return client;
   }
 
   /** A handler that works on must not take the process down when it fails. */

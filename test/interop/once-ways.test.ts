@@ -107,6 +107,25 @@ it(
 );
 
 it(
+  '--via: what of it cannot be used is named',
+  bounded(180, async scope => {
+    const { keys } = files(scope.directory());
+    const there = '-via=x@127.0.0.1:1';
+    const directory = scope.directory();
+    const cases: [string[], number, string][] = [
+      [['-via=x@127.0.0.1:99999'], 2, '--via x@127.0.0.1:99999 is not of the form user@host:port\n'],
+      [[there, '-via-host-key=rubbish'], 2, '--via-host-key rubbish is neither a key nor a fingerprint: '],
+      [[there, `-via-identity=${directory}`], 1, `--via-identity ${directory} cannot be read: it is a directory\n`],
+    ];
+    for (const [via, code, words] of cases) {
+      const ended = await otssh(scope, [`-authorized-keys=${keys}`, ...via], { input: '' }).ended;
+      assert.is(ended.code, code, ended.stderr);
+      assert.ok(ended.stderr.startsWith(words), ended.stderr);
+    }
+  }),
+);
+
+it(
   '--stdio: the client is at the other end of standard input and output, as with ProxyCommand',
   bounded(180, async scope => {
     const { keys, log } = files(scope.directory());

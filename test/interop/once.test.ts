@@ -130,7 +130,13 @@ it(
     const { port } = await tcpServer(scope, () => {});
     const busy = await fails(scope, [`-port=${port}`]);
     assert.is(busy.code, 1);
-    assert.match(busy.stderr, new RegExp(`^Could not bind to port ${port}: it is in use\n`, 'm'));
+    assert.match(
+      busy.stderr,
+      new RegExp(`^Could not bind to port ${port} of 127\\.0\\.0\\.1: the port is in use\n`, 'm'),
+    );
+    // 192.0.2.0/24 is for documentation (RFC 5737): nobody has it.
+    const foreign = await fails(scope, ['-listen=192.0.2.1']);
+    assert.match(foreign.stderr, /^Could not bind to port 0 of 192\.0\.2\.1: this machine has no such address\n/m);
     const nowhere = await fails(scope, ['-log=/nope/x']);
     assert.equal(nowhere, {
       code: 1,

@@ -1,6 +1,6 @@
 // The life of the program: keys, a host key, a door that opens once, the session behind it, and the end.
 import { fingerprint, formatPublicKey, type KeyRules, publicOf } from '../../crypto/keys/index.ts';
-import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
+import { byName, type CryptoProvider, type PrivateKey } from '../../crypto/provider.ts';
 import { DIRECT_TCPIP } from '../../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../../protocol/channels/mux.ts';
 import { Disconnect, OpenFailure, printable } from '../../protocol/errors.ts';
@@ -107,11 +107,9 @@ export class Life {
     return this.#owner !== undefined;
   }
 
-  /** Serves a client. */
+  /** Serves a client; undefined if it is turned away. */
   serve(socket: Socket): Client | undefined {
-    const before = new Set(this.#server.clients);
-    this.#server.serve(socket);
-    return this.#server.clients.find(client => !before.has(client));
+    return this.#server.serve(socket);
   }
 
   /** Ends it all, for a reason. */
@@ -265,6 +263,6 @@ function target(data: Uint8Array): string {
 
 /** A host key for one session, and what is said of it. */
 export function freshKey(provider: CryptoProvider): { key: PrivateKey; publicKey: string; fingerprint: string } {
-  const key = provider.signatures.find(({ name }) => name === 'ssh-ed25519')!.generate(provider.random, '');
+  const key = byName(provider.signatures, 'ssh-ed25519')!.generate(provider.random, '');
   return { key, publicKey: formatPublicKey(publicOf(key)), fingerprint: fingerprint(key.blob) };
 }

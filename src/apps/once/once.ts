@@ -2,13 +2,15 @@
 import { hostname } from 'node:os';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { account } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
-import { OnceError, reason } from './failure.ts';
+import { OnceError } from './failure.ts';
 import { readKeys } from './keys.ts';
 import { freshKey, Life } from './life.ts';
 import { LogFile, writeAll } from './log-file.ts';
 import { peerOf } from './peer.ts';
+import { statusOf } from './program.ts';
 import { stdioSocket } from './stdio.ts';
 import { Transcript } from './transcript.ts';
 import { plugIn, type Via } from './via.ts';
@@ -113,7 +115,7 @@ async function bind({ listen: address, port }: OnceOptions, life: Life) {
     if (address !== undefined) return await listen(address, port, called);
     return await listenEverywhere(port, called);
   } catch (error) {
-    throw new OnceError(`Could not bind to port ${port}: ${reason(error)}`);
+    throw new OnceError(`Could not bind to port ${port}${address ? ` of ${address}` : ''}: ${reason(error)}`);
   }
 }
 
@@ -130,12 +132,13 @@ async function told(command: string, about: Announcement, life: Life, toStdout: 
 
 /** SIGINT, SIGTERM and SIGHUP end the session in an orderly way. */
 function heedSignals(life: Life): () => void {
-  const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-  const heard = (signal: NodeJS.Signals) =>
-    life.stop(new OnceError(`Ended by ${signal}`, 128 + numbers[signal as keyof typeof numbers]));
-  for (const signal of Object.keys(numbers)) process.on(signal, heard);
+  const signals = ['HUP', 'INT', 'TERM'].map(signal => {
+    const heard = () => life.stop(new OnceError(`Ended by SIG${signal}`, statusOf({ signal })));
+    process.on(`SIG${signal}`, heard);
+    return () => process.off(`SIG${signal}`, heard);
+  });
   return () => {
-    for (const signal of Object.keys(numbers)) process.off(signal, heard);
+    for (const unheed of signals) unheed();
   };
 }
 

@@ -1,6 +1,7 @@
 // A program in a pseudo-terminal of its own (pty(7)): leader of a session, with argv[0] and terminal modes as one likes. Linux.
 import { closeSync, constants as fsConstants, openSync } from 'node:fs';
 import { type Libc, libc } from './libc.ts';
+import { ENTRY } from './limits.ts';
 import { type Master, masterOf } from './master.ts';
 import { type Command, type Exit, type Program, signalGroup, signalName } from './program.ts';
 import { applyModes, readEcho, TERMIOS_BYTES } from './termios.ts';
@@ -13,8 +14,6 @@ export interface Size {
 
 /** Bytes that wait for their reader before nothing more is read from the terminal; the program then waits, too. */
 const AHEAD = 256 * 1024;
-/** The most that one chunk has: what came while the reader was busy is put together. */
-const CHUNK = 64 * 1024;
 /**
  * The terminal gives at most 4 KiB at a time. A chunk of that size has more behind it, which is waited for so long, in
  * milliseconds: each chunk is an entry of the transcript with a seal, and a packet.
@@ -135,7 +134,7 @@ class Terminal implements Program {
       else {
         await new Promise<void>(resolve => (this.#wake = resolve));
         this.#wake = () => {};
-        const flood = this.#waiting >= FLOOD && this.#waiting < CHUNK / 2;
+        const flood = this.#waiting >= FLOOD && this.#waiting < ENTRY / 2;
         if (flood && !this.#over) await new Promise(resolve => setTimeout(resolve, GATHER));
       }
     }
@@ -149,7 +148,7 @@ class Terminal implements Program {
     }
     const parts = [first];
     let length = first.length;
-    while (this.#chunks.length > 0 && length + this.#chunks[0].length <= CHUNK) {
+    while (this.#chunks.length > 0 && length + this.#chunks[0].length <= ENTRY) {
       const next = this.#chunks.shift()!;
       parts.push(next);
       length += next.length;

@@ -1,6 +1,7 @@
 // The transcript of the one session, while it is written: each entry is in the file, sealed, before anybody sees its effect.
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { printable } from '../../protocol/errors.ts';
+import { concat } from '../../protocol/wire/reader.ts';
 import { cast } from './cast.ts';
 import { comments, type Entry, type Format, type Heading, type Stream, unfinished } from './entry.ts';
 import { EARLY_NOTES } from './limits.ts';
@@ -97,7 +98,7 @@ export class Transcript {
   #whole(entry: Stream): Stream | undefined {
     const { kind } = entry;
     const kept = this.#rest.get(kind);
-    const bytes = kept === undefined ? entry.bytes : new Uint8Array(Buffer.concat([kept, entry.bytes]));
+    const bytes = kept === undefined ? entry.bytes : concat(kept, entry.bytes);
     const behind = unfinished(bytes);
     if (behind > 0) this.#rest.set(kind, bytes.slice(bytes.length - behind));
     else this.#rest.delete(kind);

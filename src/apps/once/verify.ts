@@ -4,8 +4,9 @@ import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint, type PublicKey, parsePublicKey, parseSignature } from '../../crypto/keys/index.ts';
 import { KeyFormatError } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { MAGIC } from './entry.ts';
-import { reason } from './failure.ts';
+import { OnceError } from './failure.ts';
 import { signatureOf } from './log-file.ts';
 import { linesIn, linesOf, partsOf } from './parts.ts';
 import { END, SealCheck } from './seals.ts';
@@ -67,15 +68,13 @@ export function verify(file: string): Verdict {
   return changed(lines, behind === '' ? `${signatureOf(file)}: ${why}` : `behind the end of the transcript: ${why}`);
 }
 
-/** The exit code and what to print. @param wanted a file with a public key, the key itself, or its fingerprint */
+/**
+ * The exit code and what to print.
+ * @param wanted a file with a public key, the key itself, or its fingerprint
+ * @throws OnceError if the file cannot be read
+ */
 export function report(file: string, wanted?: string): { status: number; text: string } {
-  let verdict: Verdict;
-  try {
-    verdict = verify(file);
-  } catch (error) {
-    return { status: 1, text: `${file}: cannot be read: ${reason(error)}` };
-  }
-  const { state, key, lines, seals, goodTo, problem, signed } = verdict;
+  const { state, key, lines, seals, goodTo, problem, signed } = verdictOn(file);
   const vouched = goodTo === 0 ? 'no line of it is vouched for' : `all up to line ${goodTo} is as it was written`;
   if (problem !== undefined) {
     const { from, to, why } = problem;
@@ -129,6 +128,14 @@ function checkSignature(text: string, check: SealCheck): string | undefined {
   } catch (error) {
     if (!(error instanceof KeyFormatError)) throw error;
     return error.message;
+  }
+}
+
+function verdictOn(file: string): Verdict {
+  try {
+    return verify(file);
+  } catch (error) {
+    throw new OnceError(`${file}: cannot be read: ${reason(error)}`);
   }
 }
 

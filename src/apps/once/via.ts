@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
+import { KeyFormatError } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import { type Socket, streamSocket } from '../../server/index.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import { account } from './account.ts';
 import { OnceError } from './failure.ts';
+import { freshKey } from './life.ts';
 
 /** Where the switchboard is, and how to get in there. */
 export interface Via {
@@ -44,18 +47,19 @@ const LINE_PORT = 22;
  */
 export async function plugIn(via: Via, provider: CryptoProvider, called: (socket: Socket) => void): Promise<Line> {
   const parts = /^(?:([^@]+)@)?(?:\[([^\]]+)\]|([^:@]+))(?::(\d{1,5}))?$/.exec(via.at);
-  if (parts === null) throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
+  const port = Number(parts?.[4] ?? 22);
+  if (parts === null || port > 65535) throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
   const host = parts[2] ?? parts[3];
-  const port = Number(parts[4] ?? 22);
+  const keys = signIn(via, provider);
+  const hostKey = hostKeyCheck(via);
   let said = '';
   const banner = (message: string) => {
     said += message;
   };
   try {
     const board = await dial({
-      ...{ host, port, user: parts[1] ?? account().name, provider, banner },
-      ...signIn(via, provider),
-      hostKey: hostKeyCheck(via),
+      ...{ host, port, user: parts[1] ?? account().name, provider, banner, hostKey },
+      ...keys,
     });
     // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
     const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
@@ -75,14 +79,31 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
 }
 
 function signIn({ identity }: Via, provider: CryptoProvider): { keys: (PrivateKey | string)[] } | { agent: true } {
-  if (identity !== undefined) return { keys: [readFileSync(identity, 'utf8')] };
+  if (identity !== undefined) return { keys: [textOf(identity)] };
   if (process.env.SSH_AUTH_SOCK) return { agent: true };
-  return { keys: [provider.signatures.find(({ name }) => name === 'ssh-ed25519')!.generate(provider.random, 'once')] };
+  return { keys: [freshKey(provider).key] };
+}
+
+function textOf(identity: string): string {
+  try {
+    return readFileSync(identity, 'utf8');
+  } catch (error) {
+    throw new OnceError(`--via-identity ${identity} cannot be read: ${reason(error)}`);
+  }
 }
 
 function hostKeyCheck({ hostKey, knownHosts: file }: Via): HostKeyCheck {
   if (hostKey === undefined) return knownHosts({ files: [file ?? join(homedir(), '.ssh', 'known_hosts')] });
   if (hostKey.startsWith('SHA256:')) return blob => fingerprint(blob) === hostKey;
-  const { blob: wanted } = parsePublicKey(hostKey);
+  const wanted = blobOf(hostKey);
   return blob => equalBytes(blob, wanted);
+}
+
+function blobOf(hostKey: string): Uint8Array {
+  try {
+    return parsePublicKey(hostKey).blob;
+  } catch (error) {
+    if (!(error instanceof KeyFormatError)) throw error;
+    throw new OnceError(`--via-host-key ${hostKey} is neither a key nor a fingerprint: ${error.message}`, 2);
+  }
 }

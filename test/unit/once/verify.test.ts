@@ -200,8 +200,8 @@ test('what is no transcript, or not there', () => {
   assert.is(verify(none).state, 'changed');
   writeFileSync(none, '');
   assert.is(report(none).status, 1);
-  assert.match(report(join(directory, 'absent')).text, /cannot be read: no such file/);
-  assert.match(report(directory).text, /cannot be read: it is a directory/);
+  assert.throws(() => report(join(directory, 'absent')), /absent: cannot be read: no such file or directory$/);
+  assert.throws(() => report(directory), /: cannot be read: it is a directory$/);
 });
 
 test.run();
