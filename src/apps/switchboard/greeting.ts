@@ -13,6 +13,9 @@ export function ssh(hints: Hints, options: string, user = ''): string {
   return `ssh${port} ${options}${options === '' ? '' : ' '}${user}${hints.host}`;
 }
 
+/** As it stands in front of a port: ssh takes what follows the last colon of an address for one. */
+export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
 /** The local side of -L needs a port that an ordinary user may open. */
 const localPort = (port: number) => (port < 1024 ? port + 8000 : port);
 
@@ -38,7 +41,7 @@ export function plugged(name: string, lines: readonly Line[], hints: Hints): str
 
 function callCommand(name: string, line: Line, hints: Hints): string {
   if (line.kind === 'unix') return ssh(hints, `-N -L 8080:/${name}${line.path}`);
-  if (line.port === 22) return `ssh -J ${hints.host}${hints.port === 22 ? '' : `:${hints.port}`} ${name}`;
+  if (line.port === 22) return `ssh -J ${bracketed(hints.host)}${hints.port === 22 ? '' : `:${hints.port}`} ${name}`;
   return ssh(hints, `-N -L ${localPort(line.port)}:${name}:${line.port}`);
 }
 

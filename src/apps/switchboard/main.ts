@@ -10,7 +10,7 @@ import { openConsole } from './console/open.ts';
 import { single } from './console/single.ts';
 import { Directory } from './directory.ts';
 import { addFlags } from './flags.ts';
-import { firstSteps, type Hints } from './greeting.ts';
+import { bracketed, firstSteps, type Hints } from './greeting.ts';
 import { Hub } from './hub.ts';
 import { inherited } from './inherited.ts';
 import type { Setup } from './ipc.ts';
@@ -200,7 +200,7 @@ function greeting(
 ): string {
   const more = anyKey ? ', and any other (--any-key)' : ', and any other on first contact (--no-enrol ends that)';
   const lines = [
-    `listening on ${host.includes(':') ? `[${host}]` : host}:${port}`,
+    `listening on ${bracketed(host)}:${port}`,
     '',
     'Host keys (ssh asks you to compare one of them on first contact):',
     ...keys.map(key => `  ${fingerprint(key.blob)} (${key.type})`),

@@ -2,6 +2,7 @@
 import { isLoopback } from '../../../server/penalties.ts';
 import { reason } from '../../../server/runtime/reason.ts';
 import type { Logger } from '../../../server/server.ts';
+import { bracketed } from '../greeting.ts';
 import { StateError } from '../state.ts';
 import { Console, type Where } from './console.ts';
 import type { Exchange } from './exchange.ts';
@@ -27,5 +28,5 @@ export async function openConsole(
     );
   }
   const said = file === undefined ? `token ${token}` : `token in ${file}`;
-  return [`Console: http://${host.includes(':') ? `[${host}]` : host}:${port}/ (${said})`, ''];
+  return [`Console: http://${bracketed(host)}:${port}/ (${said})`, ''];
 }
