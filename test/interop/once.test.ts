@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { freePort, tcpConnect, tcpServer } from '../kit/loopback.ts';
 import { door, keyLine, otssh } from '../kit/once.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
-import { ssh } from '../kit/ssh.ts';
+import { keyFile, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -150,6 +150,19 @@ it(
     assert.is(readFileSync(old, 'utf8'), 'what was done last time\n');
     const first = await door(scope);
     assert.is(statSync(first.log).mode & 0o777, 0o600);
+  }),
+);
+
+it(
+  'standard output that takes nothing is a sentence for the door, and for those who read transcripts',
+  bounded(180, async scope => {
+    const full = { input: '', through: ['sh', '-c', '"$0" "$@" >/dev/full'] };
+    const sentence = 'Could not write to standard output: the disk is full\n';
+    const keys = `${keyFile('alice')}.pub`;
+    const once = await otssh(scope, [`-authorized-keys=${keys}`, '-port=0', '-timeout=1'], full).ended;
+    assert.equal([once.code, once.stderr], [1, sentence]);
+    const verify = await otssh(scope, ['verify', keys], full).ended;
+    assert.equal([verify.code, verify.stderr], [1, sentence]);
   }),
 );
 

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OnceError } from './failure.ts';
 import { FAILURES, TIMEOUT } from './limits.ts';
 import { once } from './once.ts';
+import { print } from './output.ts';
 import { play } from './play.ts';
 import { report } from './verify.ts';
 import { type ViewOptions, view } from './view.ts';
@@ -84,7 +85,7 @@ export function defineOnce(command: Command): Command {
     .addOption(new Option('--key <key>', 'the host key that was announced: a file, "type base64", or a fingerprint'))
     .action((file: string, { key }: { key?: string }) => {
       const { status, text } = report(file, key);
-      process.stdout.write(`${text}\n`);
+      print(`${text}\n`);
       process.exitCode = status;
     });
   command

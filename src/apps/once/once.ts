@@ -8,7 +8,8 @@ import { type Announcement, announce, findCommand } from './announce.ts';
 import { OnceError } from './failure.ts';
 import { readKeys } from './keys.ts';
 import { freshKey, Life } from './life.ts';
-import { LogFile, writeAll } from './log-file.ts';
+import { LogFile } from './log-file.ts';
+import { print, say } from './output.ts';
 import { peerOf } from './peer.ts';
 import { statusOf } from './program.ts';
 import { stdioSocket } from './stdio.ts';
@@ -41,7 +42,8 @@ export async function once(options: OnceOptions): Promise<number> {
   if (options.announce !== undefined) findCommand(options.announce);
   const log = LogFile.open(options.log);
   const { key, publicKey, fingerprint } = freshKey(provider);
-  writeAll(options.stdio ? STDERR : STDOUT, Buffer.from(`${publicKey}\n`));
+  if (options.stdio) say(publicKey);
+  else print(`${publicKey}\n`);
 
   const transcript = new Transcript({ log, key, publicKey, provider });
   const { timeout, idle, maxFailures, maskHiddenInput: hide } = options;
@@ -61,17 +63,6 @@ export async function once(options: OnceOptions): Promise<number> {
   } finally {
     await finish(life, transcript);
     unheed();
-  }
-}
-
-const STDOUT = 1;
-const STDERR = 2;
-
-function say(line: string): void {
-  try {
-    writeAll(STDERR, Buffer.from(`${line}\n`));
-  } catch {
-    // Nobody listens; the transcript has what counts.
   }
 }
 
@@ -123,7 +114,8 @@ async function bind({ listen: address, port }: OnceOptions, life: Life) {
 async function told(command: string, about: Announcement, life: Life, toStdout: boolean): Promise<void> {
   const announced = announce(command, about).then(output => {
     // Standard output may be the transcript.
-    if (output !== '') writeAll(toStdout ? STDOUT : STDERR, Buffer.from(output));
+    if (toStdout) print(output);
+    else if (output !== '') say(output.replace(/\n$/, ''));
   });
   // Who is there already has been told by somebody.
   announced.catch((error: OnceError) => (life.taken ? say(error.message) : life.stop(error)));

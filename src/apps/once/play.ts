@@ -4,6 +4,7 @@ import { reason } from '../../server/runtime/reason.ts';
 import { cast } from './cast.ts';
 import { type Entry, MAGIC } from './entry.ts';
 import { OnceError } from './failure.ts';
+import { print, say } from './output.ts';
 import { linesOf } from './parts.ts';
 import { text } from './text.ts';
 import { report } from './verify.ts';
@@ -37,7 +38,7 @@ export function* entriesOf(file: string): Generator<{ time: number; entry: Entry
 /** To its end, or until Ctrl-C. */
 export async function play(file: string, { speed, idleLimit }: PlayOptions): Promise<void> {
   const { status, text } = report(file);
-  process.stderr.write(`${text}\n`);
+  say(text);
   if (status === 1) throw new OnceError(`${file}: not played: what was changed may do to a terminal what it likes`);
   let before = 0;
   for (const { time, entry } of entriesOf(file)) {
@@ -45,10 +46,6 @@ export async function play(file: string, { speed, idleLimit }: PlayOptions): Pro
     before = time;
     const kept = idleLimit > 0 ? Math.min(pause, idleLimit * 1000) : pause;
     if (kept > 1) await new Promise(resolve => setTimeout(resolve, kept / speed));
-    if (entry.kind === 'output' || entry.kind === 'error') await written(entry.bytes);
+    if (entry.kind === 'output' || entry.kind === 'error') print(entry.bytes);
   }
-}
-
-function written(bytes: Uint8Array): Promise<void> {
-  return new Promise(resolve => process.stdout.write(bytes, () => resolve()));
 }

@@ -6,6 +6,7 @@ import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import { packaged } from '../../server/runtime/packaged.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { OnceError } from './failure.ts';
+import { print, say } from './output.ts';
 import { html, type Page } from './page.ts';
 import { type Recording, recordingOf, type Stated } from './recording.ts';
 import { report } from './verify.ts';
@@ -24,7 +25,7 @@ export function view(file: string, { output = `${file}.html`, key }: ViewOptions
   if (output !== '-' && !output.endsWith('.html'))
     throw new OnceError(`--output ${output} does not end in .html: a transcript could be written over`, 2);
   const { status, text } = report(file, key);
-  process.stderr.write(`${text}\n`);
+  say(text);
   const page = html({
     title: basename(file),
     verdict: { state: STATES[status as keyof typeof STATES], text },
@@ -32,14 +33,20 @@ export function view(file: string, { output = `${file}.html`, key }: ViewOptions
     player: player(),
     made: made(file),
   });
+  if (output === '-') print(page);
+  else {
+    write(output, page);
+    print(`${output}\n`);
+  }
+  return status;
+}
+
+function write(output: string, page: string): void {
   try {
-    if (output === '-') process.stdout.write(page);
-    else writeFileSync(output, page, { mode: 0o600 });
+    writeFileSync(output, page, { mode: 0o600 });
   } catch (error) {
     throw new OnceError(`Could not write ${output}: ${reason(error)}`);
   }
-  if (output !== '-') process.stdout.write(`${output}\n`);
-  return status;
 }
 
 function read(file: string): Recording {
