@@ -14,12 +14,6 @@ export const EXT_INFO_S = 'ext-info-s';
 export const STRICT_C = 'kex-strict-c-v00@openssh.com';
 export const STRICT_S = 'kex-strict-s-v00@openssh.com';
 
-/** Extensions that our server announces (RFC 8308): user authentication bound to the host key (OpenSSH PROTOCOL §3.1), and PING (§1.9). */
-export const HOSTBOUND = 'publickey-hostbound@openssh.com';
-export const PING_EXTENSION = 'ping@openssh.com';
-/** And our client: the server may correct itself once it knows who signs in (OpenSSH PROTOCOL §1.11). */
-export const EXT_INFO_IN_AUTH = 'ext-info-in-auth@openssh.com';
-
 /** What was agreed for one direction; `mac` is undefined for AEAD ciphers. */
 export interface Direction {
   cipher: string;

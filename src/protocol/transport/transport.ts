@@ -24,8 +24,9 @@ import {
 import { decode, encode } from '../wire/codec.ts';
 import { MAX_PACKET } from '../wire/framing.ts';
 import type { Packet } from '../wire/packet.ts';
-import { encodeUtf8, Reader, Writer } from '../wire/reader.ts';
+import { encodeUtf8 } from '../wire/reader.ts';
 import { clearOpener, clearSealer } from './clear.ts';
+import { ourExtensions, readExtensions } from './extensions.ts';
 import { FrameReader } from './frames.ts';
 import { IDENTIFICATION, IdentReader } from './ident.ts';
 import { clientExchange, type HostKeyQuestion, type Kex, type KexResult, serverExchange } from './kex.ts';
@@ -33,14 +34,11 @@ import { deriveKey } from './keys.ts';
 import {
   type Direction,
   EXT_INFO_C,
-  EXT_INFO_IN_AUTH,
   EXT_INFO_S,
   guessedWrong,
-  HOSTBOUND,
   kexInit,
   type Negotiated,
   negotiate,
-  PING_EXTENSION,
   type Role,
   STRICT_C,
   STRICT_S,
@@ -53,10 +51,6 @@ const REKEY_BYTES = 1024 ** 3;
 const REKEY_PACKETS = 2 ** 31;
 /** No packet may be sealed or opened beyond this under one key: sequence numbers would repeat. */
 const MAX_PACKETS = 2 ** 32 - 1;
-/** Extensions we are ready to read in one EXT_INFO (RFC 8308); OpenSSH's limit is 1,024, real peers send under ten. */
-const MAX_EXTENSIONS = 64;
-/** Bytes of all extensions that we remember of a peer; the list of signatures, the longest that is in use, has some 500. */
-const MAX_EXTENSION_BYTES = 32 * 1024;
 /**
  * Bytes of packets other than channel data that may wait for the end of a key exchange. What the peer sent before it saw
  * our KEXINIT has to be answered, and that is little: a socket buffer's worth of requests. A peer that goes on asking and
@@ -285,7 +279,7 @@ export class Transport {
         return false;
       case EXT_INFO.number:
         if (this.exchanges === 0) throw new ProtocolError('EXT_INFO before the first key exchange');
-        this.#readExtensions(packet);
+        readExtensions(packet, this.extensions);
         return false;
     }
     const phase = phaseOf(number);
@@ -302,19 +296,6 @@ export class Transport {
     const { preferCiphers } = this.#options;
     if (this.role === 'client' || !preferCiphers?.length) return;
     this.#ciphers = steer(this.provider, decode(KEXINIT, packet), preferCiphers);
-  }
-
-  #readExtensions(packet: Packet): void {
-    const { count, extensions } = decode(EXT_INFO, packet);
-    if (count > MAX_EXTENSIONS) throw new ProtocolError(`EXT_INFO with ${count} extensions`);
-    const reader = new Reader(extensions);
-    for (let i = 0; i < count; i++) this.extensions.set(reader.name(), reader.string().slice());
-    reader.finish();
-    let bytes = 0;
-    for (const [name, value] of this.extensions) bytes += name.length + value.length;
-    if (this.extensions.size > MAX_EXTENSIONS || bytes > MAX_EXTENSION_BYTES) {
-      throw new ProtocolError('too many extensions');
-    }
   }
 
   /** // hot — Takes ownership of `packet`. Numbers from 50 up (and 5 to 7) wait while keys are exchanged. */
@@ -470,7 +451,9 @@ export class Transport {
     this.#sentBytes = 0;
     this.#sentPackets = 0;
     this.exchanging = false;
-    if (first && theirs.kex.includes(this.role === 'server' ? EXT_INFO_C : EXT_INFO_S)) this.#sendExtensions();
+    // RFC 8308 §2.4: right after our first NEWKEYS.
+    if (first && theirs.kex.includes(this.role === 'server' ? EXT_INFO_C : EXT_INFO_S))
+      this.#seal(ourExtensions(this.role, this.provider));
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
@@ -488,29 +471,6 @@ export class Transport {
   /** A client that can compress wishes to; a server leaves it to the client. */
   #compressionNames(): string[] {
     return [...(this.#options.compression ?? []).map(({ name }) => name), 'none'];
-  }
-
-  /** RFC 8308: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak; sent right after our first NEWKEYS. */
-  #sendExtensions(): void {
-    const extensions =
-      this.role === 'client'
-        ? [[EXT_INFO_IN_AUTH, '0']]
-        : [
-            ['server-sig-algs', this.#signatureNames()],
-            [HOSTBOUND, '0'],
-            [PING_EXTENSION, '0'],
-          ];
-    const writer = new Writer();
-    for (const [name, value] of extensions) writer.string(name).string(value);
-    this.#seal(encode(EXT_INFO, { count: extensions.length, extensions: writer.finish() }));
-  }
-
-  /** Without the names for certificates: whoever has one signs under the plain name's hash, and OpenSSH lists no others. */
-  #signatureNames(): string {
-    return this.provider.signatures
-      .filter(({ plain }) => plain === undefined)
-      .map(({ name }) => name)
-      .join(',');
   }
 
   #newSealer(result: KexResult): Sealer {

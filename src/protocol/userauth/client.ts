@@ -12,7 +12,7 @@ import {
   USERAUTH_REQUEST,
   USERAUTH_SUCCESS,
 } from '../messages.ts';
-import { HOSTBOUND } from '../transport/negotiate.ts';
+import { HOSTBOUND } from '../transport/extensions.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { equalBytes, Reader, Writer } from '../wire/reader.ts';

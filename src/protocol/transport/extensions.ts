@@ -1,0 +1,54 @@
+// Extensions (EXT_INFO, RFC 8308): what either side can do besides what is negotiated.
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import { ProtocolError } from '../errors.ts';
+import { EXT_INFO } from '../messages.ts';
+import { decode, encode } from '../wire/codec.ts';
+import type { Packet } from '../wire/packet.ts';
+import { Reader, Writer } from '../wire/reader.ts';
+import type { Role } from './negotiate.ts';
+
+/** What our server announces: user authentication bound to the host key (OpenSSH PROTOCOL §3.1), and PING (§1.9). */
+export const HOSTBOUND = 'publickey-hostbound@openssh.com';
+export const PING_EXTENSION = 'ping@openssh.com';
+/** And our client: the server may correct itself once it knows who signs in (OpenSSH PROTOCOL §1.11). */
+const EXT_INFO_IN_AUTH = 'ext-info-in-auth@openssh.com';
+
+/** Extensions we are ready to read in one EXT_INFO; OpenSSH's limit is 1,024, real peers send under ten. */
+const MAX_EXTENSIONS = 64;
+/** Bytes of all extensions that we remember of a peer; the list of signatures, the longest that is in use, has some 500. */
+const MAX_EXTENSION_BYTES = 32 * 1024;
+
+/** Adds the peer's to what is known of it, name to raw value. @throws ProtocolError if they are too many, or cut short */
+export function readExtensions(packet: Packet, known: Map<string, Uint8Array>): void {
+  const { count, extensions } = decode(EXT_INFO, packet);
+  if (count > MAX_EXTENSIONS) throw new ProtocolError(`EXT_INFO with ${count} extensions`);
+  const reader = new Reader(extensions);
+  for (let i = 0; i < count; i++) known.set(reader.name(), reader.string().slice());
+  reader.finish();
+  let bytes = 0;
+  for (const [name, value] of known) bytes += name.length + value.length;
+  if (known.size > MAX_EXTENSIONS || bytes > MAX_EXTENSION_BYTES) throw new ProtocolError('too many extensions');
+}
+
+/** Ours: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak. */
+export function ourExtensions(role: Role, provider: CryptoProvider): Packet {
+  const extensions =
+    role === 'client'
+      ? [[EXT_INFO_IN_AUTH, '0']]
+      : [
+          ['server-sig-algs', signatureNames(provider)],
+          [HOSTBOUND, '0'],
+          [PING_EXTENSION, '0'],
+        ];
+  const writer = new Writer();
+  for (const [name, value] of extensions) writer.string(name).string(value);
+  return encode(EXT_INFO, { count: extensions.length, extensions: writer.finish() });
+}
+
+/** Without the names for certificates: whoever has one signs under the plain name's hash, and OpenSSH lists no others. */
+function signatureNames({ signatures }: CryptoProvider): string {
+  return signatures
+    .filter(({ plain }) => plain === undefined)
+    .map(({ name }) => name)
+    .join(',');
+}
