@@ -318,6 +318,9 @@ export interface Sshd extends Target {
   readonly authorizedKeys: string;
 }
 
+/** From OpenSSH 9.8 on it keeps out for a while who has failed to sign in, which the tests do a lot. */
+let knowsPenalties = true;
+
 /** Starts OpenSSH's server on loopback; `users` are owners of keys that may sign in as `user`. */
 export async function sshd(
   scope: Scope,
@@ -359,12 +362,17 @@ export async function sshd(
       'PrintMotd no',
       'MaxStartups 200',
       'LogLevel VERBOSE',
+      ...(knowsPenalties ? ['PerSourcePenalties no'] : []),
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     const child = scope.start('sshd', ['-D', '-e', '-f', file], { input: '' });
     try {
       await soon('sshd to start', child.says(/Server listening on/, 'stderr'));
     } catch (error) {
+      if (knowsPenalties && /PerSourcePenalties/.test(child.stderr)) {
+        knowsPenalties = false;
+        continue;
+      }
       // Somebody else may have taken the port meanwhile.
       if (attempt < 3 && child.stderr.includes('Address already in use')) continue;
       throw error;
