@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { dial } from '../../src/index.ts';
 import { call, execute, greeted, says } from '../kit/board.ts';
 import { tcpConnect } from '../kit/loopback.ts';
-import { bounded, eventually } from '../kit/processes.ts';
+import { bounded, eventually, soon } from '../kit/processes.ts';
 import { consume, keyFile, knownHost, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 import { wayTo } from '../kit/way.ts';
@@ -29,7 +29,7 @@ it(
     way.cut();
     child.signal('SIGKILL');
     await eventually('the line to be free', async () => /no line named/.test(await call(scope, board, `${alias}:80`)));
-    assert.match(board.child.stderr, /silent for 3 seconds/);
+    await soon('the log', board.child.says(/silent for 3 seconds/, 'stderr'));
     const again = await provide(scope, board, 'alice', [`80:localhost:${port}`]);
     assert.is(again.alias, alias);
     assert.is(await call(scope, board, `${alias}:80`), 'here');
@@ -48,7 +48,8 @@ it(
     await fresh.says(
       /^Took over \[80\] from your connection from 127\.0\.0\.1, which is asked whether it still lives\.$/m,
     );
-    assert.match(fresh.stderr, /^A connection of yours from 127\.0\.0\.1 has lines; yours come first\.\r?$/m);
+    const banner = /^A connection of yours from 127\.0\.0\.1 has lines; yours come first\.\r?$/m;
+    await soon('the banner', fresh.says(banner, 'stderr'));
     // Not even in turn is the dead one called.
     for (let i = 0; i < 3; i++) assert.is(await call(scope, board, `${old.alias}:80`), 'new');
     const { stdout } = await execute(scope, board, 'alice', `kick ${old.alias}~1`);

@@ -202,7 +202,6 @@ needs(
     const [, command, alias] = await soon(
       'the greeting',
       provider.says(/^ {2}(ssh -J 127\.0\.0\.1:\d+ (alice-\S+))$/m),
-      30,
     );
     // The inner ssh meets sshd's host keys under the alias.
     const known = target.known.map(line => line.replace(/^\S+/, alias));

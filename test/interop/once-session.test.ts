@@ -216,7 +216,7 @@ it(
     ] as const) {
       const { code, stderr } = await ssh(scope, open, each, ['--', 'true'], { input: '' }).ended;
       assert.equal([code, /Permission denied/.test(stderr)], [255, true]);
-      assert.match(open.child.stderr, why);
+      await soon('otssh to say why', open.child.says(why, 'stderr'), 60);
     }
     const came = await run(scope, open, ['--', 'what I want']);
     assert.equal(came, { code: 0, stdout: 'forced: what I want given\n', stderr: '' });

@@ -145,7 +145,7 @@ it(
     }
     for (const child of callers) assert.is((await soon('ssh to end', child.ended)).code, 255);
     for (const user of ['amelia', 'bertha', 'claude'])
-      assert.match(board.child.stderr, new RegExp(`"user":"console".*"msg":"kicked ${user}-`));
+      await soon('the log', board.child.says(new RegExp(`"user":"console".*"msg":"kicked ${user}-`), 'stderr'));
   }),
 );
 

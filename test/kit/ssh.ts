@@ -211,15 +211,10 @@ export async function provide(
   const args = forwards.flatMap(forward => ['-R', forward]);
   // -v, because at its normal level ssh does not say when the other end has agreed.
   const child = ssh(scope, board, user, ['-v', '-N', ...args], options);
-  const [, alias] = await soon(
-    'the alias in the banner',
-    child.says(/^Your lines are reached as (\S+):/m, 'stderr'),
-    30,
-  );
+  const [, alias] = await soon('the alias in the banner', child.says(/^Your lines are reached as (\S+):/m, 'stderr'));
   await soon(
     'the lines to be plugged in',
     child.says(new RegExp(`(?:remote forward success for[\\s\\S]*?){${forwards.length}}`), 'stderr'),
-    30,
   );
   return { child, alias };
 }
