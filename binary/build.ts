@@ -1,5 +1,4 @@
 // `npm run binary`: one file with everything in it, Bun and a bundle of src. DESIGN.md says why that one.
-// Arguments: --output FILE (build/cordboard), --bun FILE (the one of `npm run runtimes`; another machine's makes a binary for that).
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -15,13 +14,19 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const builder = join(root, 'test', 'runtime', 'node_modules', 'bun', 'bin', 'bun');
-const { values } = parseArgs({ options: { output: { type: 'string' }, bun: { type: 'string' } } });
-const output = resolve(values.output ?? join(root, 'build', 'cordboard'));
+const flags = new Command('npm run binary --')
+  .description('Makes one file of the program and the runtime that it needs.')
+  .option('--output <file>', 'where to', join(root, 'build', 'cordboard'))
+  .option('--bun <file>', "another machine's bun, for a binary that runs there (default: that of `npm run runtimes`)")
+  .showHelpAfterError('(--help shows what is possible)')
+  .parse()
+  .opts<{ output: string; bun?: string }>();
+const output = resolve(flags.output);
 
 /** Files that the program asks `packaged` for. */
 const PACKAGED = [
@@ -55,33 +60,31 @@ const inside: Plugin = {
 
 if (!existsSync(builder)) fail(`there is no ${builder}; \`npm run runtimes\` installs it`);
 const directory = mkdtempSync(join(tmpdir(), 'cordboard-binary-'));
-try {
-  const script = join(directory, 'main.js');
-  const licences = await bundle(script);
-  mkdirSync(dirname(output), { recursive: true });
-  for (const folder of FOLDERS) cpSync(join(root, folder), join(directory, basename(folder)), { recursive: true });
-  const assets = FOLDERS.map(folder => `--asset=${basename(folder)}`);
-  const base = values.bun === undefined ? ['--bytecode'] : [`--compile-executable-path=${resolve(values.bun)}`];
-  // The directory in which it is started has no say in what it does.
-  const closed = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(name => `--no-compile-autoload-${name}`);
-  const args = [
-    'build',
-    '--compile',
-    '--format=esm',
-    '--target=bun',
-    ...base,
-    ...closed,
-    ...assets,
-    `--outfile=${output}`,
-    script,
-  ];
-  const made = spawnSync(builder, args, { cwd: directory, encoding: 'utf8' });
-  if (made.status !== 0) fail(`bun ${args.join(' ')} failed: ${made.stderr}`);
-  writeFileSync(`${output}.licences.txt`, licences);
-  process.stdout.write(`${output}: ${(statSync(output).size / 2 ** 20).toFixed(1)} MiB\n`);
-} finally {
-  rmSync(directory, { recursive: true });
-}
+// However it ends.
+process.on('exit', () => rmSync(directory, { recursive: true }));
+const script = join(directory, 'main.js');
+const licences = await bundle(script);
+mkdirSync(dirname(output), { recursive: true });
+for (const folder of FOLDERS) cpSync(join(root, folder), join(directory, basename(folder)), { recursive: true });
+const assets = FOLDERS.map(folder => `--asset=${basename(folder)}`);
+const base = flags.bun === undefined ? ['--bytecode'] : [`--compile-executable-path=${resolve(flags.bun)}`];
+// The directory in which it is started has no say in what it does.
+const closed = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(name => `--no-compile-autoload-${name}`);
+const args = [
+  'build',
+  '--compile',
+  '--format=esm',
+  '--target=bun',
+  ...base,
+  ...closed,
+  ...assets,
+  `--outfile=${output}`,
+  script,
+];
+const made = spawnSync(builder, args, { cwd: directory, encoding: 'utf8' });
+if (made.status !== 0) fail(`bun ${args.join(' ')} failed: ${made.stderr}`);
+writeFileSync(`${output}.licences.txt`, licences);
+process.stdout.write(`${output}: ${(statSync(output).size / 2 ** 20).toFixed(1)} MiB\n`);
 
 /** Makes one script of the program. @returns the licences of what is in it */
 async function bundle(outfile: string): Promise<string> {
