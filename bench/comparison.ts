@@ -4,7 +4,7 @@ import type { Series } from './rounds.ts';
 import { figure, figures, spread } from './statistics.ts';
 
 /** Whom everyone is compared with: names, and what the column says. */
-export const RIVALS = [
+const RIVALS = [
   { name: 'sshd', title: 'ratio to sshd' },
   { name: 'ssh2-nodelay', title: 'to ssh2 + add-on + setNoDelay' },
 ] as const;

@@ -67,7 +67,7 @@ export const rsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512', implementati
 };
 
 /** RSA on BigInt, which takes time that depends on the numbers: `sign` blinds its input, and is meant for runtimes without RSA of their own. */
-export const portableRsa: Rsa = {
+const portableRsa: Rsa = {
   verify(hash, n, e, data, signature) {
     const modulus = toBigInt(n);
     const s = toBigInt(signature);

@@ -154,7 +154,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
 export const takesEow = (ident: string): boolean => /^SSH-2\.0-OpenSSH_(?![2-4](?!\d))/.test(ident);
 
 /** Chunks as a web stream that asks for one at a time. */
-export function readableOf(source: AsyncIterable<Uint8Array>, cancel: () => void): ReadableStream<Uint8Array> {
+function readableOf(source: AsyncIterable<Uint8Array>, cancel: () => void): ReadableStream<Uint8Array> {
   const chunks = source[Symbol.asyncIterator]();
   return new ReadableStream<Uint8Array>(
     {

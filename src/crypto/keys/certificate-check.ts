@@ -140,7 +140,7 @@ function signatureName(signature: Uint8Array): string {
 }
 
 /** A time in a certificate as text; 2^64−1 is for ever, and Date ends in the year 275760. */
-export function formatTime(seconds: bigint): string {
+function formatTime(seconds: bigint): string {
   if (seconds === FOREVER) return 'the end of time';
   if (seconds > 8_640_000_000_000n) return `second ${seconds} of the epoch`;
   return new Date(Number(seconds) * 1000).toISOString().replace('.000Z', 'Z');

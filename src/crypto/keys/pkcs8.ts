@@ -12,7 +12,7 @@ import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
 import type { Pem } from './pem.ts';
 
 /** Iterations of PBKDF2 for new files: OWASP's advice for HMAC-SHA-256 (2023), some 1.5 s here and 0.2 s in OpenSSL. */
-export const DEFAULT_ITERATIONS = 600_000;
+const DEFAULT_ITERATIONS = 600_000;
 /** Most iterations that we run for a file: half a minute of computing, with SHA-512 a minute and a half. Advice stops at 1.3 million; a planted file must not stop a program for days. */
 const MAX_ITERATIONS = 10_000_000;
 
