@@ -1,5 +1,5 @@
 // Payloads of requests on `session` channels (RFC 4254 §6, RFC 4335).
-import type { Layout } from '../wire/codec.ts';
+import type { Fields, Layout } from '../wire/codec.ts';
 
 const layout = <const L extends Layout>(fields: L): L => fields;
 
@@ -33,3 +33,8 @@ export const BREAK = layout({ length: 'uint32' });
 
 /** The request by which a peer says that it reads no more; without payload, and no reply is wanted (OpenSSH PROTOCOL §2.1). */
 export const EOW = 'eow@openssh.com';
+
+/** The payload of `pty-req`. */
+export type PtyRequest = Fields<typeof PTY_REQ>;
+/** The payload of `window-change`. */
+export type WindowChange = Fields<typeof WINDOW_CHANGE>;
