@@ -72,6 +72,8 @@ export interface SessionHandlers {
   subsystem?: Readonly<Record<string, (session: Session) => void | Promise<void>>>;
   /** Grants terminals, to everybody or to those for whom it says so; default true. */
   pty?: boolean | ((client: Client) => boolean);
+  /** Hears of each request that has been refused. */
+  refused?(request: ChannelRequest, client: Client): void;
 }
 
 const lenient = new TextDecoder();
@@ -129,7 +131,7 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
     });
     return true;
   };
-  stream.onrequest = ({ type, data }: ChannelRequest) => {
+  const grant = ({ type, data }: ChannelRequest): boolean => {
     switch (type) {
       case 'pty-req': {
         const { pty = true } = handlers;
@@ -173,6 +175,11 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
         return session.onbreak !== undefined;
     }
     return false;
+  };
+  stream.onrequest = request => {
+    const granted = grant(request);
+    if (!granted) handlers.refused?.(request, client);
+    return granted;
   };
   stream.channel = open.accept(stream.handler);
   return stream;

@@ -158,6 +158,8 @@ it(
     const free = await tcpServer(scope, () => {});
     const control = join(scope.directory(), 'control');
     free.server.close();
+    const agent = join(scope.directory(), 'agent');
+    await soon('the agent', scope.start('ssh-agent', ['-D', '-a', agent]).says(/SSH_AUTH_SOCK/), 60);
     const shell = ssh(
       scope,
       open,
@@ -166,7 +168,10 @@ it(
         ...['-v', '-tt', '-A', '-X', '-M', '-S', control, '-R', `0:127.0.0.1:${far}`],
         ...['-L', `127.0.0.1:${free.port}:127.0.0.1:${echo}`],
       ],
-      { config: ['ExitOnForwardFailure no'], env: { DISPLAY: ':0' } },
+      {
+        config: ['ExitOnForwardFailure no', `IdentityAgent ${agent}`],
+        env: { DISPLAY: ':0', SSH_AUTH_SOCK: agent },
+      },
     );
     shell.write('echo agent=$SSH_AUTH_SOCK display=$DISPLAY.\n');
     await soon('the shell', shell.says(/agent= display=\.\r$/m), 90);
@@ -189,6 +194,8 @@ it(
     assert.match(log, new RegExp(` note refused: a channel of type direct-tcpip to 127\\.0\\.0\\.1 port ${echo}\n`));
     assert.match(log, /^# note \S+ refused: the request tcpip-forward\n/m);
     assert.match(log, / note refused: a channel of type session\n/);
+    for (const request of ['auth-agent-req@openssh.com', 'x11-req'])
+      assert.match(log, new RegExp(`^# note \\S+ refused: the request ${request}$`, 'm'));
   }),
 );
 
@@ -200,6 +207,7 @@ it(
     assert.is.not(code, 0);
     const ended = await soon('otssh', open.child.ended, 60);
     assert.equal([ended.code, /^Connection closed unexpectedly$/m.test(ended.stderr)], [1, true]);
+    assert.match(readFileSync(open.log, 'utf8'), /^# note \S+ refused: the request subsystem sftp$/m);
   }),
 );
 

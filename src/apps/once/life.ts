@@ -3,6 +3,7 @@ import { fingerprint, formatPublicKey, type KeyRules, publicOf } from '../../cry
 import { byName, type CryptoProvider, type PrivateKey } from '../../crypto/provider.ts';
 import { DIRECT_TCPIP } from '../../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../../protocol/channels/mux.ts';
+import { SUBSYSTEM } from '../../protocol/channels/session-requests.ts';
 import { Disconnect, OpenFailure, printable } from '../../protocol/errors.ts';
 import { unpack } from '../../protocol/wire/codec.ts';
 import {
@@ -44,6 +45,8 @@ export interface LifeOptions {
 /** The channels and requests by which a client could have bytes pass that are in no transcript: refused, and noted. */
 const CHANNELS = ['direct-tcpip', 'direct-streamlocal@openssh.com', 'tun@openssh.com', 'x11', 'auth-agent@openssh.com'];
 const REQUESTS = ['tcpip-forward', 'streamlocal-forward@openssh.com'];
+/** The same within the session. */
+const SESSION_REQUESTS = ['auth-agent-req@openssh.com', 'x11-req', 'subsystem'];
 
 /** Channels of one connection: one session, and those that are refused while they are asked for. */
 const MAX_CHANNELS = 16;
@@ -195,6 +198,10 @@ export class Life {
       pty: this.#rules.pty,
       shell: session => this.#run(session, undefined),
       exec: (command, session) => this.#run(session, command),
+      refused: ({ type, data }) => {
+        const name = type === 'subsystem' ? ` ${printable(unpack(SUBSYSTEM, data).name, 80)}` : '';
+        if (SESSION_REQUESTS.includes(type)) this.#refused(`the request ${type}${name}`);
+      },
     })(open, client);
   }
 

@@ -47,6 +47,20 @@ async function outcome(stream: ChannelStream): Promise<{ stdout: string; stderr:
   return result;
 }
 
+test('whoever gives sessions hears what was refused, and nothing of what was not', async () => {
+  const refused: string[] = [];
+  const client = await connected({
+    exec: (_command, session) => session.exit(0),
+    refused: ({ type }) => void refused.push(type),
+  });
+  const stream = await client.open('session');
+  assert.ok(await stream.channel.request('env', env('LANG', 'C')));
+  for (const type of ['x11-req', 'auth-agent-req@openssh.com', 'subsystem', 'nonsense'])
+    assert.not.ok(await stream.channel.request(type, type === 'subsystem' ? pack(SUBSYSTEM, { name: 'sftp' }) : none));
+  assert.ok(await stream.channel.request('exec', exec('true')));
+  assert.equal(refused, ['x11-req', 'auth-agent-req@openssh.com', 'subsystem', 'nonsense']);
+});
+
 test('a command gets what was set before, writes on both streams, and ends with its status', async () => {
   let seen: Session | undefined;
   const client = await connected({
