@@ -7,48 +7,14 @@ import * as assert from 'uvu/assert';
 import { CALL_CHANNEL, packCall } from '../../src/apps/switchboard/trunks.ts';
 import { type ClientConnection, dial } from '../../src/client/index.ts';
 import { type OpenError, pack, TCPIP_FORWARD } from '../../src/protocol/index.ts';
-import { echoes, echoServer, freePort, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
-import { bounded, type Child, eventually, pause, type Scope, soon } from '../kit/processes.ts';
+import { echoes, echoServer, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
+import { knows, LEASE, listeners, node, type Redis, redis, startRedis } from '../kit/nodes.ts';
+import { bounded, eventually, pause, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import {
-  boardData,
-  consume,
-  cordboard,
-  keyFile,
-  type Provider,
-  provide,
-  type Switchboard,
-  ssh,
-  switchboard,
-} from '../kit/ssh.ts';
+import { consume, cordboard, keyFile, type Provider, provide, type Switchboard, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen', 'redis-server');
-
-/** Seconds: short, so that the dead are given up soon, and long enough for a machine that is slow to beat. */
-const LEASE = process.env.CI === 'true' ? 6 : 4;
-
-interface Redis {
-  readonly port: number;
-  readonly url: string;
-  child: Child;
-}
-
-async function startRedis(scope: Scope, port: number): Promise<Child> {
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const child = scope.start('redis-server', [...args, '--dir', scope.directory()], { input: '' });
-  await soon('Redis to start', child.says(/Ready to accept connections/));
-  return child;
-}
-
-async function redis(scope: Scope): Promise<Redis> {
-  const port = await freePort();
-  return { port, url: `redis://127.0.0.1:${port}`, child: await startRedis(scope, port) };
-}
-
-/** A switchboard that shares the directory; all have the same host keys, unless `data` says otherwise. */
-const node = (scope: Scope, { url }: Redis, args: readonly string[] = [], data = boardData(scope)) =>
-  switchboard(scope, { data, args: ['--directory', url, '--lease', String(LEASE), '--drain', '0', ...args] });
 
 /** Three nodes that nobody kills. */
 const theFleet = shared(test, async scope => {
@@ -64,18 +30,6 @@ const name = () => `p${++names}`;
 /** Plugs in line 80. */
 const plug = (scope: Scope, board: Switchboard, target: number, user = name(), key = 'alice') =>
   provide(scope, board, user, [`80:localhost:${target}`], { key });
-
-/** What `listeners` of a node shows, asked by somebody with the key of all providers. */
-async function listeners(scope: Scope, board: Switchboard, key: string): Promise<string> {
-  const asked = ssh(scope, board, 'ask', ['--', 'listeners'], { input: '', key });
-  return (await asked.ended).stdout.toString();
-}
-
-/** When a node knows of a line, or not any more. */
-const knows = (scope: Scope, board: Switchboard, alias: string, known = true, key = 'alice') =>
-  eventually(`the node to ${known ? 'know of' : 'forget'} ${alias}`, async () => {
-    return (await listeners(scope, board, key)).includes(alias) === known;
-  });
 
 /** What comes out of a call, and what ssh says. */
 async function call(scope: Scope, board: Switchboard, target: string, input = '', key = 'bob') {
@@ -317,7 +271,7 @@ it(
     // And who has the key, nothing else.
     const real = await as('cordboard-node', join(own, 'ssh_host_ed25519_key'));
     assert.match(await refused(real, CALL_CHANNEL, called), /^2: the line has been unplugged this moment$/);
-    assert.match(await refused(real, 'session'), /^1: a node makes calls, and nothing else$/);
+    assert.match(await refused(real, 'session'), /^1: a node makes calls and asks, and nothing else$/);
     const line = pack(TCPIP_FORWARD, { host: '', port: 80 });
     assert.is(await real.connection.request('tcpip-forward', line), undefined);
     for (const client of [plain, real]) await client.close();

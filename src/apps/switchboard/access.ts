@@ -9,14 +9,18 @@ import {
 } from '../../crypto/keys/index.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
+import type { Eventually } from '../../protocol/index.ts';
 import { type Admission, copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
+import { hashOf } from './codes.ts';
 import { appendLine, ENROLLED, EnrolmentRate, lineFor, MAX_ENROLLED, version } from './enrolment.ts';
 import { denies, type Grant, grantOf, namesIn, POLICY, prefer, problemOf } from './grants.ts';
 import { parseUser } from './names.ts';
-import { type Invitation, isWithin, type Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
+import type { Invitation } from './rules.ts';
 import { readIfThere, StateError } from './state.ts';
+import { isWithin } from './subjects.ts';
 import type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
 export type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
@@ -37,6 +41,8 @@ export interface AccessOptions {
   readonly keeper?: Keeper;
   /** Hears of each line that is enrolled here, so that the other processes can keep up by `heard`. */
   readonly appended?: (appended: Appended) => void;
+  /** Where several switchboards share a directory: whether an invitation, by the hash of its code, may be used here. Asked once it is. */
+  readonly redeem?: (hash: string) => Promise<boolean>;
   /** Milliseconds since 1970, for `expiry-time`. */
   readonly now?: () => number;
 }
@@ -131,15 +137,26 @@ export class Access implements Keeper {
     return this.#counters.note(key, counter);
   }
 
+  redeem(hash: string): Eventually<boolean> {
+    return this.#options.redeem?.(hash) ?? true;
+  }
+
   /** Takes in a key that nobody knows: by the invitation that he brings, or because everybody may come. */
   async #letIn({ key, user: given, address }: Visitor): Promise<Admitted['enrolled']> {
     const { user, code } = parseUser(given);
-    const invitation = code === undefined ? undefined : this.#options.registry?.redeem(code);
+    const invitation = code === undefined ? undefined : await this.#redeem(code);
     if (invitation !== undefined) {
       const done = await this.#keeper.enrol(key, user, address, optionsOf(invitation));
       if (done) return { by: invitation.by };
     }
     return this.enrols && (await this.#keeper.enrol(key, user, address)) ? {} : undefined;
+  }
+
+  /** Uses an invitation; of all who try at once, on whatever switchboard, one gets it. */
+  async #redeem(code: string): Promise<Invitation | undefined> {
+    const { registry } = this.#options;
+    if (registry?.invitation(code) === undefined || !(await this.#keeper.redeem(hashOf(code)))) return undefined;
+    return registry.redeem(code);
   }
 
   #mayEnrol({ user, address }: Pick<Visitor, 'user' | 'address' | 'key'>): boolean {

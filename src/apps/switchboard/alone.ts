@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Directory } from './directory.ts';
 import type { Hub } from './hub.ts';
 import type { Nodes } from './nodes.ts';
+import { OtherNodes } from './other-nodes.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import type { Settings } from './settings.ts';
 import { Tally } from './tally.ts';
@@ -25,9 +26,14 @@ export function alone(
         if (node === undefined) throw new Error('it is gone');
         return nodes.to(node);
       },
-      // Keys and bans are each node's own, and so are its clients and circuits.
+      // There is no other process; other nodes are told by themselves.
       kick() {},
       recheck() {},
+      nodes: new OtherNodes({
+        to: address => nodes.to(address),
+        board: () => serving.switchboard.board,
+        log: options.log,
+      }),
       survey: async () => serving.switchboard.snapshot(),
       isNode: offer => nodes.isNode(offer),
       claim: (name, owner) => directory.claim(name, owner),

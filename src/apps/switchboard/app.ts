@@ -15,13 +15,15 @@ import {
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import { reason } from '../../server/runtime/reason.ts';
-import { type ChannelOpenHandler, type Client, type Logger, Server } from '../../server/server.ts';
+import { type ChannelOpenHandler, type Client, Server } from '../../server/server.ts';
 import { sessions } from '../../server/session.ts';
 import type { Visitor } from './access.ts';
 import { Calls } from './calls.ts';
 import type { Spent } from './circuits.ts';
+import { withoutCodes } from './codes.ts';
 import { type EventSource, Events, type Snapshot } from './events.ts';
 import { signInBanner } from './greeting.ts';
+import { Guests } from './guests.ts';
 import { Board, type Line, type Provider } from './lines.ts';
 import { lineInfo, type Member, member, nameOf, publicly } from './members.ts';
 import { aliasOf, parseUser } from './names.ts';
@@ -31,7 +33,7 @@ import { Roster } from './roster.ts';
 import { Desk } from './shell/desk.ts';
 import { StateError } from './state.ts';
 import { type Counter, Tally } from './tally.ts';
-import { CALL_CHANNEL, MAX_CIRCUITS } from './trunks.ts';
+import { MAX_CIRCUITS } from './trunks.ts';
 
 /** How often it is looked for circuits that have ended, when the server waits for that, in milliseconds. */
 const DRAIN_TICK = 50;
@@ -45,8 +47,7 @@ export class Switchboard implements EventSource {
   readonly #options: SwitchboardOptions;
   /** Weak, because a client may leave while its sign-in is being judged. */
   readonly #members = new WeakMap<Client, Member>();
-  /** Other switchboards, which make calls for their clients and do nothing else. */
-  readonly #nodes = new WeakSet<Client>();
+  readonly #guests = new Guests();
   readonly #roster = new Roster();
   readonly #counter: Counter;
   readonly #calls: Calls;
@@ -94,7 +95,7 @@ export class Switchboard implements EventSource {
             pty: client => this.policy.pty && of(client).grant.pty,
           }),
         }),
-        ...(elsewhere?.isNode && { [CALL_CHANNEL]: (open, client) => this.#fromNode(open, client) }),
+        ...(elsewhere?.isNode && this.#guests.channels(this, this.#calls, elsewhere)),
       },
       requests: {
         'tcpip-forward': (request, client) => this.#plug(client, tcp(request)),
@@ -123,18 +124,12 @@ export class Switchboard implements EventSource {
     return this.#calls.arrive(open, 'worker');
   }
 
-  // Other switchboards: they have nothing but calls, and nobody else has those
-
-  #fromNode(open: ChannelOpen, client: Client): void | Promise<void> {
-    if (this.#nodes.has(client)) return this.#calls.arrive(open, 'node');
-    open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
-  }
-
+  /** What is for those who have signed in as somebody, and not for other switchboards. */
   #forMembers(handlers: Readonly<{ [type: string]: ChannelOpenHandler }>): { [type: string]: ChannelOpenHandler } {
     const guarded = (handler: ChannelOpenHandler): ChannelOpenHandler => {
       return (open, client) => {
         if (this.#members.has(client)) return handler(open, client);
-        open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'a node makes calls, and nothing else');
+        open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'a node makes calls and asks, and nothing else');
       };
     };
     return Object.fromEntries(Object.entries(handlers).map(([type, handler]) => [type, guarded(handler)]));
@@ -159,14 +154,19 @@ export class Switchboard implements EventSource {
   snapshot(): Snapshot {
     return {
       clients: this.#roster.all.map(({ info }) => info),
-      lines: this.board.providers.flatMap(provider => provider.lines.map(line => lineInfo(provider, line))),
+      lines: this.board.providers.flatMap(provider => {
+        const node = this.board.nodeOf(provider);
+        return provider.lines.map(line => ({ ...lineInfo(provider, line), ...(node && { node }) }));
+      }),
       circuits: this.#calls.circuits.infos,
     };
   }
 
-  /** The same of all processes. */
+  /** The same of all processes, and all nodes. */
   async survey(): Promise<Snapshot> {
-    return this.#options.elsewhere?.survey() ?? this.snapshot();
+    const { elsewhere } = this.#options;
+    const own = elsewhere ? await elsewhere.survey() : this.snapshot();
+    return elsewhere?.nodes?.join(own) ?? own;
   }
 
   // Signing in and leaving
@@ -181,7 +181,7 @@ export class Switchboard implements EventSource {
   async #signIn(offer: OfferedKey, client: Client): Promise<AuthAnswer> {
     const { access, aliasSecret, hints, elsewhere } = this.#options;
     if (elsewhere?.isNode?.(offer)) {
-      this.#nodes.add(client);
+      this.#guests.admit(client);
       return { result: 'accept' };
     }
     const visitor = await this.#visitor(offer, client);
@@ -240,6 +240,7 @@ export class Switchboard implements EventSource {
   kick(ids: readonly string[], reason: string): void {
     this.kickHere(ids, reason);
     this.#options.elsewhere?.kick(ids, reason);
+    this.#options.elsewhere?.nodes?.kick(ids, reason);
   }
 
   /** Those of them that are in this process. */
@@ -298,15 +299,3 @@ export class Switchboard implements EventSource {
 }
 
 const GOODBYE = 'the server is shutting down';
-
-/** The log without codes of invitations: they stand in user names, and one that failed could still be used. */
-function withoutCodes(log: Logger): Logger {
-  const clean = (fields: object) =>
-    'user' in fields ? { ...fields, user: parseUser(String(fields.user)).user } : fields;
-  return {
-    debug: (fields, message) => log.debug(clean(fields), message),
-    info: (fields, message) => log.info(clean(fields), message),
-    warn: (fields, message) => log.warn(clean(fields), message),
-    error: (fields, message) => log.error(clean(fields), message),
-  };
-}

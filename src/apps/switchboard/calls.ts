@@ -76,8 +76,9 @@ export class Calls {
     const { provider, line, name } = found;
     const peer = isPeer(provider) ? (provider as Member) : undefined;
     const { id, alias, address, owner } = provider;
-    const { worker, node } = this.#options.board.places.get(provider.place) ?? {};
-    const where = { ...(worker && { worker }), ...(node && { node: `${node.host}:${node.port}` }) };
+    const { worker } = this.#options.board.places.get(provider.place) ?? {};
+    const node = this.#options.board.nodeOf(provider);
+    const where = { ...(worker && { worker }), ...(node && { node }) };
     const call: Call = {
       caller: { info: caller.info, party: caller },
       ...{ provider: { id, alias, address, ...where }, peer, target, line: lineKey(line) },

@@ -1,21 +1,18 @@
-// The directory that several switchboards share, in Redis: a hash for each place with a lease on it, changes and beats by pub/sub, names and whose they are.
+// The directory that several switchboards share, in Redis: who is there, what has changed, names and whose they are, bans and invitations; and whether it can be reached.
 
 import { randomBytes } from 'node:crypto';
 import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
-import type { Holding, Hub } from './hub.ts';
-import type { News, NodeAddress, Place } from './lines.ts';
-import { type Client, type Create, channelOf, load, note, PATIENCE, within } from './redis.ts';
+import type { Hub } from './hub.ts';
+import type { News, NodeAddress } from './lines.ts';
+import { PLACES, Publisher, placeKey } from './publisher.ts';
+import { type Client, type Create, channelOf, fits, load, note, PATIENCE, within } from './redis.ts';
 import type { Registry } from './registry.ts';
 import { BEATS, Replica } from './replica.ts';
+import { type Rule, Seal } from './rules.ts';
 import { type Note, parseNote, parseRecord } from './shapes.ts';
 import { SharedNames } from './shared-names.ts';
-
-/** Keys: the ids of all places, and what is known of one. */
-const PLACES = 'cordboard:places';
-const placeKey = (id: string) => `cordboard:place:${id}`;
-/** The field of a place's hash that is no provider; so is `version`. Ids of providers have a slash. */
-const PLACE = 'place';
+import { SharedRules } from './shared-rules.ts';
 
 /** Milliseconds between attempts to connect, at most. */
 const RETRY = 1000;
@@ -27,7 +24,11 @@ export interface DirectoryOptions {
   readonly lease: number;
   readonly hub: Hub;
   readonly registry: Registry;
+  /** That of aliases: what others say of bans and invitations counts only if they have it, too. */
+  readonly secret: Uint8Array;
   readonly log: Logger;
+  /** Others have made bans: somebody may have to go. */
+  banned(): void;
 }
 
 export class Directory {
@@ -38,16 +39,18 @@ export class Directory {
   /** This node among all. */
   readonly #node = randomBytes(8).toString('hex');
   readonly #replica: Replica;
+  readonly #ours: Publisher;
   readonly #names: SharedNames;
-  /** Of our own places. */
-  readonly #versions = new Map<string, number>();
-  #address: NodeAddress | undefined;
+  readonly #rules: SharedRules;
   #timer: NodeJS.Timeout | undefined;
   #subscribed = false;
   /** Commands may be given. */
   #there = false;
   /** What the directory has of us may not be what there is. */
   #stale = true;
+  /** What others have of names, bans and invitations is not what we have. */
+  #unshared = true;
+  #sharing = false;
   /** A beat of ours is under way: there is one at a time, or those that had to wait would come back at once, before those of others. */
   #beating = false;
   #stopped = false;
@@ -68,7 +71,11 @@ export class Directory {
       },
     });
     this.#listener = this.#commands.duplicate();
-    this.#names = new SharedNames({ ...options, commands: this.#commands, channel: this.#channel });
+    const shared = { ...options, commands: this.#commands, channel: this.#channel };
+    this.#ours = new Publisher(shared);
+    this.#names = new SharedNames(shared);
+    this.#rules = new SharedRules({ ...shared, seal: new Seal(options.secret) });
+    options.registry.ruled = rule => this.rule(rule);
     this.#replica = new Replica({ learn: news => hub.learn(news), read: id => this.#read(id) });
     hub.share(news => this.#tell(news));
     for (const client of [this.#commands, this.#listener]) {
@@ -85,7 +92,7 @@ export class Directory {
 
   /** From now on others know of this node, which is reached at the address. If the directory is away, that comes later. */
   async start(address: NodeAddress): Promise<void> {
-    this.#address = address;
+    this.#ours.address = address;
     const connected = this.#connect();
     connected.catch((error: Error) => this.#away(error));
     this.#timer = setInterval(() => void this.#beat(), (this.#options.lease * 1000) / BEATS);
@@ -100,7 +107,7 @@ export class Directory {
     clearInterval(this.#timer);
     try {
       const down = this.#options.hub.ours.map(({ place }): News => ({ down: place.id }));
-      if (this.#there) await within(PATIENCE, this.#write(down));
+      if (this.#there) await this.#ours.write(down);
     } catch {
       // The lease will say it.
     }
@@ -117,6 +124,20 @@ export class Directory {
   /** @throws if the directory is away */
   release(name: string): Promise<void> {
     return this.#names.release(name);
+  }
+
+  // Bans and invitations: see SharedRules
+
+  /** A process of this switchboard has made one, or ended it. */
+  rule(rule: Rule): void {
+    if (!this.#there) return; // all is told when it is back
+    this.#rules.tell(rule).catch(() => {
+      this.#unshared = true;
+    });
+  }
+
+  redeem(hash: string): Promise<boolean> {
+    return this.#rules.redeem(hash);
   }
 
   // The connection
@@ -140,18 +161,21 @@ export class Directory {
     this.#options.log.info({}, 'the directory is there');
     try {
       await this.#renew();
-      await this.#names.share();
-      for (const id of await this.#commands.sMembers(PLACES)) if (!this.#versions.has(id)) this.#replica.look(id);
+      await fits(this.#commands, PLACES);
+      const places = await within(PATIENCE, this.#commands.sMembers(PLACES));
+      for (const id of places) if (!this.#ours.versions.has(id)) this.#replica.look(id);
     } catch (error) {
       this.#options.log.warn({ reason: reason(error) }, 'the directory could not be read; with the next beat again');
       this.#stale = true;
     }
+    await this.#share();
   }
 
   #away(error: Error): void {
     if (!this.#there || this.#stopped) return;
     this.#there = false;
     this.#stale = true;
+    this.#unshared = true;
     this.#options.log.error(
       { reason: reason(error) },
       'the directory is away: what is known of other nodes stays as it is',
@@ -166,13 +190,14 @@ export class Directory {
     this.#beating = true;
     try {
       const all = this.#options.hub.ours.map(({ place: { id } }) => id);
-      const extended = this.#commands.multi();
-      for (const id of all) extended.pExpire(placeKey(id), this.#options.lease * 1000);
       // A directory that was emptied has none of them.
-      if (all.length > 0 && ((await extended.exec()) as unknown[]).some(found => Number(found) === 0))
-        this.#stale = true;
-      if (this.#stale) await this.#renew();
-      this.#publish({ node: this.#node, beat: all.map(id => [id, this.#versions.get(id) ?? 0]) });
+      if (!(await this.#ours.extend(all))) this.#stale = true;
+      if (this.#stale) {
+        this.#unshared = true;
+        await this.#renew();
+      }
+      this.#publish({ node: this.#node, beat: all.map(id => [id, this.#ours.versions.get(id) ?? 0]) });
+      if (this.#unshared) await this.#share();
     } catch {
       this.#beating = false;
       this.#stale = true;
@@ -182,92 +207,42 @@ export class Directory {
   /** Writes all that there is. */
   async #renew(): Promise<void> {
     this.#stale = false;
-    for (const holding of this.#options.hub.ours) await this.#whole(holding);
+    await this.#ours.renew(this.#options.hub.ours);
   }
 
-  async #whole({ place, providers }: Holding): Promise<void> {
-    const { id } = place;
-    const key = placeKey(id);
-    const version = this.#next(id);
-    const fields = Object.fromEntries(providers.map(provider => [provider.id, JSON.stringify(provider)]));
-    await this.#commands
-      .multi()
-      .del(key)
-      .hSet(key, { ...fields, [PLACE]: this.#public(place), version: String(version) })
-      .pExpire(key, this.#options.lease * 1000)
-      .sAdd(PLACES, id)
-      .publish(this.#channel, note({ place: id, version }))
-      .exec();
+  /** Names, bans and invitations, there and back. What goes wrong with them does not stop the beat. */
+  async #share(): Promise<void> {
+    if (this.#sharing || !this.#there) return;
+    this.#sharing = true;
+    this.#unshared = false;
+    try {
+      await this.#names.share();
+      await this.#rules.share();
+    } catch (error) {
+      this.#unshared = true;
+      this.#options.log.warn({ reason: reason(error) }, 'names and bans could not be shared; with the next beat again');
+    }
+    this.#sharing = false;
   }
 
   /** What has changed here; while the directory is away nothing is kept, because all is written when it is back. */
   async #tell(news: News[]): Promise<void> {
     if (!this.#there || this.#stale) return;
     try {
-      await this.#write(news);
+      await this.#ours.write(news);
     } catch {
       this.#stale = true;
     }
   }
 
-  async #write(news: readonly News[]): Promise<void> {
-    const byPlace = new Map<string, News[]>();
-    for (const item of news) {
-      const id = 'up' in item ? item.up.id : 'down' in item ? item.down : item.provider.place;
-      byPlace.set(id, [...(byPlace.get(id) ?? []), item]);
-    }
-    await Promise.all(Array.from(byPlace, ([id, items]) => this.#change(id, items)));
-  }
-
-  async #change(id: string, news: readonly News[]): Promise<void> {
-    const key = placeKey(id);
-    if (news.some(item => 'down' in item)) {
-      this.#versions.delete(id);
-      await this.#commands
-        .multi()
-        .del(key)
-        .sRem(PLACES, id)
-        .publish(this.#channel, note({ gone: id }))
-        .exec();
-      return;
-    }
-    const version = this.#next(id);
-    const fields: { [field: string]: string } = { version: String(version) };
-    const without: string[] = [];
-    for (const item of news) {
-      if ('up' in item) fields[PLACE] = this.#public(item.up);
-      else if (!('provider' in item)) continue;
-      else if (item.provider.lines.length > 0) fields[item.provider.id] = JSON.stringify(item.provider);
-      else without.push(item.provider.id);
-    }
-    const change = this.#commands.multi().hSet(key, fields);
-    if (without.length > 0) change.hDel(key, without);
-    const told = news.filter(item => 'provider' in item);
-    await change
-      .pExpire(key, this.#options.lease * 1000)
-      .sAdd(PLACES, id)
-      .publish(this.#channel, note({ place: id, version, news: told }))
-      .exec();
-  }
-
-  #next(id: string): number {
-    const version = (this.#versions.get(id) ?? 0) + 1;
-    this.#versions.set(id, version);
-    return version;
-  }
-
-  /** A place as others know it. */
-  #public({ id, worker }: Place): string {
-    return JSON.stringify({ id, worker, node: this.#address });
-  }
-
   // What others say
 
   async #read(id: string) {
+    await fits(this.#commands, placeKey(id));
     const fields = await within(PATIENCE, this.#commands.hGetAll(placeKey(id)));
     if (Object.keys(fields).length === 0) {
       // Its lease has ended.
-      await this.#commands.sRem(PLACES, id);
+      await within(PATIENCE, this.#commands.sRem(PLACES, id));
       return undefined;
     }
     return parseRecord(id, fields);
@@ -275,15 +250,28 @@ export class Directory {
 
   #hear(text: string): void {
     const heard = parseNote(text);
-    if (heard === undefined) this.#options.log.warn({}, 'something in the directory makes no sense');
-    else if ('beat' in heard) {
+    if (heard === undefined) return this.#options.log.warn({}, 'something in the directory makes no sense');
+    try {
+      this.#heed(heard);
+    } catch (error) {
+      // Our own file may be in use for too long, or the disk full.
+      this.#options.log.error({ reason: reason(error) }, 'what others say could not be kept; it is read again');
+      this.#unshared = true;
+    }
+  }
+
+  #heed(heard: Note): void {
+    const { registry } = this.#options;
+    if ('beat' in heard) {
       if (heard.node === this.#node) {
         this.#beating = false;
         this.#replica.beat();
       } else for (const [place, version] of heard.beat) this.#replica.hear({ place, version });
-    } else if ('released' in heard) this.#options.registry.release(heard.released);
+    } else if ('released' in heard) registry.release(heard.released);
+    else if ('claimed' in heard) registry.learnNames([[heard.claimed, heard.owner]]);
+    else if ('rule' in heard) this.#rules.hear(heard.rule, heard.sealed);
     else if ('gone' in heard) this.#replica.leave(heard.gone);
-    else if (!this.#versions.has(heard.place)) this.#replica.hear(heard);
+    else if (!this.#ours.versions.has(heard.place)) this.#replica.hear(heard);
   }
 
   #publish(message: Note): void {

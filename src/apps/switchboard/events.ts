@@ -18,6 +18,8 @@ export interface ClientInfo {
   readonly rights: readonly string[];
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** The address of its node, if that is another one. */
+  readonly node?: string;
 }
 
 /** A line that is plugged in. */
@@ -33,6 +35,8 @@ export interface LineInfo {
   /** Its provider has not answered since the same key came back from elsewhere. */
   readonly doubted: boolean;
   readonly since: number;
+  /** The address of its node, if that is another one. */
+  readonly node?: string;
 }
 
 /** Who has the line that a call has been put through to. */
@@ -61,6 +65,8 @@ export interface CircuitInfo {
   /** Bytes so far, each way. */
   readonly toProvider: number;
   readonly toCaller: number;
+  /** The address of the caller's node, if that is another one. */
+  readonly node?: string;
 }
 
 /** Somebody who is not signed in. */
@@ -97,6 +103,8 @@ export interface Snapshot {
   readonly clients: readonly ClientInfo[];
   readonly lines: readonly LineInfo[];
   readonly circuits: readonly CircuitInfo[];
+  /** Addresses of nodes that were asked, and have not answered. */
+  readonly silent?: readonly string[];
 }
 
 /** What the console, the metrics and others are given. */

@@ -119,7 +119,10 @@ export function addFlags(command: Command): Command {
   );
 
   group('Several machines:');
-  add('--directory <url>', 'redis://host[:port][/database] with the lines of all switchboards that name it');
+  add(
+    '--directory <url>',
+    'redis://host[:port][/database] with the lines, names, bans and invitations of all switchboards that name it',
+  );
   add('--advertise <host:port>', 'where the others reach this one (default: the listening address)', it =>
     it.argParser(parseAddress),
   );

@@ -78,6 +78,8 @@ export function invitation(user: string, name: string, hints: Hints): string {
 export interface Listed {
   readonly provider: Provider;
   readonly name: string;
+  /** The address of its node, if that is another one. */
+  readonly node?: string;
 }
 
 /** Names of providers that are in the order of the board. */
@@ -93,11 +95,12 @@ export function listed(providers: readonly Provider[]): Listed[] {
 
 /** `NAME: ip=IP aliases=a,b ports=22,80`, a line each, as nuttssh has it. */
 export function listing(all: readonly Listed[]): string {
-  const rows = all.map(({ provider: { address, alias, names, name: own, lines }, name }) => {
+  const rows = all.map(({ provider: { address, alias, names, name: own, lines }, name, node }) => {
     const aliases = [alias, ...names.filter(other => other !== own)];
     const keys = (kind: Line['kind']) => lines.filter(line => line.kind === kind).map(lineKey);
     const sockets = keys('unix').length > 0 ? ` sockets=${keys('unix').join(',')}` : '';
-    return `  ${name}: ip=${address} aliases=${aliases.join(',')} ports=${keys('tcp').join(',')}${sockets}`;
+    const at = node === undefined ? '' : ` node=${node}`;
+    return `  ${name}: ip=${address} aliases=${aliases.join(',')} ports=${keys('tcp').join(',')}${sockets}${at}`;
   });
   return `Listening clients:\n${rows.length === 0 ? '  None' : rows.join('\n')}\n`;
 }

@@ -8,6 +8,7 @@ import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { News, Place } from './lines.ts';
 import type { Address } from './options.ts';
+import type { Rule } from './rules.ts';
 import type { Settings } from './settings.ts';
 import type { Thing, Wish } from './tally.ts';
 
@@ -51,7 +52,8 @@ export type Question =
   /** See `Counter`: the answer is who has too many, or true. */
   | { readonly take: Thing; readonly wishes: readonly Wish[] }
   | { readonly claim: { readonly name: string; readonly owner: string } }
-  | { readonly release: string };
+  | { readonly release: string }
+  | { readonly redeem: string };
 
 export interface Penalty {
   readonly address: string;
@@ -98,4 +100,6 @@ export type ToPrimary =
   | { readonly give: Thing; readonly owners: readonly string[] }
   | { readonly spent: readonly Spent[] }
   | { readonly kick: Kick }
+  /** A ban or an invitation is made, or over. */
+  | { readonly rule: Rule }
   | PollPrimary;

@@ -2,10 +2,10 @@
 import { admits, type Caller } from './grants.ts';
 import { choose, type Line, lineKey, split } from './line.ts';
 import { parseTarget } from './names.ts';
-import { isPeer, type News, type Peer, type Place, type Provider } from './providers.ts';
+import { isPeer, type News, nodeName, type Peer, type Place, type Provider } from './providers.ts';
 
 export { type Line, LineRefused, lineKey } from './line.ts';
-export { isPeer, type News, type NodeAddress, type Peer, type Place, type Provider } from './providers.ts';
+export { isPeer, type News, type NodeAddress, nodeName, type Peer, type Place, type Provider } from './providers.ts';
 
 /** Why a call cannot be put through; the text is for the caller's terminal. */
 export class NoSuchLine extends Error {}
@@ -235,6 +235,12 @@ export class Board {
       throw new NoSuchLine('the line has been unplugged this moment');
     }
     return { peer, line };
+  }
+
+  /** The node of a provider, if that is another one. */
+  nodeOf({ place }: Provider): string | undefined {
+    const { node } = this.places.get(place) ?? {};
+    return node && nodeName(node);
   }
 
   /** The place of a provider, wherever it is. */

@@ -82,10 +82,13 @@ async function run(command: Command, version: string): Promise<void> {
   const registry = await Registry.open(registryFile(data));
   const hub = new Hub();
   const { directory: url, lease } = settings;
-  const directory = url ? await Directory.open({ url, lease, hub, registry, log }) : undefined;
+  const directory = url
+    ? await Directory.open({ url, lease, hub, registry, secret, log, banned: () => works.recheck() })
+    : undefined;
   const access = new Access({
     ...{ file, enrol, anyKey, registry, provider: accelerated, log },
     appended: it => works.appended(it),
+    redeem: directory && (hash => directory.redeem(hash)),
   });
   const options = { hostKeys: keys, aliasSecret: secret, access, registry, hints, log };
   const works: Works =
@@ -123,6 +126,8 @@ interface Works {
   stop(gracefully: boolean): Promise<void>;
   apply(settings: Settings): void;
   appended(appended: Appended): void;
+  /** Ends connections of those who would not be let in any more. */
+  recheck(): void;
 }
 
 function here(
@@ -142,6 +147,7 @@ function here(
     stop: gracefully => serving.stop(gracefully),
     apply: changed => serving.apply(changed),
     appended() {},
+    recheck: () => switchboard.recheckHere(),
   };
 }
 
@@ -169,6 +175,7 @@ function together(
       workers.apply(changed);
     },
     appended: it => workers.appended(it),
+    recheck: () => workers.recheck(),
   };
 }
 

@@ -8,7 +8,7 @@ import type { Mux } from '../../protocol/index.ts';
 import type { OfferedKey } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
 import type { Logger } from '../../server/server.ts';
-import type { NodeAddress } from './lines.ts';
+import { type NodeAddress, nodeName } from './lines.ts';
 import { type Settings, timesFor } from './settings.ts';
 import { readIfThere } from './state.ts';
 import { MAX_CIRCUITS } from './trunks.ts';
@@ -51,7 +51,7 @@ export class Nodes {
 
   /** The connection to a node, made if there is none yet. @throws whatever `dial` throws */
   to(address: NodeAddress): Promise<Mux> {
-    const name = `${address.host}:${address.port}`;
+    const name = nodeName(address);
     let connection = this.#connections.get(name);
     if (connection === undefined) {
       const over = () => this.#connections.delete(name);
@@ -63,7 +63,8 @@ export class Nodes {
     return connection;
   }
 
-  async #connect({ host, port }: NodeAddress, over: () => void): Promise<Mux> {
+  async #connect(address: NodeAddress, over: () => void): Promise<Mux> {
+    const { host, port } = address;
     const { provider, hostKeys, times, log } = this.#options;
     const trusted = this.#trusted();
     const hostKey = Object.assign((key: Uint8Array) => trusted.has(fingerprint(key)), {
@@ -73,7 +74,7 @@ export class Nodes {
       ...{ host, port, provider, hostKey, user: NODE, keys: hostKeys },
       times: { ...times, connect: CONNECT, loginGrace: CONNECT },
     });
-    const fields = { node: `${host}:${port}` };
+    const fields = { node: nodeName(address) };
     log.info(fields, 'connected to a node');
     void closed.then(({ message: reason }) => {
       over();

@@ -9,6 +9,7 @@ import type { Spent } from './circuits.ts';
 import type { Snapshot } from './events.ts';
 import type { Hints } from './greeting.ts';
 import type { Provider } from './lines.ts';
+import type { OtherNodes } from './other-nodes.ts';
 import type { Quotas } from './quotas.ts';
 import type { Registry } from './registry.ts';
 import type { Counter } from './tally.ts';
@@ -27,6 +28,8 @@ export interface Elsewhere {
   recheck(): void;
   /** What there is in all of them, this one included. */
   survey(): Promise<Snapshot>;
+  /** Where several switchboards share a directory: the others. */
+  readonly nodes?: OtherNodes;
   /** Who counts for all of them. */
   readonly counter: Counter;
   /** Tells the others what owners with a rate have had here; what those say is for `Switchboard.charge`. */

@@ -57,3 +57,6 @@ export interface NodeAddress {
 export type News = { readonly up: Place } | { readonly down: string } | { readonly provider: Provider };
 
 export const isPeer = (provider: Provider): provider is Peer => 'client' in provider;
+
+/** What people know a node by: "10.0.0.7:2222". */
+export const nodeName = ({ host, port }: NodeAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;

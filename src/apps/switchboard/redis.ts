@@ -25,6 +25,28 @@ export async function load(url: string): Promise<Create> {
 /** Databases of one Redis share its channels. */
 export const channelOf = (url: string): string => `cordboard:news${new URL(url).pathname}`;
 
+/** Bytes of a key that is read: a place with 10,000 lines has some 5 MB. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** Fields that are read or written at a time. */
+export const PAGE = 500;
+
+/** What somebody has filled up is not read. @throws if the key is larger than any of ours */
+export async function fits(client: Client, key: string): Promise<void> {
+  const bytes = await within(PATIENCE, client.memoryUsage(key, { SAMPLES: 0 }));
+  if (Number(bytes ?? 0) > MAX_BYTES) throw new Error(`${key} is too large`);
+}
+
+/** The fields of a hash with their values, some at a time; one may come twice. @throws as `within` and `fits` */
+export async function* pages(client: Client, key: string): AsyncGenerator<[field: string, value: string][]> {
+  await fits(client, key);
+  let cursor = '0';
+  do {
+    const page = await within(PATIENCE, client.hScan(key, cursor, { COUNT: PAGE }));
+    yield page.entries.map(({ field, value }) => [String(field), String(value)]);
+    cursor = String(page.cursor);
+  } while (cursor !== '0');
+}
+
 export const note = (message: Note): string => JSON.stringify(message);
 
 /** @throws if it takes longer */

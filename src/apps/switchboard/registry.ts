@@ -1,7 +1,7 @@
 // What the switchboard remembers beside keys: which name belongs to whom, invitations that nobody has used yet, and bans.
-import { createHash, randomBytes } from 'node:crypto';
-import { formatAddress, matchFrom, parseAddress, parseNetworks } from '../../crypto/keys/index.ts';
+import { hashOf, newCode } from './codes.ts';
 import { type Database, openDatabase, type Row } from './database.ts';
+import { type Ban, type Invitation, isNewer, isPast, KEEP, over, type Rule } from './rules.ts';
 
 /** Names that one owner may claim: a gateway has one or two, and each is a row that stays. */
 const MAX_NAMES_EACH = 64;
@@ -9,10 +9,6 @@ const MAX_NAMES_EACH = 64;
 const MAX_NAMES = 100_000;
 /** A name in use is noted once in so many milliseconds, so that a fleet that comes back does not write for each. */
 const DAY = 86_400_000;
-/** Bytes of chance in an invitation: nobody guesses 80 bits over a network. */
-const CODE_BYTES = 10;
-/** Characters that cannot be taken for each other, and that need no quotes in a shell; 32 of them (Crockford). */
-const CODE_DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 /** Invitations that nobody has used. */
 const MAX_INVITATIONS = 10_000;
 const MAX_BANS = 100_000;
@@ -27,29 +23,6 @@ export interface Claim {
   readonly used: number;
 }
 
-/** What an invitation gives to the key that is the first to come with its code. */
-export interface Invitation {
-  /** The values of `access=`. */
-  readonly access: readonly string[];
-  /** The value of `hostname=`, if it has one. */
-  readonly hostname?: string;
-  /** Milliseconds since 1970. */
-  readonly expires: number;
-  /** Who made it. */
-  readonly by: string;
-}
-
-/** Somebody, or some place, that stays out. */
-export interface Ban {
-  /** A key's fingerprint, an owner, or an address. */
-  readonly subject: string;
-  /** Milliseconds since 1970; undefined is for ever. */
-  readonly until?: number;
-  readonly reason: string;
-  readonly by: string;
-  readonly made: number;
-}
-
 const VERSIONS = [
   `CREATE TABLE names (name TEXT PRIMARY KEY, owner TEXT NOT NULL, claimed INTEGER NOT NULL, used INTEGER NOT NULL);
    CREATE INDEX names_by_owner ON names (owner);
@@ -60,6 +33,8 @@ const VERSIONS = [
 ];
 
 export class Registry {
+  /** Hears of each ban and invitation that is made, or ended, by this process. */
+  ruled: (rule: Rule) => void = () => {};
   readonly #database: Database;
   readonly #now: () => number;
 
@@ -116,17 +91,27 @@ export class Registry {
     return this.#run('DELETE FROM names WHERE name = ?', name);
   }
 
+  /** Names as the directory has them, where it has the last word. */
+  learnNames(claims: readonly (readonly [name: string, owner: string])[]): void {
+    const news = claims.filter(([name, owner]) => this.ownerOf(name) !== owner);
+    this.#together(news.length, () => {
+      for (const [name, owner] of news) {
+        this.release(name);
+        this.claim(name, owner);
+      }
+    });
+  }
+
   // Invitations
 
   /** Makes one, and returns its code; only a hash of that is kept. Undefined if there are too many already. */
   invite({ access, hostname, expires, by }: Invitation): string | undefined {
-    this.#run('DELETE FROM invitations WHERE expires <= ?', this.#now());
-    if (Number(this.#row('SELECT count(*) AS n FROM invitations')!.n) >= MAX_INVITATIONS) return undefined;
+    this.#run('DELETE FROM invitations WHERE expires <= ?', this.#now() - KEEP);
+    const open = this.#row('SELECT count(*) AS n FROM invitations WHERE expires > ?', this.#now())!;
+    if (Number(open.n) >= MAX_INVITATIONS) return undefined;
     const code = newCode();
-    this.#run(
-      'INSERT INTO invitations VALUES (?, ?, ?, ?, ?)',
-      ...[hashOf(code), access.join(','), hostname ?? null, expires, by],
-    );
+    this.#insert({ hash: hashOf(code), access, hostname, expires, by });
+    this.#tell(hashOf(code));
     return code;
   }
 
@@ -139,9 +124,8 @@ export class Registry {
 
   /** The same, and it has been used: of several processes that ask, one is given it. */
   redeem(code: string): Invitation | undefined {
-    return asInvitation(
-      this.#row('DELETE FROM invitations WHERE hash = ? AND expires > ? RETURNING *', hashOf(code), this.#now()),
-    );
+    const invitation = this.invitation(code);
+    return invitation !== undefined && this.#end(hashOf(code)) ? invitation : undefined;
   }
 
   /** Those that nobody has used, by the day they end; without their codes, which nobody knows any more. */
@@ -154,26 +138,59 @@ export class Registry {
 
   /** Nobody can use it any more; `id` as `invitations` tells it. False if there is none. */
   withdraw(id: string): boolean {
-    return this.#run('DELETE FROM invitations WHERE substr(hash, 1, ?) = ?', ID, id);
+    const sql = 'SELECT hash FROM invitations WHERE substr(hash, 1, ?) = ? AND expires > ?';
+    const found = this.#database.prepare(sql).all(ID, id, this.#now());
+    return found.filter(({ hash }) => this.#end(String(hash))).length > 0;
+  }
+
+  /** One that is over stays for a while, so that no other switchboard brings it back. */
+  #end(hash: string): boolean {
+    const now = this.#now();
+    const done = this.#run('UPDATE invitations SET expires = ? WHERE hash = ? AND expires > ?', over(now), hash, now);
+    if (done) this.#tell(hash);
+    return done;
+  }
+
+  #insert({ hash, access, hostname, expires, by }: Invitation & { readonly hash: string }): void {
+    const values = [hash, access.join(','), hostname ?? null, expires, by];
+    this.#run('INSERT OR REPLACE INTO invitations VALUES (?, ?, ?, ?, ?)', ...values);
+  }
+
+  #tell(hash: string): void {
+    this.ruled({ invitation: asStored(this.#row('SELECT * FROM invitations WHERE hash = ?', hash)!) });
   }
 
   // Bans
 
   /** Keeps a subject out from now on; one that is banned already gets this in place of what it has. False if there are too many. */
   ban(ban: Omit<Ban, 'made'>): boolean {
-    const now = this.#now();
-    this.#run('DELETE FROM bans WHERE until <= ?', now);
-    if (Number(this.#row('SELECT count(*) AS n FROM bans')!.n) >= MAX_BANS) return false;
-    this.#run(
-      'INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?)',
-      ...[ban.subject, ban.until ?? null, ban.reason, ban.by, now],
-    );
+    this.#run('DELETE FROM bans WHERE until <= ?', this.#now() - KEEP);
+    if (this.#count('bans') >= MAX_BANS) return false;
+    this.#put({ ...ban, made: this.#next(ban.subject) });
     return true;
   }
 
-  /** False if it was not banned. */
+  /** False if it was not banned. The ban stays for a while, as one that is over, so that no other switchboard brings it back. */
   unban(subject: string): boolean {
-    return this.#run('DELETE FROM bans WHERE subject = ?', subject);
+    const known = this.banned([subject]);
+    if (known === undefined) return false;
+    this.#put({ ...known, until: over(this.#now()), made: this.#next(subject) });
+    return true;
+  }
+
+  /** Later than what there is, however the clock of whoever has made that goes. */
+  #next(subject: string): number {
+    const known = this.#row('SELECT made FROM bans WHERE subject = ?', subject);
+    return Math.max(this.#now(), Number(known?.made ?? -1) + 1);
+  }
+
+  #put(ban: Ban): void {
+    this.#keep(ban);
+    this.ruled({ ban });
+  }
+
+  #keep({ subject, until, reason, by, made }: Ban): void {
+    this.#run('INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?)', subject, until ?? null, reason, by, made);
   }
 
   /** Why one of the subjects has to stay out, if one has. */
@@ -199,6 +216,55 @@ export class Registry {
     return rows.all(this.#now()).map(asBan);
   }
 
+  // Both, as other switchboards are told of them
+
+  /** All of them, with those that are over and not forgotten yet. */
+  rules(): Rule[] {
+    const all = (table: string) => this.#database.prepare(`SELECT * FROM ${table}`).all();
+    const bans = all('bans').map(row => ({ ban: asBan(row) }));
+    const rules: Rule[] = [...bans, ...all('invitations').map(row => ({ invitation: asStored(row) }))];
+    return rules.filter(rule => !isPast(rule, this.#now()));
+  }
+
+  /** What other switchboards say. Returns what is new of it; beyond the most that there may be, nothing is. */
+  learn(rules: readonly Rule[]): Rule[] {
+    return this.#together(rules.length, () => rules.filter(rule => this.#learn(rule)));
+  }
+
+  #learn(rule: Rule): boolean {
+    if (isPast(rule, this.#now())) return false;
+    const table = 'ban' in rule ? 'bans' : 'invitations';
+    const known = this.#known(rule);
+    if (known === undefined ? this.#count(table) >= MAX_BANS : !isNewer(rule, known)) return false;
+    if ('ban' in rule) this.#keep(rule.ban);
+    else this.#insert(rule.invitation);
+    return true;
+  }
+
+  #known(rule: Rule): Rule | undefined {
+    if ('ban' in rule) {
+      const row = this.#row('SELECT * FROM bans WHERE subject = ?', rule.ban.subject);
+      return row && { ban: asBan(row) };
+    }
+    const row = this.#row('SELECT * FROM invitations WHERE hash = ?', rule.invitation.hash);
+    return row && { invitation: asStored(row) };
+  }
+
+  #count(table: 'bans' | 'invitations'): number {
+    return Number(this.#row(`SELECT count(*) AS n FROM ${table}`)!.n);
+  }
+
+  /** Writes many at once, for one wait until they are on the disk. */
+  #together<T>(count: number, body: () => T): T {
+    if (count < 2) return body();
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      return body();
+    } finally {
+      this.#database.exec('COMMIT');
+    }
+  }
+
   #row(sql: string, ...values: (string | number)[]): Row | undefined {
     return this.#database.prepare(sql).get(...values) ?? undefined;
   }
@@ -208,43 +274,8 @@ export class Registry {
   }
 }
 
-/** Somebody or something in the form that bans have: an owner, a key's fingerprint, an address or a network; undefined if it is none of these. */
-export function parseSubject(who: string): string | undefined {
-  const address = parseAddress(who);
-  if (address !== undefined) return formatAddress(address);
-  if (/^SHA256:[A-Za-z0-9+/]{43}( .+)?$/.test(who)) return who;
-  if (!who.includes('/') || who.startsWith('SHA256:')) return undefined;
-  return typeof parseNetworks(who) === 'string' ? undefined : who;
-}
-
-/** Whether a ban of this subject is about them. */
-export const isSubjectOf = (
-  { owner, key, address }: { owner: string; key: string; address: string },
-  subject: string,
-): boolean => owner === subject || key === subject || isWithin(address, subject);
-
-/** Whether the address is in the network (or is the address) that a ban is about; false if that is about something else. */
-export function isWithin(address: string, subject: string): boolean {
-  const networks = parseNetworks(subject);
-  return typeof networks !== 'string' && matchFrom(networks, address);
-}
-
 /** Hexadecimal digits of an invitation's hash that are its name. */
 const ID = 8;
-
-function newCode(): string {
-  let number = 0n;
-  for (const byte of randomBytes(CODE_BYTES)) number = (number << 8n) | BigInt(byte);
-  let code = '';
-  for (let i = 0; i < (CODE_BYTES * 8) / 5; i++) {
-    code += CODE_DIGITS[Number(number & 31n)];
-    number >>= 5n;
-  }
-  return code;
-}
-
-/** Nobody who reads the file can use what is in it. As the code is drawn at random, a plain hash is as good as a slow one. */
-const hashOf = (code: string): string => createHash('sha256').update(code).digest('hex');
 
 const asInvitation = (row: Row | undefined): Invitation | undefined =>
   row && {
@@ -253,6 +284,8 @@ const asInvitation = (row: Row | undefined): Invitation | undefined =>
     expires: Number(row.expires),
     by: String(row.maker),
   };
+
+const asStored = (row: Row) => ({ hash: String(row.hash), ...asInvitation(row)! });
 
 const asBan = ({ subject, until, reason, maker, made }: Row): Ban => ({
   subject: String(subject),

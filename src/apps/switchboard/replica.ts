@@ -42,6 +42,8 @@ interface Known {
 
 /** Messages of one place that may wait; beyond, it is read again. */
 const MAX_WAITING = 1000;
+/** Places of others: 256 nodes with 16 workers each. */
+const MAX_PLACES = 4096;
 
 export class Replica {
   readonly #options: ReplicaOptions;
@@ -62,6 +64,7 @@ export class Replica {
 
   /** There may be a place with this id. */
   look(id: string): void {
+    if (!this.#places.has(id) && this.#places.size >= MAX_PLACES) return;
     const known = this.#places.get(id) ?? {
       ...{ version: -1, providers: new Set<string>(), silent: 0, reading: false, waiting: [] },
     };

@@ -2,8 +2,9 @@
 
 import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
-import { type Client, channelOf, load, note, PATIENCE, within } from './redis.ts';
-import type { Registry } from './registry.ts';
+import { type Client, channelOf, load, note, PAGE, PATIENCE, pages, within } from './redis.ts';
+import type { Claim, Registry } from './registry.ts';
+import { isClaim } from './shapes.ts';
 import { StateError } from './state.ts';
 
 /** A hash: name → owner. */
@@ -25,7 +26,7 @@ export class SharedNames {
 
   /** Whether a name is the owner's, who may claim it. While the directory is away, only if it is known to be. */
   async claim(name: string, owner: string, there: boolean): Promise<boolean> {
-    const { registry, commands } = this.#options;
+    const { registry, commands, channel } = this.#options;
     if (!there) return registry.ownerOf(name) === owner;
     let fresh: boolean;
     let holder: string;
@@ -40,9 +41,12 @@ export class SharedNames {
     const known = registry.ownerOf(name);
     if (known !== undefined && known !== holder) registry.release(name);
     if (holder !== owner) return false;
-    if (registry.claim(name, owner)) return true;
+    if (registry.claim(name, owner)) {
+      if (fresh) commands.publish(channel, note({ claimed: name, owner })).catch(() => {});
+      return true;
+    }
     // He has too many.
-    if (fresh) await commands.hDel(NAMES, name).catch(() => {});
+    if (fresh) await within(PATIENCE, commands.hDel(NAMES, name)).catch(() => {});
     return false;
   }
 
@@ -51,18 +55,24 @@ export class SharedNames {
     await within(PATIENCE, release(this.#options.commands, this.#options.channel, name));
   }
 
-  /** Names that were claimed here before there was a directory are their owners' everywhere, if nobody else was first. */
+  /**
+   * Names that were claimed here while there was no directory are their owners' everywhere, if nobody else was first; and those of
+   * all others are known here, for when it is away.
+   */
   async share(): Promise<void> {
-    const { registry, log, commands } = this.#options;
+    const { registry, commands } = this.#options;
     const claims = registry.names();
-    if (claims.length === 0) return;
+    for (let i = 0; i < claims.length; i += PAGE) await this.#claimAll(claims.slice(i, i + PAGE));
+    for await (const page of pages(commands, NAMES)) registry.learnNames(page.filter(isClaim));
+  }
+
+  async #claimAll(claims: readonly Claim[]): Promise<void> {
+    const { registry, log, commands } = this.#options;
+    const names = claims.map(({ name }) => name);
     const all = commands.multi();
     for (const { name, owner } of claims) all.hSetNX(NAMES, name, owner);
-    await all.exec();
-    const holders = await commands.hmGet(
-      NAMES,
-      claims.map(({ name }) => name),
-    );
+    await within(PATIENCE, all.exec());
+    const holders = await within(PATIENCE, commands.hmGet(NAMES, names));
     for (const [i, { name, owner }] of claims.entries()) {
       if (holders[i] === owner) continue;
       registry.release(name);

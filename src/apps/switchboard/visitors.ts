@@ -30,6 +30,8 @@ export interface Keeper {
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Eventually<boolean>;
   /** Notes the number in a signature; `key` is a fingerprint. False if there must be a copy of the token. */
   count(key: string, counter: number): Eventually<boolean>;
+  /** Whether an invitation, by the hash of its code, may be used here and now; once it may, nobody else may. */
+  redeem(hash: string): Eventually<boolean>;
 }
 
 /** A line that enrolment has appended to the file, and the file's version before and after. */

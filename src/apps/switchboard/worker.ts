@@ -14,6 +14,7 @@ import { Outbox } from './hub.ts';
 import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
 import { nodesFor } from './nodes.ts';
+import { OtherNodes } from './other-nodes.ts';
 import { Registry } from './registry.ts';
 import { Serving } from './serving.ts';
 import { stopOnSignals } from './signals.ts';
@@ -55,6 +56,7 @@ async function serve(setup: Setup): Promise<void> {
   const outbox = new Outbox(news => say({ news }));
   const primary = new Primary();
   const registry = await Registry.open(registryFile(settings.data));
+  if (settings.directory !== undefined) registry.ruled = rule => void say({ rule });
   const { authorizedKeys: file, enrol, anyKey } = settings;
   const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
   const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
@@ -78,6 +80,7 @@ async function serve(setup: Setup): Promise<void> {
         return to.node && nodes ? nodes.to(to.node) : trunks.to(to);
       },
       ...(nodes && {
+        nodes: new OtherNodes({ to: address => nodes.to(address), board: () => switchboard.board, log }),
         isNode: offer => nodes.isNode(offer),
         claim: (name, owner) => primary.claim(name, owner),
         async release(name) {
@@ -154,6 +157,10 @@ class Primary implements Keeper, Counter {
 
   give(give: Thing, owners: readonly string[]): void {
     void say({ give, owners });
+  }
+
+  redeem(redeem: string): Promise<boolean> {
+    return this.#ask({ redeem });
   }
 
   survey(): Promise<Snapshot> {

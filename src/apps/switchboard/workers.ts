@@ -108,6 +108,11 @@ export class Workers {
     for (const { send } of this.#running.values()) void send({ apply: settings });
   }
 
+  /** Connections of those who would not be let in any more are to end. */
+  recheck(): void {
+    for (const { send } of this.#running.values()) void send({ recheck: true });
+  }
+
   /** A line of the authorized_keys file that all must know. */
   appended(appended: Appended): void {
     for (const { send } of this.#running.values()) void send({ appended });
@@ -173,6 +178,7 @@ export class Workers {
     else if ('ask' in message) void this.#reply(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
+    else if ('rule' in message) this.#options.directory?.rule(message.rule);
     else if ('kick' in message) this.#others(running, { kick: message.kick });
     else if ('penalty' in message || 'spent' in message) this.#mention(running, message);
     else if ('give' in message) this.#tally.give(place.id, message.give, message.owners);
@@ -211,6 +217,7 @@ export class Workers {
     const { access, directory } = this.#options;
     if ('count' in question) return access.count(question.count.key, question.count.counter);
     if ('claim' in question) return directory?.claim(question.claim.name, question.claim.owner) ?? false;
+    if ('redeem' in question) return access.redeem(question.redeem);
     if ('release' in question) {
       await directory?.release(question.release);
       return true;

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../../src/apps/switchboard/database.ts';
-import { isWithin, Registry } from '../../../src/apps/switchboard/registry.ts';
+import { Registry } from '../../../src/apps/switchboard/registry.ts';
 import { StateError } from '../../../src/apps/switchboard/state.ts';
+import { isWithin } from '../../../src/apps/switchboard/subjects.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cordboard-registry-'));
 test.after(() => rmSync(directory, { recursive: true }));

@@ -1,7 +1,9 @@
 // What the console sees of a switchboard, in however many processes it runs, and what an operator may do to it.
 import { printable } from '../../../protocol/index.ts';
 import type { BoardEvent, CircuitInfo, ClientInfo, LineInfo } from '../events.ts';
-import { type Ban, isSubjectOf, parseSubject, type Registry } from '../registry.ts';
+import type { Registry } from '../registry.ts';
+import type { Ban } from '../rules.ts';
+import { isSubjectOf, parseSubject } from '../subjects.ts';
 
 /** A circuit, with as much of its caller as tells him apart. */
 export interface CircuitView extends Omit<CircuitInfo, 'id' | 'caller'> {

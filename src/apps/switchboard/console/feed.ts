@@ -1,6 +1,6 @@
 // What browsers are told: everything once, and then once a second, and as soon as something happens, what has changed.
 import type { ClientInfo, LineInfo } from '../events.ts';
-import type { Ban } from '../registry.ts';
+import type { Ban } from '../rules.ts';
 import { type CircuitView, type Exchange, type JournalEntry, type Look, lineId } from './exchange.ts';
 
 /** Milliseconds between two samples of what circuits carry. */

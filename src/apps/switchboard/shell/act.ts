@@ -5,7 +5,7 @@ import { RIGHTS } from '../grants.ts';
 import { ssh } from '../greeting.ts';
 import { parseDuration } from '../measures.ts';
 import { isName } from '../names.ts';
-import { isSubjectOf, parseSubject } from '../registry.ts';
+import { isSubjectOf, parseSubject } from '../subjects.ts';
 import {
   type Arguments,
   type Command,

@@ -19,16 +19,20 @@ export const listeners: Command = {
     const mine = listed(office.board.providers).filter(
       ({ provider }) => seesAll(context) || provider.owner === member.owner,
     );
-    const json = mine.map(({ provider: { id, alias, names, address, since, doubted, lines }, name }) => ({
+    const nodes = mine.map(({ provider }) => office.board.nodeOf(provider));
+    const json = mine.map(({ provider: { id, alias, names, address, since, doubted, lines }, name }, i) => ({
       ...{ name, alias, names, client: id, address, doubted, since: new Date(since).toISOString() },
-      lines: lines.map(lineKey),
+      ...{ lines: lines.map(lineKey), node: nodes[i] },
     }));
-    if (width === undefined || mine.length === 0) return { text: listing(mine), json };
-    const rows = mine.map(({ provider: { id, alias, names, address, since, doubted, lines }, name }) => [
+    if (width === undefined || mine.length === 0) {
+      return { text: listing(mine.map((one, i) => ({ ...one, node: nodes[i] }))), json };
+    }
+    const rows = mine.map(({ provider: { id, alias, names, address, since, doubted, lines }, name }, i) => [
       ...[name, lines.map(lineKey).join(' '), [alias, ...names.filter(other => other !== name)].join(' '), address],
-      ...[doubted ? 'does not answer' : ago(since), id],
+      ...[doubted ? 'does not answer' : ago(since), id, ...at(nodes, i)],
     ]);
-    return { text: table(['NAME', 'LINES', 'CALLED AS', 'FROM', 'FOR', 'CLIENT'], rows, width), json };
+    const headings = ['NAME', 'LINES', 'CALLED AS', 'FROM', 'FOR', 'CLIENT', ...heading(nodes)];
+    return { text: table(headings, rows, width), json };
   },
 };
 
@@ -38,25 +42,32 @@ export const circuits: Command = {
   async run(args, context) {
     noWords(args);
     const { office, member, width } = context;
-    const { circuits: all, clients } = await office.survey();
+    const { circuits: all, clients, silent = [] } = await office.survey();
     const own = new Set(clients.filter(({ owner }) => owner === member.owner).map(({ id }) => id));
     const mine = all.filter(({ caller, provider }) => seesAll(context) || own.has(caller.id) || own.has(provider.id));
     const json = mine.map(asJson);
-    if (mine.length === 0) return { text: 'No circuits.\n', json };
-    const rows = mine.map(({ id, caller, target, toProvider, toCaller, since }) => [
+    const missing = silent.map(node => `The node ${node} does not answer.\n`).join('');
+    if (mine.length === 0) return { text: `No circuits.\n${missing}`, json };
+    const nodes = mine.map(({ node }) => node);
+    const rows = mine.map(({ id, caller, target, toProvider, toCaller, since }, i) => [
       ...[String(id), caller.name, caller.address, printable(target), bytesText(toProvider), bytesText(toCaller)],
-      ...[ago(since), caller.id],
+      ...[ago(since), caller.id, ...at(nodes, i)],
     ]);
-    const headings = ['CIRCUIT', 'CALLER', 'FROM', 'LINE', 'SENT', 'RECEIVED', 'FOR', 'CLIENT'];
-    return { text: table(headings, rows, width), json };
+    const headings = ['CIRCUIT', 'CALLER', 'FROM', 'LINE', 'SENT', 'RECEIVED', 'FOR', 'CLIENT', ...heading(nodes)];
+    return { text: table(headings, rows, width) + missing, json };
   },
 };
 
-const asJson = ({ id, caller, provider, target, line, since, toProvider, toCaller }: CircuitInfo) => ({
+/** A column that is there if anything is with another node. */
+type Nodes = readonly (string | undefined)[];
+const heading = (nodes: Nodes): string[] => (nodes.some(node => node !== undefined) ? ['NODE'] : []);
+const at = (nodes: Nodes, i: number): string[] => heading(nodes).map(() => nodes[i] ?? 'this one');
+
+const asJson = ({ id, caller, provider, target, line, since, toProvider, toCaller, node }: CircuitInfo) => ({
   circuit: id,
   caller: { client: caller.id, name: caller.name, address: caller.address, key: caller.key },
   provider: { client: provider.id, alias: provider.alias, address: provider.address },
-  ...{ target, line, since: new Date(since).toISOString(), bytesToProvider: toProvider, bytesToCaller: toCaller },
+  ...{ target, line, since: new Date(since).toISOString(), bytesToProvider: toProvider, bytesToCaller: toCaller, node },
 });
 
 /** What there is to say of a host name that a client does not have (yet). */

@@ -1,7 +1,7 @@
 // What the page knows: the first message tells everything, each further one what has changed.
 /** @import { Change, CircuitState, Sample, State } from '../feed.ts' */
 /** @import { JournalEntry } from '../exchange.ts' */
-/** @import { Ban } from '../../registry.ts' */
+/** @import { Ban } from '../../rules.ts' */
 /** @import { ClientInfo, LineInfo } from '../../events.ts' */
 
 /** As many samples as the switchboard remembers: a minute. */

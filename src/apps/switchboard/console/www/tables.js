@@ -1,6 +1,6 @@
 // The tables: all that the board shows, for those who read it, with what may be done about it.
 /** @import { JournalEntry } from '../exchange.ts' */
-/** @import { Ban } from '../../registry.ts' */
+/** @import { Ban } from '../../rules.ts' */
 /** @import { ClientInfo, LineInfo } from '../../events.ts' */
 /** @import { Circuit } from './state.js' */
 import { buttons, unban } from './actions.js';
@@ -136,7 +136,8 @@ function lineRow(first) {
     update(line) {
       name.data = `${nameOf(line)}:${line.line}`;
       const others = [line.alias, ...line.names].filter(one => one !== nameOf(line)).join(', ');
-      say(names, line.doubted ? `${others} (it may be dead)` : others);
+      const where = line.node ? `${others} (at ${line.node})` : others;
+      say(names, line.doubted ? `${where} (it may be dead)` : where);
       calls.data = String([...state.circuits.values()].filter(circuit => lineOf(circuit) === id).length);
       time.data = duration(age(line.since));
     },
