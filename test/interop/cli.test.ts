@@ -188,6 +188,18 @@ test(
 );
 
 test(
+  'standard output that takes nothing: one sentence, exit code 1',
+  bounded(180, async scope => {
+    const full = ['-c', '"$0" "$@" >/dev/full', process.execPath, '--import', 'tsx', cli, 'switchboard'];
+    const where = ['--data', boardData(scope), '--port', '0', '--log-level', 'silent'];
+    for (const args of [where, [...where, '--workers', '2'], [...where, 'names']]) {
+      const { code, stderr } = await soon('the program to end', scope.run('sh', [...full, ...args]));
+      assert.equal([code, stderr], [1, 'cordboard: cannot write to standard output: the disk is full\n']);
+    }
+  }),
+);
+
+test(
   'a worker is nothing by itself',
   bounded(180, async scope => {
     const { stderr, code } = await run(scope, ['switchboard-worker']);

@@ -1,12 +1,11 @@
 // Where a transcript goes: a new file that only its owner may read, or a stream. Each write is done when it returns.
-import { closeSync, constants, fchmodSync, fsyncSync, openSync, type Stats, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fsyncSync, openSync, type Stats, statSync } from 'node:fs';
 import { reason } from '../../server/runtime/reason.ts';
+import { writeAll } from '../../server/runtime/write-all.ts';
 import { OnceError } from './failure.ts';
 
 const { O_CREAT, O_EXCL, O_WRONLY } = constants;
 const STDOUT = 1;
-/** Milliseconds to wait for a reader of a pipe that is full and does not block. */
-const RETRY = 5;
 
 /** An open transcript. What fails is an OnceError, "Could not write to log file …". */
 export class LogFile {
@@ -69,18 +68,6 @@ export class LogFile {
 
 /** Where `ssh-keygen -Y sign` puts it, too. */
 export const signatureOf = (path: string): string => `${path}.sig`;
-
-/** Writes everything, however long that takes. @throws the system's error */
-export function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; ) {
-    try {
-      written += writeSync(fd, bytes, written);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY);
-    }
-  }
-}
 
 function statIfThere(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });

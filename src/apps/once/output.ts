@@ -1,7 +1,7 @@
 // What the program says: on standard output what was asked for, on standard error the rest.
 import { reason } from '../../server/runtime/reason.ts';
+import { writeAll } from '../../server/runtime/write-all.ts';
 import { OnceError } from './failure.ts';
-import { writeAll } from './log-file.ts';
 
 const STDOUT = 1;
 const STDERR = 2;

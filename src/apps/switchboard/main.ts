@@ -22,7 +22,16 @@ import { Registry } from './registry.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import { changedForGood, type Settings, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
-import { aliasSecret, hostKeys, hostKeysIn, openDirectory, readIfThere, registryFile, StateError } from './state.ts';
+import {
+  aliasSecret,
+  hostKeys,
+  hostKeysIn,
+  openDirectory,
+  print,
+  readIfThere,
+  registryFile,
+  StateError,
+} from './state.ts';
 import { work } from './worker.ts';
 import { WORKER_COMMAND, Workers } from './workers.ts';
 
@@ -111,7 +120,7 @@ async function run(command: Command, version: string): Promise<void> {
     consoleAt && processes
       ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
       : [];
-  process.stdout.write(greeting(settings, keys, address, hints, opened));
+  print(greeting(settings, keys, address, hints, opened));
 }
 
 /** What a process is given when it starts, besides settings. */

@@ -5,7 +5,7 @@ import { type Claim, Registry } from './registry.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { releaseNames } from './shared-names.ts';
 import { table } from './shell/table.ts';
-import { openDirectory, registryFile, StateError } from './state.ts';
+import { openDirectory, print, registryFile, StateError } from './state.ts';
 
 /** Adds it below `switchboard`, whose flags say where the names are. */
 export function addNames(switchboard: Command): void {
@@ -18,10 +18,7 @@ export function addNames(switchboard: Command): void {
     )
     .option('--json', 'as JSON')
     .action(({ json }: { json?: boolean }) =>
-      within(
-        switchboard,
-        registry => void process.stdout.write(json ? asJson(registry.names()) : asTable(registry.names())),
-      ),
+      within(switchboard, registry => print(json ? asJson(registry.names()) : asTable(registry.names()))),
     );
   names
     .command('release')

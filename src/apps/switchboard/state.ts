@@ -17,6 +17,7 @@ import { formatPrivateKey, formatPublicKey, parsePrivateKey, publicOf } from '..
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { KeyFormatError } from '../../protocol/errors.ts';
 import { reason } from '../../server/runtime/reason.ts';
+import { writeAll } from '../../server/runtime/write-all.ts';
 
 /** Key types of the host keys that are made on first run, and sshd's names for their files. */
 const HOST_KEYS = [
@@ -29,6 +30,7 @@ const NUTTSSH_TYPES = ['ecdsa-sha2-nistp256', 'ssh-ed25519', 'ssh-rsa'];
 const SECRET = 'alias_secret';
 const REGISTRY = 'switchboard.db';
 const SECRET_BYTES = 32;
+const STDOUT = 1;
 
 /** A file or directory that cannot be used; the message is one sentence for the operator. */
 export class StateError extends Error {}
@@ -146,6 +148,11 @@ export function aliasSecret(directory: string, provider: CryptoProvider): Uint8A
   }
   if (!/^[0-9a-f]{64}$/.test(text)) throw new StateError(`${file} does not hold 64 hexadecimal digits`);
   return new Uint8Array(Buffer.from(text, 'hex'));
+}
+
+/** Says something on standard output. @throws StateError if that cannot be written to */
+export function print(text: string): void {
+  attempt('cannot write to standard output', () => writeAll(STDOUT, Buffer.from(text)));
 }
 
 /** What the system refuses becomes a StateError that begins with `what`. */
