@@ -112,6 +112,8 @@ export class Feed {
     this.#ticker = setInterval(() => void this.refresh(true), SAMPLE);
     this.#ticker.unref();
     this.#unwatch = exchange.watch(() => {
+      // While nobody watches it is enough to look once a second.
+      if (this.#viewers.size === 0) return;
       this.#soon ??= setTimeout(() => {
         this.#soon = undefined;
         void this.refresh(false);
@@ -134,6 +136,7 @@ export class Feed {
     const viewer: Viewer = { deliver, busy: false, missed: false };
     this.#viewers.add(viewer);
     void this.#send(viewer, this.#state());
+    if (this.#viewers.size === 1) void this.refresh(false);
     return () => void this.#viewers.delete(viewer);
   }
 
@@ -166,6 +169,7 @@ export class Feed {
     this.#draining = draining;
     this.#totals = { clients: look.clients.length, lines: look.lines.length, circuits: look.circuits.length };
     this.#journal = [...this.#journal, ...look.journal].slice(-MAX_JOURNAL);
+    if (this.#viewers.size === 0) return;
     const change: Change = {
       ...{ at: this.#now(), totals: this.#totals, draining, bans, ...counted },
       put: { clients: filled(clients.put), lines: filled(lines.put), circuits: filled(calls.put) },

@@ -2,10 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Look } from '../../../../src/apps/switchboard/console/exchange.ts';
-import { Feed, type Message } from '../../../../src/apps/switchboard/console/feed.ts';
+import { Feed, type Message, type State } from '../../../../src/apps/switchboard/console/feed.ts';
 import { aCircuit, aClient, aLine, FakeExchange } from '../../../kit/exchange.ts';
 import { seeded } from '../../../kit/insecure.ts';
 import { eventually } from '../../../kit/processes.ts';
+import { turn } from '../../../kit/socket.ts';
 
 // The page's own code; it is plain JavaScript, and this part of it needs no page.
 const www = '../../../../src/apps/switchboard/console/www';
@@ -125,6 +126,29 @@ test('rates are what has been carried since the last sample, for each second', a
     [1000, 50],
     [0, 0],
   ]);
+});
+
+test('while nobody watches, what happens is seen with the next sample, and by whoever comes at once', async () => {
+  const exchange = new FakeExchange();
+  let looks = 0;
+  exchange.look = () => {
+    looks++;
+    return FakeExchange.prototype.look.call(exchange);
+  };
+  const feed = feedOf(exchange);
+  for (const stirred of exchange.watchers) stirred();
+  await eventually('a look', () => looks > 0);
+  await turn();
+  const states: State[] = [];
+  const viewed = new Promise<void>(resolve => {
+    feed.view(async ({ event, data }) => {
+      if (event === 'state') states.push(JSON.parse(data));
+      else resolve();
+    });
+  });
+  assert.is(looks, 2, 'who comes has one looked for him');
+  await viewed;
+  assert.is(states[0].samples.length, 1, 'the first look was for a sample, not for what happened');
 });
 
 test('one who takes nothing costs one message, and is told everything when he comes back', async () => {
