@@ -1,5 +1,6 @@
 // What has happened, in one line for people.
 import type { BoardEvent, CircuitInfo, ClientInfo, Stranger } from '../events.ts';
+import { bytesText } from '../shell/table.ts';
 
 /** "alice-3k9v0xq2ma signed in from 192.0.2.7". Names in it are the clients' own, and to be shown as text. */
 export function sentence(event: BoardEvent): string {
@@ -23,7 +24,7 @@ export function sentence(event: BoardEvent): string {
     case 'closed': {
       const { toProvider, toCaller, since } = event.circuit;
       const seconds = Math.max(0, Math.round((event.at - since) / 1000));
-      return `${call(event.circuit)} ended: ${size(toProvider + toCaller)} in ${seconds} s`;
+      return `${call(event.circuit)} ended: ${bytesText(toProvider + toCaller)} in ${seconds} s`;
     }
     case 'call-refused':
       return `${who(event.client)} did not get ${event.target}: ${event.reason}`;
@@ -39,14 +40,3 @@ const who = ({ alias, user }: ClientInfo): string => alias || user;
 const stranger = ({ user, address, key }: Stranger): string => `${user} from ${address} (${key})`;
 
 const call = ({ caller, target }: CircuitInfo): string => `${who(caller)} → ${target}`;
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-function size(bytes: number): string {
-  let unit = 0;
-  while (bytes >= 1000 && unit < UNITS.length - 1) {
-    bytes /= 1024;
-    unit++;
-  }
-  return `${bytes >= 100 || unit === 0 ? Math.round(bytes) : bytes.toFixed(1)} ${UNITS[unit]}`;
-}
