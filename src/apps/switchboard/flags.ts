@@ -126,7 +126,10 @@ export function addFlags(command: Command): Command {
   add('--advertise <host:port>', 'where the others reach this one (default: the listening address)', it =>
     it.argParser(parseAddress),
   );
-  add('--node-keys <file>', 'host keys of the others, a line each (default: they have the same host key as this one)');
+  add(
+    '--node-keys <file>',
+    'host keys of the others, or cert-authority and who signs them, a line each (default: they have the same host key as this one)',
+  );
   add('--lease <time>', 'the lines of a node that says nothing for so long are given up', it => time(it, 15));
 
   group('Running:');

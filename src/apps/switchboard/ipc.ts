@@ -29,6 +29,8 @@ export interface Setup {
   readonly port: number;
   /** Private keys in OpenSSH's format. */
   readonly hostKeys: readonly string[];
+  /** Of some of them; lines of `.pub` files. */
+  readonly certificates: readonly string[];
   /** Hexadecimal. */
   readonly aliasSecret: string;
   readonly hints: Hints;

@@ -1,7 +1,7 @@
 // `cordboard switchboard`: flags, files, start, stop.
 import type { Command } from 'commander';
 import { accelerated } from '../../crypto/accelerated.ts';
-import { fingerprint, formatPrivateKey } from '../../crypto/keys/index.ts';
+import { fingerprint, formatPrivateKey, isCertificate } from '../../crypto/keys/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { Access, type Appended } from './access.ts';
 import { alone } from './alone.ts';
@@ -11,6 +11,7 @@ import { single } from './console/single.ts';
 import { Directory } from './directory.ts';
 import { addFlags } from './flags.ts';
 import { bracketed, firstSteps, type Hints } from './greeting.ts';
+import { certified, hostCertificates } from './host-certificates.ts';
 import { Hub } from './hub.ts';
 import { inherited } from './inherited.ts';
 import type { Setup } from './ipc.ts';
@@ -24,6 +25,7 @@ import { changedForGood, type Settings, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
 import {
   aliasSecret,
+  hostKeyFiles,
   hostKeys,
   hostKeysIn,
   openDirectory,
@@ -78,7 +80,6 @@ async function run(command: Command, version: string): Promise<void> {
   const settings = settingsOf(command);
   // A socket for the console is a wish as much as the flag.
   const consoleAt = sockets.console === undefined ? settings.console : { fd: sockets.console };
-  const given = { version, sockets: sockets.clients, watched: consoleAt !== undefined };
   const log = logger(settings.logLevel, settings.logFormat);
   const { data, enrol, anyKey, authorizedKeys: file } = settings;
   openDirectory(data);
@@ -99,7 +100,9 @@ async function run(command: Command, version: string): Promise<void> {
     appended: it => works.appended(it),
     redeem: directory && (hash => directory.redeem(hash)),
   });
-  const options = { hostKeys: keys, aliasSecret: secret, access, registry, hints, log };
+  const certificates = hostCertificates(keyFilesOf(settings), keys);
+  const given = { version, sockets: sockets.clients, watched: consoleAt !== undefined, certificates };
+  const options = { hostKeys: certified(keys, certificates), aliasSecret: secret, access, registry, hints, log };
   const works: Works =
     settings.workers === 1
       ? here(settings, given, options, hub, directory)
@@ -124,7 +127,7 @@ async function run(command: Command, version: string): Promise<void> {
 }
 
 /** What a process is given when it starts, besides settings. */
-type Given = Pick<Setup, 'version' | 'sockets' | 'watched'>;
+type Given = Pick<Setup, 'version' | 'sockets' | 'watched' | 'certificates'>;
 
 /** What serves clients: this process, or others that it starts. */
 interface Works {
@@ -170,7 +173,9 @@ function together(
   const { hostKeys, aliasSecret, access, hints, log } = options;
   const common = {
     ...{ settings, hints, ...given },
-    hostKeys: hostKeys.map(key => formatPrivateKey(key, {}, accelerated.random)),
+    hostKeys: hostKeys
+      .filter(({ blob }) => !isCertificate(blob))
+      .map(key => formatPrivateKey(key, {}, accelerated.random)),
     aliasSecret: Buffer.from(aliasSecret).toString('hex'),
   };
   const workers = new Workers({ count: settings.workers, common, access, hub, directory, log });
@@ -202,6 +207,9 @@ function reload(command: Command, old: Settings, apply: (settings: Settings) => 
 }
 
 const defaultKeys = ({ data }: Settings): string => `${data}/authorized_keys`;
+
+const keyFilesOf = ({ data, hostKeys: { files } }: Settings): readonly string[] =>
+  files.length === 0 ? hostKeyFiles(data) : files;
 
 function keysFor({ data, hostKeys: { files, made } }: Settings) {
   return files.length === 0 ? hostKeys(data, accelerated) : hostKeysIn(files, made, accelerated);

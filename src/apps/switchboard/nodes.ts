@@ -1,10 +1,17 @@
-// Nodes: switchboards that share a directory. A call for a line of another one goes over SSH, one connection for all; who is a node is known by its host key.
+// Nodes: switchboards that share a directory. A call for a line of another one goes over SSH, one connection for all; who is a node is known by its host key, or by a certificate of that.
 
 import { dial } from '../../client/dial.ts';
 import { accelerated } from '../../crypto/accelerated.ts';
-import { fingerprint, parseAuthorizedKeys } from '../../crypto/keys/index.ts';
+import {
+  type AuthorizedKey,
+  type Certificate,
+  checkCertificate,
+  isCertificate,
+  parseAuthorizedKeys,
+  parseCertificate,
+} from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
-import type { Mux } from '../../protocol/index.ts';
+import { equalBytes, KeyFormatError, type Mux } from '../../protocol/index.ts';
 import type { OfferedKey } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
 import type { Logger } from '../../server/server.ts';
@@ -22,7 +29,7 @@ export interface NodesOptions {
   readonly provider: CryptoProvider;
   /** Host keys of this switchboard: it signs in with them, and whoever has one of them is a node, too. */
   readonly hostKeys: readonly PrivateKey[];
-  /** A file with the host keys of others, as in authorized_keys. */
+  /** A file with the host keys of others, and with authorities that certify such keys, as in authorized_keys. */
   readonly file?: string;
   readonly times: Partial<Times>;
   readonly log: Logger;
@@ -46,7 +53,7 @@ export class Nodes {
 
   /** Whether the key, with which somebody signs in, is a node's. */
   isNode({ user, key }: OfferedKey): boolean {
-    return user === NODE && this.#trusted().has(fingerprint(key));
+    return user === NODE && this.#trusts(key);
   }
 
   /** The connection to a node, made if there is none yet. @throws whatever `dial` throws */
@@ -66,9 +73,8 @@ export class Nodes {
   async #connect(address: NodeAddress, over: () => void): Promise<Mux> {
     const { host, port } = address;
     const { provider, hostKeys, times, log } = this.#options;
-    const trusted = this.#trusted();
-    const hostKey = Object.assign((key: Uint8Array) => trusted.has(fingerprint(key)), {
-      prefer: () => provider.signatures.filter(({ keyType }) => this.#types().has(keyType)).map(({ name }) => name),
+    const hostKey = Object.assign((key: Uint8Array) => this.#trusts(key, host), {
+      prefer: () => this.#preferred(),
     });
     const { connection, closed } = await dial({
       ...{ host, port, provider, hostKey, user: NODE, keys: hostKeys },
@@ -84,19 +90,55 @@ export class Nodes {
     return connection.mux;
   }
 
-  /** Fingerprints of the host keys of nodes; the file may change at any time. */
-  #trusted(): Set<string> {
-    return new Set(this.#keys().map(({ blob }) => fingerprint(blob)));
+  /** Whether a key, or a certificate of one, is a node's; for who is asked at an address, of the node there. */
+  #trusts(blob: Uint8Array, host?: string): boolean {
+    const { keys, authorities } = this.#known();
+    if (keys.some(key => equalBytes(key.blob, blob))) return true;
+    if (!isCertificate(blob)) return false;
+    try {
+      const certificate = parseCertificate(blob);
+      // One that counts for nothing is taken for its key, as in ssh.
+      if (keys.some(key => equalBytes(key.blob, certificate.key.blob))) return true;
+      return authorities.some(one => this.#vouches(one, certificate, host));
+    } catch (error) {
+      if (error instanceof KeyFormatError) return false;
+      throw error;
+    }
   }
 
-  /** Types of those keys: a server with several is to show one that is known. */
-  #types(): Set<string> {
-    return new Set(this.#keys().map(({ type }) => type));
+  /** Whether the certificate is one of this authority for a host: the one that was asked for, and one that the line names, if it names any. */
+  #vouches({ key, options }: AuthorizedKey, certificate: Certificate, host: string | undefined): boolean {
+    const named = options.filter(({ name }) => name === 'principals').flatMap(({ value = '' }) => value.split(','));
+    if (named.length > 0 && !certificate.principals.some(name => named.includes(name))) return false;
+    const problem = checkCertificate(certificate, {
+      kind: 'host',
+      ...(host !== undefined && { principals: [host] }),
+      now: Date.now(),
+      authority: blob => equalBytes(blob, key.blob),
+      provider: this.#options.provider,
+    });
+    return problem === undefined;
   }
 
-  #keys(): { readonly type: string; readonly blob: Uint8Array }[] {
+  /** Algorithms in which a server with several keys is to show one that is known. */
+  #preferred(): string[] {
+    const { keys, authorities } = this.#known();
+    const types = new Set(keys.map(({ type }) => type));
+    const { signatures } = this.#options.provider;
+    const certificates = authorities.length > 0 ? signatures.filter(({ plain }) => plain !== undefined) : [];
+    return [...certificates, ...signatures.filter(({ keyType }) => types.has(keyType))].map(({ name }) => name);
+  }
+
+  /** The file may change at any time. */
+  #known(): {
+    readonly keys: readonly Pick<PrivateKey, 'type' | 'blob'>[];
+    readonly authorities: readonly AuthorizedKey[];
+  } {
     const { hostKeys, file } = this.#options;
-    const text = file === undefined ? '' : (readIfThere(file) ?? '');
-    return [...hostKeys, ...parseAuthorizedKeys(text).entries.map(({ key }) => key)];
+    const { entries } = parseAuthorizedKeys(file === undefined ? '' : (readIfThere(file) ?? ''));
+    const isAuthority = ({ options }: AuthorizedKey) => options.some(({ name }) => name === 'cert-authority');
+    const others = entries.filter(entry => !isAuthority(entry)).map(({ key }) => key);
+    const own = hostKeys.filter(({ blob }) => !isCertificate(blob));
+    return { keys: [...own, ...others], authorities: entries.filter(isAuthority) };
   }
 }

@@ -100,6 +100,9 @@ export function replaceFile(file: string, text: string, mode = 0o600): void {
   });
 }
 
+/** Where the host keys in `directory` are, in the order of `hostKeys`. */
+export const hostKeyFiles = (directory: string): string[] => HOST_KEYS.map(([, name]) => join(directory, name));
+
 /** The host keys in `directory`; those that are missing are made. @throws StateError if one cannot be read */
 export function hostKeys(directory: string, provider: CryptoProvider): PrivateKey[] {
   return HOST_KEYS.map(([type, name]) => hostKey(join(directory, name), provider, type));

@@ -10,6 +10,7 @@ import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
 import { answering } from './console/polls.ts';
 import type { Snapshot } from './events.ts';
+import { certified } from './host-certificates.ts';
 import { Outbox } from './hub.ts';
 import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
 import { logger } from './log.ts';
@@ -60,7 +61,8 @@ async function serve(setup: Setup): Promise<void> {
   const { authorizedKeys: file, enrol, anyKey } = settings;
   const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
   const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
-  const hostKeys = setup.hostKeys.map(text => parsePrivateKey(text));
+  const plainKeys = setup.hostKeys.map(text => parsePrivateKey(text));
+  const hostKeys = certified(plainKeys, setup.certificates);
   const nodes = nodesFor(settings, hostKeys, log);
   const serving: Serving = new Serving(settings, {
     hostKeys,
