@@ -22,10 +22,10 @@ export type Note =
 
 /** Characters of a note; what is in a longer one is found when the place is read. */
 const MAX_NOTE = 4 * 1024 * 1024;
+/** Characters of a name, an address, whatever there is. */
+const MAX_SHOWN = 1000;
 /** Characters of what is said to somebody who has to go. */
 const MAX_REASON = 200;
-/** Characters of whose a name is: two fingerprints, and a principal. */
-const MAX_OWNER = 400;
 
 /** Undefined for what makes no sense. */
 export function parseNote(text: string): Note | undefined {
@@ -46,7 +46,7 @@ export function parseNote(text: string): Note | undefined {
 
 /** Whether it is a name, and somebody who may have it. */
 export function isClaim([name, owner]: readonly unknown[]): boolean {
-  return isText(name) && isName(name) && isText(owner) && owner.length <= MAX_OWNER && owner.startsWith('SHA256:');
+  return isText(name) && isName(name) && isShown(owner) && String(owner).startsWith('SHA256:');
 }
 
 /** The place `id` as its hash in the directory has it; undefined if that makes no sense. */
@@ -82,14 +82,14 @@ export function parseSnapshot(text: string): Pick<Snapshot, 'clients' | 'circuit
 function isClient(value: unknown): value is ClientInfo {
   if (!isObject(value)) return false;
   const { id, address, user, name, alias, key, owner, rights, since } = value;
-  return [id, address, user, name, alias, key, owner].every(isText) && isTexts(rights) && Number.isSafeInteger(since);
+  return [id, address, user, name, alias, key, owner].every(isShown) && isTexts(rights) && Number.isSafeInteger(since);
 }
 
 function isCircuit(value: unknown): value is CircuitInfo {
   if (!isObject(value) || !isClient(value.caller) || !isObject(value.provider)) return false;
   const { id, provider, target, line, since, toProvider, toCaller } = value;
   return (
-    [provider.id, provider.alias, provider.address, target, line].every(isText) &&
+    [provider.id, provider.alias, provider.address, target, line].every(isShown) &&
     [id, since, toProvider, toCaller].every(Number.isSafeInteger)
   );
 }
@@ -104,7 +104,10 @@ function parse(text: string): unknown {
 
 const isObject = (value: unknown): value is { [name: string]: unknown } => typeof value === 'object' && value !== null;
 const isText = (value: unknown): value is string => typeof value === 'string';
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+/** What people are shown: without anything that a terminal would carry out. */
+const isShown = (value: unknown): boolean =>
+  isText(value) && value.length <= MAX_SHOWN && !/[\p{Cc}\p{Cf}]/u.test(value);
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isShown);
 const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535;
 
 const isNews = (value: unknown): value is News =>
@@ -114,7 +117,7 @@ const isNews = (value: unknown): value is News =>
 function isPlace(value: unknown): value is Place {
   if (!isObject(value) || 'path' in value || !isObject(value.node)) return false;
   const { host, port } = value.node;
-  return isText(value.id) && Number.isSafeInteger(value.worker) && isText(host) && isPort(port);
+  return isShown(value.id) && Number.isSafeInteger(value.worker) && isShown(host) && isPort(port);
 }
 
 function isProvider(value: unknown): value is Provider {
@@ -122,9 +125,9 @@ function isProvider(value: unknown): value is Provider {
   const { id, place, owner, name, alias, names, given, allow, address, since, doubted, lines } = value;
   const isLine = (line: unknown) =>
     isObject(line) &&
-    (line.kind === 'unix' ? isText(line.path) : line.kind === 'tcp' && isText(line.host) && isPort(line.port));
+    (line.kind === 'unix' ? isShown(line.path) : line.kind === 'tcp' && isText(line.host) && isPort(line.port));
   return (
-    [id, place, owner, name, alias, address].every(isText) &&
+    [id, place, owner, name, alias, address].every(isShown) &&
     (id as string).startsWith(`${place}/`) &&
     isTexts(names) &&
     isTexts(given) &&

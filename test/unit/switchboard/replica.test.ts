@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { News, Place, Provider } from '../../../src/apps/switchboard/lines.ts';
 import { BEATS, type Message, type Record, Replica } from '../../../src/apps/switchboard/replica.ts';
-import { parseNote, parseRecord } from '../../../src/apps/switchboard/shapes.ts';
+import { parseNote, parseQuestion, parseRecord, parseSnapshot } from '../../../src/apps/switchboard/shapes.ts';
 import { seeded } from '../../kit/insecure.ts';
 import { turns } from '../../kit/socket.ts';
 
@@ -234,6 +234,8 @@ test('what comes from the directory is looked at before it is believed', () => {
     { node: 'n', beat: [['x', 1]] },
     { gone: 'x' },
     { released: 'alice' },
+    { claimed: 'alice', owner: 'SHA256:a' },
+    { rule: 'ban 192.0.2.1', sealed: 'x' },
   ];
   for (const note of good) assert.equal(parseNote(JSON.stringify(note)), note);
   const whole = provider('x/1') as unknown as { [field: string]: unknown };
@@ -258,6 +260,15 @@ test('what comes from the directory is looked at before it is believed', () => {
       news: [{ provider: { ...whole, [field]: { not: 'that' } } }],
     })),
     { place: 'x', version: 1, news: [{ provider: { ...whole, lines: [{ kind: 'tcp', host: '', port: 70_000 }] } }] },
+    ...[
+      { rule: 1, sealed: '' },
+      { claimed: 'Alice', owner: 'SHA256:a' },
+      { claimed: 'alice', owner: 'me' },
+    ],
+    ...['alias', 'address', 'owner', 'name'].map(field => ({
+      ...{ place: 'x', version: 1 },
+      news: [{ provider: { ...whole, [field]: 'a\u001b[2J' } }],
+    })),
     { place: 'x', version: 1, news: [{ provider: { ...whole, client: {} } }] },
     { place: 'x', version: 1, news: [{ provider: { ...whole, id: 'y/1' } }] },
   ];
@@ -270,6 +281,40 @@ test('what comes from the directory is looked at before it is believed', () => {
   assert.is(parseRecord('x', { ...fields, version: '-1' }), undefined);
   assert.is(parseRecord('x', { ...fields, place: '{}' }), undefined);
   assert.is(parseRecord('x', {}), undefined);
+});
+
+test('so is what other nodes say', () => {
+  assert.equal(parseQuestion('{"survey":true}'), { survey: true });
+  const kick = { ids: ['x/1'], reason: 'bye' };
+  assert.equal(parseQuestion(JSON.stringify({ kick })), { kick });
+  for (const text of ['', 'null', '{}', '{"survey":1}', '{"kick":{}}', '{"kick":{"ids":[1],"reason":""}}'])
+    assert.is(parseQuestion(text), undefined, text);
+  const client = {
+    ...{
+      id: 'x/1',
+      address: '192.0.2.1',
+      port: 1,
+      user: 'a',
+      name: 'a',
+      alias: 'a-0',
+      key: 'SHA256:a',
+      owner: 'SHA256:a',
+    },
+    ...{ rights: ['list'], since: 1 },
+  };
+  const circuit = {
+    ...{ id: 1, caller: client, provider: { id: 'y/1', alias: 'b-0', address: '192.0.2.2' }, target: 'b-0:80' },
+    ...{ line: '80', since: 1, toProvider: 0, toCaller: 0 },
+  };
+  const say = (clients: unknown, circuits: unknown) => parseSnapshot(JSON.stringify({ clients, circuits }));
+  assert.equal(say([client], [circuit]), { clients: [client], circuits: [circuit] });
+  const none = { clients: [], circuits: [] };
+  for (const field of Object.keys(client)) {
+    if (field !== 'port') assert.equal(say([{ ...client, [field]: {} }], []), none, field);
+  }
+  assert.equal(say([null, { ...client, user: '\u009b2J' }], []), none);
+  for (const field of Object.keys(circuit)) assert.equal(say([], [{ ...circuit, [field]: null }]), none, field);
+  for (const text of ['', '[]', '{"clients":[]}']) assert.throws(() => parseSnapshot(text), /makes no sense/);
 });
 
 test.run();
