@@ -1,10 +1,10 @@
 // Other ways to the one session of `otssh`: as a line of a switchboard, on standard input and output, as `cordboard once`; and an end of its own.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { command, door, keyLine, otssh, verified } from '../kit/once.ts';
-import { bounded, soon } from '../kit/processes.ts';
+import { bounded, type Child, soon } from '../kit/processes.ts';
 import { cordboard, keyFile, ssh, sshConfig, sshd, switchboard } from '../kit/ssh.ts';
 import { needs, skip } from '../kit/tools.ts';
 
@@ -66,6 +66,66 @@ it(
     assert.is((await verified(scope, log)).code, 0);
     // Who called is known by the address that the switchboard saw.
     assert.match(readFileSync(log, 'utf8'), /the key is accepted by line 1; alice from 127\.0\.0\.1 port \d+/);
+  }),
+);
+
+it(
+  '--via: a switchboard that is started anew finds the line plugged in again; without it SIGTERM ends the session, and another name does',
+  bounded(240, async scope => {
+    const first = await switchboard(scope, { args: ['--enrol'] });
+    const { data, port, known } = first;
+    const restart = () => switchboard(scope, { args: ['--enrol'], data, port });
+    const { keys, log } = files(scope.directory());
+    const board = join(scope.directory(), 'known_hosts');
+    writeFileSync(board, `${known.join('\n')}\n`);
+    const plugged = async (name: string) => {
+      const args = [`-authorized-keys=${keys}`, `-log=${log}.${name}`, `-via=once@127.0.0.1:${port}`];
+      const identity = [`-via-known-hosts=${board}`, `-via-identity=${keyFile('carrier')}`];
+      const once = otssh(scope, [...args, ...identity], { input: '' });
+      const [, alias] = await soon('the line', once.says(/^connect with: ssh -J \S+ (once-\w+)$/m, 'stderr'), 90);
+      return { once, alias };
+    };
+    /** Without a word. */
+    const killed = async (child: Child) => {
+      child.signal('SIGKILL');
+      await child.ended;
+    };
+    const lost = ({ once }: Awaited<ReturnType<typeof plugged>>) =>
+      soon('it to notice', once.says(/^The switchboard is lost: .*; trying again$/m, 'stderr'), 90);
+
+    const one = await plugged('1');
+    await killed(first.child);
+    await lost(one);
+    await soon(
+      'a try',
+      one.once.says(/^Could not plug into the switchboard 127\.0\.0\.1:\d+: .*nobody listens/m, 'stderr'),
+      60,
+    );
+    const second = await restart();
+    await soon('the line', one.once.says(/^plugged in again$/m, 'stderr'), 90);
+    const [publicKey] = await one.once.says(/^ssh-ed25519 \S+$/m);
+    const config = sshConfig(scope, { ...second, known: [...known, `${one.alias} ${publicKey}`] }, 'alice');
+    const words = ['-F', config, '-l', 'alice', '-J', `127.0.0.1:${port}`, one.alias, 'echo here; exit 6'];
+    const came = await soon('ssh', scope.start('ssh', words, { input: '' }).ended, 90);
+    assert.equal([came.code, came.stdout.toString()], [6, 'here\n'], came.stderr);
+    assert.is((await soon('otssh', one.once.ended, 60)).code, 6);
+
+    const two = await plugged('2');
+    await killed(second.child);
+    await lost(two);
+    two.once.signal('SIGTERM');
+    assert.is((await soon('otssh', two.once.ended, 60)).code, 143);
+
+    const third = await restart();
+    const three = await plugged('3');
+    await killed(third.child);
+    await lost(three);
+    // Names of lines are made with it.
+    rmSync(join(data, 'alias_secret'));
+    await restart();
+    const ended = await soon('otssh', three.once.ended, 90);
+    assert.match(ended.stderr, /^It is reached as once-\w+ port 22 now, which is not what was announced$/m);
+    assert.is(ended.code, 1);
   }),
 );
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
+import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { KeyFormatError } from '../../protocol/errors.ts';
@@ -36,6 +36,8 @@ export interface Line {
   unplug(): Promise<unknown>;
   /** When the switchboard is lost. */
   readonly closed: Promise<Error>;
+  /** Plugs it in once more, under the same name if that can be had. @throws OnceError as `plugIn`, the signal's reason included */
+  again(signal: AbortSignal): Promise<Line>;
 }
 
 /** The port of a line that ssh calls without being told one. */
@@ -52,30 +54,36 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
   const host = parts[2] ?? parts[3];
   const keys = signIn(via, provider);
   const hostKey = hostKeyCheck(via);
-  let said = '';
-  const banner = (message: string) => {
-    said += message;
-  };
-  try {
-    const board = await dial({
-      ...{ host, port, user: parts[1] ?? account().name, provider, banner, hostKey },
-      ...keys,
-    });
-    // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
-    const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
-    const listener = await board.listen('localhost', alias === undefined ? 0 : LINE_PORT, ({ stream, address, port }) =>
-      called(streamSocket(stream, address, port)),
-    );
-    return {
-      host: alias ?? 'localhost',
-      port: listener.port,
-      jump: `${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`,
-      unplug: () => listener.close(),
-      closed: board.closed,
+  const jump = `${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`;
+
+  const plug = async (linePort?: number, signal?: AbortSignal): Promise<Line> => {
+    let said = '';
+    const banner = (message: string) => {
+      said += message;
     };
-  } catch (error) {
-    throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
-  }
+    let board: ClientConnection | undefined;
+    try {
+      board = await dial({
+        ...{ host, port, user: parts[1] ?? account().name, provider, banner, hostKey, signal },
+        ...keys,
+      });
+      // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
+      const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
+      const wanted = linePort ?? (alias === undefined ? 0 : LINE_PORT);
+      const listener = await board.listen('localhost', wanted, ({ stream, address, port }) =>
+        called(streamSocket(stream, address, port)),
+      );
+      return {
+        ...{ host: alias ?? 'localhost', port: listener.port, jump, closed: board.closed },
+        unplug: () => listener.close(),
+        again: signal => plug(listener.port, signal),
+      };
+    } catch (error) {
+      void board?.close();
+      throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
+    }
+  };
+  return plug();
 }
 
 function signIn({ identity }: Via, provider: CryptoProvider): { keys: (PrivateKey | string)[] } | { agent: true } {
