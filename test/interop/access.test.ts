@@ -6,12 +6,10 @@ import * as assert from 'uvu/assert';
 import { echoServer } from '../kit/loopback.ts';
 import { bounded, type Scope } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { keyFile, provide, type SshOptions, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
+import { keyLine, provide, type SshOptions, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
-
-const publicKey = (owner: string) => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
 
 /** A switchboard with a file of its own, which tests fill. */
 const started = (enrol: string) =>
@@ -49,7 +47,7 @@ async function staysOut(scope: Scope, board: Switchboard, user: string, options?
 it(
   'access="denied" keeps a key out, also where enrolment is on and another line of the file lets it in',
   bounded(180, async scope => {
-    const lines = [publicKey('mallory'), `access="denied" ${publicKey('mallory')}`, publicKey('alice')];
+    const lines = [keyLine('mallory'), `access="denied" ${keyLine('mallory')}`, keyLine('alice')];
     const { board, file } = await guarded(scope, lines, enrolling);
     const before = readFileSync(file, 'utf8');
     await staysOut(scope, board, 'mallory');
@@ -61,7 +59,7 @@ it(
 it(
   'with --no-enrol an unknown key stays out, and the file stays as it is',
   bounded(180, async scope => {
-    const { board, file } = await guarded(scope, [publicKey('alice')]);
+    const { board, file } = await guarded(scope, [keyLine('alice')]);
     const before = readFileSync(file, 'utf8');
     await staysOut(scope, board, 'mallory');
     await getsIn(scope, board, 'alice');
@@ -75,21 +73,21 @@ it(
     const { board, file } = await guarded(scope, [], enrolling);
     // Only the public half is there: ssh asks whether the key would do, is told so, and cannot sign.
     const half = join(scope.directory(), 'half');
-    writeFileSync(`${half}.pub`, publicKey('mallory'));
+    writeFileSync(`${half}.pub`, keyLine('mallory'));
     const offer = async () => {
       const config = [`IdentityFile ${half}`];
       const args = ['-v', '-o', 'PubkeyAuthentication yes', '--', 'listeners'];
       const { code, stderr } = await ssh(scope, board, 'mallory', args, { input: '', config, key: 'nobody' }).ended;
       return { code, stderr };
     };
-    writeFileSync(file, `access="denied" ${publicKey('nobody')}\n`);
+    writeFileSync(file, `access="denied" ${keyLine('nobody')}\n`);
     const before = readFileSync(file, 'utf8');
     const { code, stderr } = await offer();
     assert.match(stderr, /Server accepts key: \S+half /);
     assert.is(code, 255);
     assert.is(readFileSync(file, 'utf8'), before);
     await getsIn(scope, board, 'alice');
-    const [type, blob] = publicKey('alice').split(' ');
+    const [type, blob] = keyLine('alice').split(' ');
     const after = `${before}access="listen",access="initiate" ${type} ${blob} alice@127.0.0.1\n`;
     assert.is(readFileSync(file, 'utf8'), after);
     await offer();
@@ -101,9 +99,9 @@ it(
   'from= lets a key in from where it says only',
   bounded(180, async scope => {
     const { board } = await guarded(scope, [
-      `from="10.0.0.0/8" ${publicKey('far')}`,
-      `from="127.0.0.*" ${publicKey('near')}`,
-      `from="127.0.0.0/8,!127.0.0.1" ${publicKey('not')}`,
+      `from="10.0.0.0/8" ${keyLine('far')}`,
+      `from="127.0.0.*" ${keyLine('near')}`,
+      `from="127.0.0.0/8,!127.0.0.1" ${keyLine('not')}`,
     ]);
     await staysOut(scope, board, 'far');
     await staysOut(scope, board, 'not');
@@ -114,7 +112,7 @@ it(
 it(
   'permitlisten= and permitopen= hold for lines and calls',
   bounded(180, async scope => {
-    const { board, file } = await guarded(scope, [`permitlisten="80" ${publicKey('alice')}`]);
+    const { board, file } = await guarded(scope, [`permitlisten="80" ${keyLine('alice')}`]);
     const echo = await echoServer(scope);
     const { alias } = await provide(scope, board, 'alice', [`80:localhost:${echo}`]);
     const other = await ssh(scope, board, 'alice', ['-N', '-R', `81:localhost:${echo}`], { input: '' }).ended;
@@ -122,7 +120,7 @@ it(
     assert.match(other.stderr, /remote port forwarding failed for listen port 81/);
     writeFileSync(
       file,
-      `${readFileSync(file, 'utf8')}permitopen="${alias}:80" ${publicKey('bob')}\npermitopen="elsewhere:80" ${publicKey('carol')}\n`,
+      `${readFileSync(file, 'utf8')}permitopen="${alias}:80" ${keyLine('bob')}\npermitopen="elsewhere:80" ${keyLine('carol')}\n`,
     );
     const call = (user: string) => ssh(scope, board, user, ['-W', `${alias}:80`], { input: 'hello' }).ended;
     assert.is((await call('bob')).stdout.toString(), 'hello');
@@ -133,9 +131,9 @@ it(
 it(
   'a key that is taken out of the file stays out from then on; who is connected stays connected',
   bounded(180, async scope => {
-    const { board, file } = await guarded(scope, [publicKey('alice'), publicKey('bob')]);
+    const { board, file } = await guarded(scope, [keyLine('alice'), keyLine('bob')]);
     const { alias, child } = await provide(scope, board, 'alice', [`80:localhost:${await echoServer(scope)}`]);
-    writeFileSync(file, `${publicKey('bob')}\n`);
+    writeFileSync(file, `${keyLine('bob')}\n`);
     await staysOut(scope, board, 'alice');
     const { stdout } = await ssh(scope, board, 'bob', ['-W', `${alias}:80`], { input: 'hello' }).ended;
     assert.is(stdout.toString(), 'hello');

@@ -1,5 +1,5 @@
 // authorized_keys between ssh-keygen, sshd and us: the same keys are read from a file, and the same lines let in and keep out.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,13 +13,12 @@ import {
 } from '../../src/crypto/keys/index.ts';
 import { desk, failure } from '../kit/certificates.ts';
 import { bounded } from '../kit/processes.ts';
-import { keyFile, readKey, sshd, type Target } from '../kit/ssh.ts';
+import { keyLine, readKey, sshd, type Target } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const keygen = needs(test, 'ssh-keygen');
 const real = needs(test, 'ssh-keygen', 'sshd');
 
-const line = (owner: string) => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
 const FORCED = `echo 'forced "so", and so'`;
 
 keygen(
@@ -43,7 +42,7 @@ keygen(
     const written = ['alice', 'bob'].map(owner =>
       formatAuthorizedKey({ options, key: publicOf(readKey(owner)), comment: `${owner} and more words` }),
     );
-    const text = `# a comment\n\n${written[0]}\n \t${line('carol')}\nnot a key\n${written[1]}\n`;
+    const text = `# a comment\n\n${written[0]}\n \t${keyLine('carol')}\nnot a key\n${written[1]}\n`;
     const file = join(scope.directory(), 'authorized_keys');
     writeFileSync(file, text);
     const { stdout, stderr } = await scope.run('ssh-keygen', ['-l', '-f', file]);
@@ -100,7 +99,7 @@ real(
     const attempt = ({ host, port }: Target, user: string) =>
       dial({ host, port, user, credentials: [{ method: 'publickey', key: readKey('alice') }], hostKey: () => true });
     for (const [options, expected] of CASES) {
-      const text = `${options} ${line('alice')}\n`;
+      const text = `${options} ${keyLine('alice')}\n`;
       writeFileSync(target.authorizedKeys, text);
       const theirs = await failure(attempt(target, target.user));
       assert.is(theirs === 'it got in', expected, `sshd: ${options}: ${theirs}`);
@@ -114,7 +113,7 @@ real(
         );
     }
     // A further line of the same key lets in what the first does not.
-    const both = `from="10.0.0.0/8" ${line('alice')}\n${line('alice')}\n`;
+    const both = `from="10.0.0.0/8" ${keyLine('alice')}\n${keyLine('alice')}\n`;
     writeFileSync(target.authorizedKeys, both);
     assert.is(await failure(attempt(target, target.user)), 'it got in');
     assert.is(await failure(attempt((await desk(scope, [both])).server, 'alice')), 'it got in');

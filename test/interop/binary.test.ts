@@ -5,11 +5,10 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { failuresIn } from '../kit/failures.ts';
-import { keyLine } from '../kit/once.ts';
 import { bounded, type Child, type Scope, type SpawnOptions, soon } from '../kit/processes.ts';
 import { record } from '../kit/recorded.ts';
 import { shared } from '../kit/shared.ts';
-import { boardData, cordboard, knownHost, ssh, type Target } from '../kit/ssh.ts';
+import { boardData, cordboard, keyLine, knownHost, ssh, type Target } from '../kit/ssh.ts';
 import { rewriteBlock, table } from '../kit/table.ts';
 import { needs, skip } from '../kit/tools.ts';
 

@@ -4,10 +4,10 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { execute, publicKey } from '../kit/board.ts';
+import { execute } from '../kit/board.ts';
 import { echoServer, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, pause, type Scope, soon } from '../kit/processes.ts';
-import { consume, keyFile, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
+import { consume, keyFile, keyLine, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const MIB = 1024 * 1024;
@@ -124,7 +124,7 @@ const body = bounded(400, async scope => {
   });
   // Root sees all.
   const file = join(board.data, 'authorized_keys');
-  writeFileSync(file, `access="admin" ${publicKey('root')}\n`);
+  writeFileSync(file, `access="admin" ${keyLine('root')}\n`);
   // The second is of a switchboard without a crowd: it shows what the machine has left for anybody.
   const quiet = [await quietly(scope, board), await quietly(scope, await switchboard(scope))];
   const [before] = await watched(quiet, GLANCE);

@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { call, execute, fleet, publicKey } from '../kit/board.ts';
+import { call, execute, fleet } from '../kit/board.ts';
 import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, soon } from '../kit/processes.ts';
-import { consume, provide, ssh } from '../kit/ssh.ts';
+import { consume, keyLine, provide, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -13,7 +13,7 @@ const it = needs(test, 'ssh', 'ssh-keygen');
 it(
   'limits of a key: connections, lines, circuits; for one key by quota=',
   bounded(180, async scope => {
-    const lines = [publicKey('alice'), publicKey('bob'), `quota="clients=1,lines=1" ${publicKey('carol')}`];
+    const lines = [keyLine('alice'), keyLine('bob'), `quota="clients=1,lines=1" ${keyLine('carol')}`];
     const { board } = await fleet(scope, lines, ['--max-clients', '2', '--max-lines', '2', '--max-circuits', '2']);
     const echo = await echoServer(scope);
     const plug = async (user: string, ...ports: number[]) => {
@@ -46,7 +46,7 @@ it(
 it(
   'idle circuits and connections are closed, and a key that expires goes when it does',
   bounded(180, async scope => {
-    const lines = ['alice', 'bob', 'carol', 'dave'].map(publicKey);
+    const lines = ['alice', 'bob', 'carol', 'dave'].map(keyLine);
     const { board, file } = await fleet(scope, lines, ['--circuit-idle', '2s', '--client-idle', '3s']);
     // Long enough for a slow machine to sign in first.
     const soonOver = new Date(Date.now() + 20_000).toISOString().replace(/[-:T]|\.\d+/g, '');
@@ -71,7 +71,7 @@ it(
 it(
   'a rate is kept on average, and nothing is lost',
   bounded(180, async scope => {
-    const lines = [`quota="rate=2M" ${publicKey('alice')}`, publicKey('bob'), publicKey('carol')];
+    const lines = [`quota="rate=2M" ${keyLine('alice')}`, keyLine('bob'), keyLine('carol')];
     const { board } = await fleet(scope, lines);
     const echo = await echoServer(scope);
     const alice = await provide(scope, board, 'alice', [`80:localhost:${echo}`]);
@@ -95,7 +95,7 @@ it(
 it(
   'from= knows host names with --use-dns only',
   bounded(180, async scope => {
-    const lines = [`from="localhost*" ${publicKey('alice')}`];
+    const lines = [`from="localhost*" ${keyLine('alice')}`];
     const { board } = await fleet(scope, lines);
     assert.is((await execute(scope, board, 'alice', 'whoami')).code, 255);
     const named = await fleet(scope, lines, ['--use-dns']);

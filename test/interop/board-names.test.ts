@@ -3,11 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { call, execute, fleet, greeted, publicKey, says } from '../kit/board.ts';
+import { call, execute, fleet, greeted, says } from '../kit/board.ts';
 import { echoServer } from '../kit/loopback.ts';
 import { bounded, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
+import { cordboard, keyFile, keyLine, provide, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -16,7 +16,7 @@ const theBoard = shared(test, switchboard);
 it(
   'where only known keys come, plain names are for everybody, belong to who had them first, and survive a restart',
   bounded(180, async scope => {
-    const keys = ['alice', 'mallory', 'bob'].map(publicKey);
+    const keys = ['alice', 'mallory', 'bob'].map(keyLine);
     const { board, file } = await fleet(scope, keys);
     const alice = await provide(scope, board, 'gateway', [`80:localhost:${await says(scope, 'alice')}`], {
       key: 'alice',
@@ -56,10 +56,10 @@ it(
   'names that the file gives are their key’s, whatever it and others sign in as; allow= says who may call',
   bounded(180, async scope => {
     const { board } = await fleet(scope, [
-      `hostname="web",alias="www",alias="shop" ${publicKey('alice')}`,
-      `hostname="db",allow="ops" ${publicKey('carol')}`,
-      `hostname="ops" ${publicKey('dave')}`,
-      ...['mallory', 'bob'].map(publicKey),
+      `hostname="web",alias="www",alias="shop" ${keyLine('alice')}`,
+      `hostname="db",allow="ops" ${keyLine('carol')}`,
+      `hostname="ops" ${keyLine('dave')}`,
+      ...['mallory', 'bob'].map(keyLine),
     ]);
     await provide(scope, board, 'whoever', [`80:localhost:${await says(scope, 'web')}`], { key: 'alice' });
     for (const name of ['web', 'www', 'SHOP', 'web~0']) assert.is(await call(scope, board, `${name}:80`), 'web');
@@ -79,7 +79,7 @@ it(
   'where anybody may come, names that the file gives are for everybody, and others for their owners',
   bounded(180, async scope => {
     const board = await theBoard(scope);
-    writeFileSync(join(board.data, 'authorized_keys'), `hostname="web" ${publicKey('alice')}\n`);
+    writeFileSync(join(board.data, 'authorized_keys'), `hostname="web" ${keyLine('alice')}\n`);
     await provide(scope, board, 'alice', [`80:localhost:${await says(scope, 'web')}`]);
     const carol = await provide(scope, board, 'carol', [`80:localhost:${await says(scope, 'carol')}`]);
     assert.is(await call(scope, board, 'web:80'), 'web');
@@ -146,9 +146,9 @@ it(
   'a name belongs to the principal of a certificate: with another key it is the same, for whom the authority says so',
   bounded(180, async scope => {
     const { board } = await fleet(scope, [
-      `cert-authority,restrict,port-forwarding,access="listen" ${publicKey('fleet')}`,
-      publicKey('bob'),
-      publicKey('mallory'),
+      `cert-authority,restrict,port-forwarding,access="listen" ${keyLine('fleet')}`,
+      keyLine('bob'),
+      keyLine('mallory'),
     ]);
     /** As the guide has it. */
     const certified = async (key: string, principal: string) => {
@@ -192,7 +192,7 @@ it(
 it(
   'a call reaches nobody by looking like an alias',
   bounded(180, async scope => {
-    const { board } = await fleet(scope, ['alice', 'mallory', 'bob'].map(publicKey));
+    const { board } = await fleet(scope, ['alice', 'mallory', 'bob'].map(keyLine));
     const alice = await provide(scope, board, 'alice', [`80:localhost:${await says(scope, 'alice')}`]);
     await alice.child.stop();
     // Whoever knows an alias cannot sit down at its place when its owner is away.

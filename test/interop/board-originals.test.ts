@@ -4,10 +4,9 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { publicKey } from '../kit/board.ts';
 import { echoServer, freePort, listening } from '../kit/loopback.ts';
 import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
-import { cli, keyFile, type Sshd, sshConfig, sshd, sshOnPath } from '../kit/ssh.ts';
+import { cli, keyFile, keyLine, type Sshd, sshConfig, sshd, sshOnPath } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'sshd', 'ssh-keygen', 'curl');
@@ -110,10 +109,10 @@ withAutossh(
         const made = scope.start('sh', ['-c', 'ssh-keygen -t rsa -b 2048 -P "" -f ssh_host_key'], { cwd: directory });
         assert.is((await made.ended).code, 0);
         // Access control
-        const listen = `access="listen" ${publicKey('gateway')}`;
-        const initiate = `access="listen",access="initiate",from="127.0.0.0/8" ${publicKey('operator')}`;
-        const elsewhere = `access="listen",access="initiate",from="192.168.1.0/24" ${publicKey('elsewhere')}`;
-        const named = `access="listen",hostname="lora7",alias="church",alias="tower" ${publicKey('named')}`;
+        const listen = `access="listen" ${keyLine('gateway')}`;
+        const initiate = `access="listen",access="initiate",from="127.0.0.0/8" ${keyLine('operator')}`;
+        const elsewhere = `access="listen",access="initiate",from="192.168.1.0/24" ${keyLine('elsewhere')}`;
+        const named = `access="listen",hostname="lora7",alias="church",alias="tower" ${keyLine('named')}`;
         writeFileSync(join(directory, 'authorized_keys'), [listen, initiate, elsewhere, named, ''].join('\n'));
       },
       ports,

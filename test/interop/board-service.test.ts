@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { call, execute, fleet, publicKey, says } from '../kit/board.ts';
+import { call, execute, fleet, says } from '../kit/board.ts';
 import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, soon } from '../kit/processes.ts';
 import {
@@ -11,6 +11,7 @@ import {
   cli,
   consume,
   cordboard,
+  keyLine,
   knownHost,
   provide,
   type Switchboard,
@@ -144,7 +145,7 @@ it(
   bounded(180, async scope => {
     const config = join(scope.directory(), 'board.ini');
     writeFileSync(config, '[cordboard]\nmax-lines = 1\nfqdn = one.example\n');
-    const { board, file } = await fleet(scope, ['alice', 'bob'].map(publicKey), ['--config', config]);
+    const { board, file } = await fleet(scope, ['alice', 'bob'].map(keyLine), ['--config', config]);
     const alice = await provide(scope, board, 'alice', [`80:localhost:${await says(scope, 'here')}`]);
     const bob = await provide(scope, board, 'bob', ['81:localhost:7']);
     const two = ['-N', '-R', '82:localhost:7', '-R', '83:localhost:7'];
@@ -152,7 +153,7 @@ it(
     assert.match(refused.stderr, /remote port forwarding failed for listen port 83/);
 
     writeFileSync(config, '[cordboard]\nmax-lines = 2\nfqdn = two.example\nbalance = yes\nlog-level = debug\n');
-    writeFileSync(file, `${publicKey('alice')}\n`);
+    writeFileSync(file, `${keyLine('alice')}\n`);
     board.child.signal('SIGHUP');
     await soon('the files to be read', board.child.says(/files have been read again/, 'stderr'), 60);
     assert.match(board.child.stderr, /only a new start takes up what has changed of balance/);
@@ -219,7 +220,7 @@ it(
     await echoes(circuit, 'twelve bytes');
     circuit.end();
     await readAll(await tcpConnect(scope, bob.ports[1]));
-    writeFileSync(join(board.data, 'authorized_keys'), `access="denied" ${publicKey('mallory')}\n`);
+    writeFileSync(join(board.data, 'authorized_keys'), `access="denied" ${keyLine('mallory')}\n`);
     await execute(scope, board, 'mallory', 'whoami');
     await alice.child.stop();
     await eventually('all to be written', () =>
@@ -257,7 +258,7 @@ it(
   'several workers: kick and ban reach connections of all of them, and so does SIGHUP',
   bounded(180, async scope => {
     const file = join(scope.directory(), 'keys');
-    writeFileSync(file, `access="admin" ${publicKey('root')}\n${publicKey('alice')}\n${publicKey('bob')}\n`);
+    writeFileSync(file, `access="admin" ${keyLine('root')}\n${keyLine('alice')}\n${keyLine('bob')}\n`);
     const board = await switchboard(scope, { args: ['--no-enrol', '--authorized-keys', file, '--workers', '2'] });
     // Connections go to the workers in turn, so these are with both.
     const providers = [];
@@ -269,7 +270,7 @@ it(
     assert.is((await execute(scope, board, 'alice', 'whoami')).code, 255);
     const bobs = [];
     for (let i = 0; i < 3; i++) bobs.push(await provide(scope, board, 'bob', ['80:localhost:7']));
-    writeFileSync(file, `access="admin" ${publicKey('root')}\n`);
+    writeFileSync(file, `access="admin" ${keyLine('root')}\n`);
     board.child.signal('SIGHUP');
     for (const { child } of bobs) await soon('bob to be sent away', child.ended, 60);
     board.child.signal('SIGTERM');

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dial } from '../../src/index.ts';
-import { call, execute, publicKey, says } from '../kit/board.ts';
+import { call, execute, says } from '../kit/board.ts';
 import { echoes, echoServer, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { consume, keyFile, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
+import { consume, keyFile, keyLine, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -16,7 +16,7 @@ const it = needs(test, 'ssh', 'ssh-keygen');
 /** Root is its admin, and nobody comes who is not in the file or invited; the file is there to be added to. */
 const started = shared(test, async scope => {
   const file = join(scope.directory(), 'keys');
-  writeFileSync(file, `access="admin" ${publicKey('root')}\n`);
+  writeFileSync(file, `access="admin" ${keyLine('root')}\n`);
   const args = ['--no-enrol', '--no-public-names', '--authorized-keys', file];
   return { board: await switchboard(scope, { args }), file };
 });
@@ -24,8 +24,8 @@ const started = shared(test, async scope => {
 async function boardWith(scope: Scope, ...owners: string[]) {
   const { board, file } = await started(scope);
   const text = readFileSync(file, 'utf8');
-  const missing = owners.filter(owner => !text.includes(publicKey(owner)));
-  writeFileSync(file, text + missing.map(owner => `${publicKey(owner)}\n`).join(''));
+  const missing = owners.filter(owner => !text.includes(keyLine(owner)));
+  writeFileSync(file, text + missing.map(owner => `${keyLine(owner)}\n`).join(''));
   return { board, file };
 }
 
@@ -254,7 +254,7 @@ it(
     assert.is(invited.code, 0, invited.stderr);
     const { name, rights } = JSON.parse(invited.stdout.toString());
     assert.equal([name, rights], ['watch', ['list']]);
-    const [type, blob] = publicKey('newcomer').split(' ');
+    const [type, blob] = keyLine('newcomer').split(' ');
     const entry = `access="list",hostname="watch" ${type} ${blob} watch@127.0.0.1\n`;
     assert.ok(readFileSync(file, 'utf8').endsWith(entry));
     assert.is(
@@ -277,8 +277,8 @@ it(
   'command= runs in place of what is asked for; no-pty and --no-shell are kept to',
   bounded(180, async scope => {
     const file = join(scope.directory(), 'keys');
-    const forced = `command="listeners --json",no-pty ${publicKey('watcher')}\n`;
-    writeFileSync(file, `${forced}${publicKey('alice')}\n`);
+    const forced = `command="listeners --json",no-pty ${keyLine('watcher')}\n`;
+    writeFileSync(file, `${forced}${keyLine('alice')}\n`);
     const board = await switchboard(scope, { args: ['--no-enrol', '--no-shell', '--authorized-keys', file] });
     for (const args of [['--', 'whoami'], ['-T']]) {
       const { stdout, code } = await ssh(scope, board, 'watcher', args, { input: '' }).ended;

@@ -6,12 +6,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Seal } from '../../src/apps/switchboard/rules.ts';
 import { fingerprint } from '../../src/crypto/keys/index.ts';
-import { execute, publicKey, says } from '../kit/board.ts';
+import { execute, says } from '../kit/board.ts';
 import { echoes, echoServer, tcpConnect } from '../kit/loopback.ts';
 import { knows, node, type Redis, redis, startRedis } from '../kit/nodes.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { boardData, consume, provide, readKey, type Switchboard, ssh } from '../kit/ssh.ts';
+import { boardData, consume, keyLine, provide, readKey, type Switchboard, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen', 'redis-server');
@@ -19,8 +19,8 @@ const it = needs(test, 'ssh', 'ssh-keygen', 'redis-server');
 /** A node of a fleet: only keys in its own file, of which everyone has the same to begin with. */
 function member(scope: Scope, directory: Redis, args: readonly string[] = [], data?: string): Promise<Switchboard> {
   const file = join(scope.directory(), 'keys');
-  const others = ['alice', 'bob', 'carol', 'dave', 'mallory'].map(publicKey);
-  writeFileSync(file, `${[`access="admin" ${publicKey('root')}`, ...others].join('\n')}\n`);
+  const others = ['alice', 'bob', 'carol', 'dave', 'mallory'].map(keyLine);
+  writeFileSync(file, `${[`access="admin" ${keyLine('root')}`, ...others].join('\n')}\n`);
   return node(scope, directory, ['--no-enrol', '--authorized-keys', file, ...args], data);
 }
 

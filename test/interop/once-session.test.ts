@@ -6,9 +6,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { account } from '../../src/apps/once/account.ts';
 import { echoServer, readAll, tcpConnect, tcpServer } from '../kit/loopback.ts';
-import { door, keyLine, recorded } from '../kit/once.ts';
+import { door, recorded } from '../kit/once.ts';
 import { bounded, type Scope, soon } from '../kit/processes.ts';
-import { keyFile, type SshOptions, ssh, type Target } from '../kit/ssh.ts';
+import { keyFile, keyLine, type SshOptions, ssh, type Target } from '../kit/ssh.ts';
 import { needs, which } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');

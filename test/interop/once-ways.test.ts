@@ -3,9 +3,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { command, door, keyLine, otssh, verified } from '../kit/once.ts';
+import { command, door, otssh, verified } from '../kit/once.ts';
 import { bounded, type Child, soon } from '../kit/processes.ts';
-import { cordboard, keyFile, ssh, sshConfig, sshd, switchboard } from '../kit/ssh.ts';
+import { cordboard, keyFile, keyLine, ssh, sshConfig, sshd, switchboard } from '../kit/ssh.ts';
 import { needs, skip } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'sshd', 'ssh-keygen');

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freePort, tcpConnect, tcpServer } from '../kit/loopback.ts';
-import { door, keyLine, otssh } from '../kit/once.ts';
+import { door, otssh } from '../kit/once.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
-import { keyFile, ssh } from '../kit/ssh.ts';
+import { keyFile, keyLine, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');

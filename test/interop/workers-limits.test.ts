@@ -3,11 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { call, execute, publicKey } from '../kit/board.ts';
+import { call, execute } from '../kit/board.ts';
 import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, type Scope } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { consume, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
+import { consume, keyLine, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -16,10 +16,10 @@ const RATE = 8 * 1024 * 1024;
 
 const theBoard = shared(test, async scope => {
   const keys = [
-    `quota="clients=4" ${publicKey('alice')}`,
-    `quota="circuits=4" ${publicKey('carol')}`,
-    `quota="rate=${RATE}" ${publicKey('dave')}`,
-    publicKey('bob'),
+    `quota="clients=4" ${keyLine('alice')}`,
+    `quota="circuits=4" ${keyLine('carol')}`,
+    `quota="rate=${RATE}" ${keyLine('dave')}`,
+    keyLine('bob'),
   ];
   const file = join(scope.directory(), 'keys');
   writeFileSync(file, `${keys.join('\n')}\n`);

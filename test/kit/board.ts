@@ -1,12 +1,9 @@
 // What tests of the switchboard share: one for a fleet, providers that are greeted, calls.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tcpServer } from './loopback.ts';
 import type { Child, Scope } from './processes.ts';
-import { keyFile, type SshOptions, type Switchboard, ssh, switchboard } from './ssh.ts';
-
-/** A line of an authorized_keys file. */
-export const publicKey = (owner: string): string => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
+import { type SshOptions, type Switchboard, ssh, switchboard } from './ssh.ts';
 
 /** A switchboard for a fleet: only keys in the file, names for everybody. */
 export async function fleet(scope: Scope, lines: readonly string[], args: readonly string[] = []) {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Scope, type SpawnOptions, soon } from './processes.ts';
-import { keyFile, knownHost, type Target } from './ssh.ts';
+import { keyLine, knownHost, type Target } from './ssh.ts';
 
 const binary = process.env.CORDBOARD_ONCE;
 const source = join(import.meta.dirname, '..', '..', 'src', 'otssh.ts');
@@ -42,9 +42,6 @@ export interface DoorOptions extends SpawnOptions {
   /** A program to start it with, and arguments of that. */
   readonly through?: readonly string[];
 }
-
-/** The public key of `owner`, as a line. */
-export const keyLine = (owner: string): string => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
 
 /** Starts it on a free port of loopback, and waits until it listens. */
 export async function door(scope: Scope, options: DoorOptions = {}): Promise<Door> {

@@ -67,6 +67,9 @@ export function keyFile(owner: string, type: KeyType = 'ed25519'): string {
   return file;
 }
 
+/** The public half of `keyFile`, as a line: of an authorized_keys file, for instance. */
+export const keyLine = (owner: string): string => readFileSync(`${keyFile(owner)}.pub`, 'utf8').trim();
+
 /** The same key as our own code reads it. */
 export function readKey(owner: string, type: KeyType = 'ed25519'): PrivateKey {
   return parsePrivateKey(readFileSync(keyFile(owner, type), 'utf8'));
