@@ -7,6 +7,7 @@ import { noble } from '../../src/crypto/noble.ts';
 import type { CryptoProvider, PrivateKey } from '../../src/crypto/provider.ts';
 import { DIRECT_TCPIP, FORWARDED_TCPIP, OpenFailure, pack, TCPIP_FORWARD, WINDOW } from '../../src/protocol/index.ts';
 import { unpack } from '../../src/protocol/wire/codec.ts';
+import { Packet, release } from '../../src/protocol/wire/packet.ts';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
 import {
   type ChannelStream,
@@ -18,6 +19,8 @@ import {
   Server,
   sessions,
 } from '../../src/server/index.ts';
+import { enableTransfer } from '../../src/server/runtime/memory.ts';
+import { socketSteps } from './sockets.ts';
 
 const MIB = 1024 * 1024;
 const { random } = accelerated;
@@ -116,6 +119,8 @@ async function circuit(name: string, serve: (stream: ChannelStream) => void | Pr
 }
 
 const list: Record<string, () => Promise<void>> = {
+  ...socketSteps,
+
   async listen() {
     ({ port } = await server.listen(0));
     check(port > 0, 'no port');
@@ -174,6 +179,29 @@ const list: Record<string, () => Promise<void>> = {
     }
   },
 
+  async 'memory given back'() {
+    enableTransfer();
+    for (const { name, aead, keyLength, ivLength, sealer, opener } of accelerated.ciphers) {
+      // The portable ones work in place.
+      if (!aead || implementations()[name] !== 'node') continue;
+      const [key, iv] = [noise(keyLength), noise(ivLength)];
+      const chunks: Uint8Array[] = [];
+      sealer(key, iv, random).seal(Packet.alloc(32 * 1024), 0, { push: chunk => chunks.push(chunk) });
+      const frame = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+      chunks.reduce((at, chunk) => {
+        frame.set(chunk, at);
+        return at + chunk.length;
+      }, 0);
+      const opens = opener(key, iv);
+      opens.frameLength(frame, 0, 0);
+      const { bytes } = opens.open(frame, 0, frame.length, 0);
+      for (const large of [bytes, ...chunks].filter(({ length }) => length > 4096)) {
+        release(large);
+        check(large.length === 0, `${name} keeps ${large.length} bytes, of ${large.buffer.byteLength}`);
+      }
+    }
+  },
+
   async 'echo 10 MiB'() {
     const input = noise(10 * MIB);
     for (const options of [{}, { compression: [zlib] }, { rekeyBytes: MIB }]) {
@@ -194,6 +222,22 @@ const list: Record<string, () => Promise<void>> = {
     check(same(output, input), 'other bytes');
     await caller.close();
     await provider.close();
+  },
+
+  async 'many circuits'() {
+    const input = noise(2 * MIB);
+    const all = Array.from({ length: 16 }, async (_, index) => {
+      const { provider, caller, stream } = await circuit(`echo ${index}`, async stream => {
+        for await (const bytes of stream) await stream.write(bytes.slice());
+        await stream.end();
+      });
+      const own = input.subarray(index * 1000);
+      const [output] = await Promise.all([collect(stream), stream.write(own).then(() => stream.end())]);
+      check(same(output, own), `other bytes in circuit ${index}`);
+      await caller.close();
+      await provider.close();
+    });
+    await Promise.all(all);
   },
 
   async stall() {

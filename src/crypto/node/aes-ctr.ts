@@ -1,6 +1,6 @@
 // aes128-ctr, aes192-ctr and aes256-ctr (RFC 4344 §4) on node:crypto: one cipher object for the life of the keys.
 import { createCipheriv } from 'node:crypto';
-import { release } from '../../protocol/wire/packet.ts';
+import { claim, release } from '../../protocol/wire/packet.ts';
 import { aesCtr } from '../aes-ctr.ts';
 import type { CipherAlgorithm } from '../provider.ts';
 
@@ -12,6 +12,6 @@ export const nodeAesCtr = (name: string, keyLength: 16 | 24 | 32): CipherAlgorit
     return (bytes, start, end) => {
       const text = cipher.update(bytes.subarray(start, end));
       bytes.set(text, start);
-      release(text);
+      release(claim(text));
     };
   });

@@ -9,7 +9,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { Padder, unpad } from '../../protocol/wire/framing.ts';
-import { type Packet, release, writeUint32 } from '../../protocol/wire/packet.ts';
+import { claim, type Packet, release, writeUint32 } from '../../protocol/wire/packet.ts';
 import { aesGcm, GCM_BLOCK, GCM_TAG, GcmOpener, GcmSealer, gcmFrameLength, nextIv, wrongTag } from '../aes-gcm.ts';
 import { kernelGcm } from '../gcm.ts';
 import type { CipherAlgorithm, Opener, Output, Random, Sealer } from '../provider.ts';
@@ -67,7 +67,7 @@ class NodeOpener implements Opener {
     nextIv(this.#iv);
     decipher.setAAD(bytes.subarray(start, start + 4));
     decipher.setAuthTag(bytes.subarray(end - GCM_TAG, end));
-    const text = plain(decipher.update(bytes.subarray(start + 4, end - GCM_TAG)));
+    const text = claim(plain(decipher.update(bytes.subarray(start + 4, end - GCM_TAG))));
     try {
       decipher.final();
     } catch {
@@ -104,7 +104,7 @@ class NodeSealer implements Sealer {
     const cipher: CipherGCM = createCipheriv(this.#type, this.#key, this.#iv, options);
     nextIv(this.#iv);
     cipher.setAAD(head);
-    const text = cipher.update(packet.bytes.subarray(packet.start - 1, packet.end));
+    const text = claim(cipher.update(packet.bytes.subarray(packet.start - 1, packet.end)));
     if (packet.owned) release(packet.bytes);
     cipher.final();
     const tag = cipher.getAuthTag();

@@ -1,6 +1,6 @@
 // The ChaCha20 of chacha20-poly1305@openssh.com on node:crypto, whose 'chacha20' takes a 16-byte IV: block counter (uint64, little-endian) ‖ nonce.
 import { createCipheriv, createSecretKey } from 'node:crypto';
-import { writeUint32 } from '../../protocol/wire/packet.ts';
+import { claim, writeUint32 } from '../../protocol/wire/packet.ts';
 import type { ChaChaParts } from '../chacha20poly1305.ts';
 import { plain } from './encoding.ts';
 
@@ -15,7 +15,7 @@ export const nodeStream: ChaChaParts['stream'] = {
     iv[0] = 1;
     return (sequence, bytes, start, end) => {
       writeUint32(iv, 12, sequence);
-      return plain(createCipheriv('chacha20', imported, iv).update(bytes.subarray(start, end)));
+      return claim(plain(createCipheriv('chacha20', imported, iv).update(bytes.subarray(start, end))));
     };
   },
 };

@@ -56,17 +56,29 @@ export class Packet {
 /** From so many bytes on memory is given back by hand: less is cheaper to leave to the collector. */
 export const RELEASE_FROM = 4096;
 
-/** Memory of which a part is on its way, and the rest nobody's. */
-const claimed = new WeakSet<ArrayBufferLike>();
+/** On memory of which a part is in use, and the rest nobody's. A property, because a WeakSet is gone through in each collection. */
+const CLAIMED = Symbol('claimed');
 
 /** // hot — The bytes `from` to `to` around a packet, to be sent; `release` gives all of the memory back that it had to itself. */
 export function sent(packet: Packet, from: number, to: number): Uint8Array {
   const { bytes, owned } = packet;
-  if (owned && bytes.length >= RELEASE_FROM && to - from !== bytes.length) claimed.add(bytes.buffer);
+  if (owned && bytes.length >= RELEASE_FROM && to - from !== bytes.length)
+    (bytes.buffer as Transferable)[CLAIMED] = true;
   return bytes.subarray(from, to);
 }
 
-type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
+/** Bytes that a runtime leaves behind a cipher's output: one on Bun. */
+const SPARE = 32;
+
+/** A cipher's output, which has its memory to itself, even if that is a little larger: `release` gives all of it back. */
+export function claim<T extends Uint8Array>(bytes: T): T {
+  const { length, buffer } = bytes;
+  if (length >= RELEASE_FROM && length < buffer.byteLength && length + SPARE >= buffer.byteLength)
+    (buffer as Transferable)[CLAIMED] = true;
+  return bytes;
+}
+
+type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer; [CLAIMED]?: true };
 
 /**
  * // hot — Gives memory back that nobody will look at again, where the runtime can (ArrayBuffer.prototype.transfer). Engines let memory outside of their
@@ -76,7 +88,7 @@ type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer };
 export function release(bytes: Uint8Array): void {
   if (bytes.length < RELEASE_FROM) return;
   // What is only a part of its memory shares it, as a rule: runtimes cut small buffers out of a common one.
-  if (bytes.length !== bytes.buffer.byteLength && !claimed.has(bytes.buffer)) return;
+  if (bytes.length !== bytes.buffer.byteLength && (bytes.buffer as Transferable)[CLAIMED] !== true) return;
   (bytes.buffer as Transferable).transfer?.(0);
 }
 

@@ -2,6 +2,7 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, Socket as NetSocket, connect as netConnect, type SocketConstructorOpts } from 'node:net';
 import { RELEASE_FROM, release } from '../../protocol/wire/packet.ts';
+import { DirectWriter } from './direct.ts';
 import { BLOCK, Turns } from './turns.ts';
 import { unacknowledged } from './unacknowledged.ts';
 
@@ -121,6 +122,7 @@ export function wrap(accepted: NetSocket): Socket {
   const socket = large ?? accepted;
   // Nagle's delay costs 40 ms a handshake and 88 ms a round trip: whole packets are written at once here.
   socket.setNoDelay(true);
+  const direct = DirectWriter.for(socket);
   let failure: Error | undefined;
   // An error before `start` must not take the process down; `close` reports it.
   socket.on('error', error => (failure = error));
@@ -129,16 +131,18 @@ export function wrap(accepted: NetSocket): Socket {
     address: (socket.remoteAddress ?? '').replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, ''),
     port: socket.remotePort ?? 0,
     get pending() {
-      return socket.writableLength;
+      return direct === undefined ? socket.writableLength : direct.pending;
     },
     progress() {
-      const { bytesWritten: given, writeQueueSize: queued } = (socket as unknown as Insides)._handle ?? {};
+      const { bytesWritten: given, writeQueueSize: queued } = direct
+        ? { bytesWritten: direct.total, writeQueueSize: direct.pending }
+        : ((socket as unknown as Insides)._handle ?? {});
       const { localPort, remoteAddress, remotePort } = socket;
       if (given === undefined || queued === undefined || remoteAddress === undefined) return undefined;
       const unsure = unacknowledged(localPort ?? 0, remoteAddress, remotePort ?? 0);
       if (unsure === undefined) return undefined;
       const taken = given - queued - unsure;
-      return { taken, waiting: socket.bytesWritten - taken };
+      return { taken, waiting: (direct?.total ?? socket.bytesWritten) - taken };
     },
     start(tell) {
       const { end, drain, close } = tell;
@@ -162,9 +166,11 @@ export function wrap(accepted: NetSocket): Socket {
       // The last bytes before the end are followed by no 'drain' unless there were many.
       socket.on('finish', drain);
       socket.on('close', () => close(failure));
+      if (direct) direct.drained = drain;
     },
     write(chunks) {
       if (socket.destroyed || socket.writableEnded) return;
+      if (direct) return direct.write(chunks);
       const [first] = chunks;
       if (chunks.length === 1) {
         // Nothing to give back: a keystroke is spared the callback.
@@ -180,8 +186,11 @@ export function wrap(accepted: NetSocket): Socket {
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
-    end: () => void socket.end(),
-    destroy: () => void socket.destroy(),
+    end: () => void (direct ?? socket).end(),
+    destroy() {
+      direct?.drop();
+      socket.destroy();
+    },
   };
 }
 
