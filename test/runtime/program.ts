@@ -1,4 +1,7 @@
 // A program: the list of things that every runtime must be able to do, over real sockets of its own. Prints a JSON line for each.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { type ClientConnection, type DialOptions, dial } from '../../src/client/index.ts';
 import { accelerated, implementations } from '../../src/crypto/accelerated.ts';
@@ -13,9 +16,12 @@ import {
   type ChannelStream,
   type Client,
   connect,
+  directStreamlocal,
+  directTcpip,
   keyboardInteractive,
   passwords,
   publicKeys,
+  remoteForwarding,
   Server,
   sessions,
 } from '../../src/server/index.ts';
@@ -58,6 +64,11 @@ const hostKeys = keyTypes.map(type => generate(accelerated, type));
 const userKeys = keyTypes.map(type => generate(accelerated, type));
 const stranger = generate(accelerated, 'ssh-ed25519');
 
+const directory = mkdtempSync(join(tmpdir(), 'cordboard-runtime-'));
+const unixPath = join(directory, 'socket');
+/** To this program's own port. */
+const direct = directTcpip(target => target.port === port);
+
 /** Lines by name: whoever asked for tcpip-forward under it. */
 const lines = new Map<string, Client>();
 
@@ -81,8 +92,10 @@ const server = new Server({
         await session.exit(command === 'cat' ? 0 : 7);
       },
     }),
-    'direct-tcpip': open => {
+    'direct-streamlocal@openssh.com': directStreamlocal(path => path === unixPath),
+    'direct-tcpip': (open, client) => {
       const { host, port, originHost, originPort } = unpack(DIRECT_TCPIP, open.data);
+      if (host === 'localhost') return direct(open, client);
       const provider = lines.get(host);
       if (provider === undefined) return open.reject(OpenFailure.CONNECT_FAILED, `no line named ${host}`);
       open.forward(
@@ -93,6 +106,7 @@ const server = new Server({
     },
   },
   requests: {
+    ...remoteForwarding({ allowed: target => target.kind === 'unix' && target.path === unixPath }),
     'tcpip-forward': (request, client) => {
       lines.set(unpack(TCPIP_FORWARD, request.data).host, client);
       return true;
@@ -224,6 +238,42 @@ const list: Record<string, () => Promise<void>> = {
     await provider.close();
   },
 
+  async 'jump host'() {
+    const outer = await signIn();
+    const inner = await signIn({ via: outer, host: 'localhost' });
+    const input = noise(MIB);
+    const { stdout } = await inner.exec('cat', { stdin: input });
+    check(same(stdout, input), 'other bytes');
+    const nowhere = await signIn({ via: outer, host: 'nowhere' }).then(
+      () => 'nothing',
+      error => error.message,
+    );
+    check(/no line named nowhere/.test(nowhere), `a way that there is not: ${nowhere}`);
+    await inner.close();
+    await outer.close();
+  },
+
+  async 'Unix sockets'() {
+    const provider = await signIn();
+    const listener = await provider.listenPath(unixPath, async ({ stream }) => {
+      for await (const bytes of stream) await stream.write(bytes.slice());
+      await stream.end();
+    });
+    const caller = await signIn();
+    const stream = await caller.forwardPath(unixPath);
+    const input = noise(MIB);
+    const [output] = await Promise.all([collect(stream), stream.write(input).then(() => stream.end())]);
+    check(same(output, input), 'other bytes');
+    await listener.close();
+    const gone = await caller.forwardPath(unixPath).then(
+      () => 'nothing',
+      error => error.message,
+    );
+    check(gone !== 'nothing', 'the listener is still there');
+    await caller.close();
+    await provider.close();
+  },
+
   async 'many circuits'() {
     const input = noise(2 * MIB);
     const all = Array.from({ length: 16 }, async (_, index) => {
@@ -279,6 +329,7 @@ for (const [name, run] of Object.entries(list)) {
   }
   console.log(JSON.stringify({ name, ok: error === undefined, error }));
 }
+rmSync(directory, { recursive: true });
 console.log(JSON.stringify({ implementations: implementations() }));
 // What still lingers in sockets is no reason to wait.
 setTimeout(() => (globalThis as unknown as { process: { exit(code: number): void } }).process.exit(0), 100);
