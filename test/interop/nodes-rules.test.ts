@@ -161,6 +161,28 @@ it(
 );
 
 it(
+  'a name that is given up while a node is down does not come back with it',
+  bounded(180, async scope => {
+    const directory = await redis(scope);
+    const [a, b] = await Promise.all([member(scope, directory), member(scope, directory)]);
+    const owners = async (board: Switchboard) =>
+      (await asked<{ name: string; owner: string }[]>(scope, board, 'names')).map(({ owner }) => owner);
+    const { child } = await provide(scope, a, 'shed', ['80:localhost:7'], { key: 'carol' });
+    await eventually('the name to be known', async () => (await owners(b))[0] === keyOf('carol'));
+    await child.stop();
+    a.child.signal('SIGTERM');
+    await soon('the node to end', a.child.ended);
+    await asked(scope, b, 'names release shed');
+    const again = await member(scope, directory, [], a.data);
+    assert.equal(await owners(again), []);
+    await provide(scope, again, 'shed', ['80:localhost:7'], { key: 'mallory' });
+    for (const board of [again, b]) {
+      await eventually('the new owner to be known', async () => (await owners(board))[0] === keyOf('mallory'));
+    }
+  }),
+);
+
+it(
   'while the directory is away each node keeps what it knows, and invitations wait; when it is back, empty, all catch up',
   bounded(180, async scope => {
     const directory = await redis(scope);

@@ -88,10 +88,8 @@ export class OtherNodes {
   }
 
   #ask(address: NodeAddress, question: NodeQuestion): Promise<string> {
-    return within(
-      PATIENCE,
-      this.#options.to(address).then(mux => ask(mux, question)),
-    );
+    const asked = this.#options.to(address).then(mux => ask(mux, question));
+    return within(PATIENCE, asked, 'the node');
   }
 }
 

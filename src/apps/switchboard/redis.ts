@@ -50,10 +50,10 @@ export async function* pages(client: Client, key: string): AsyncGenerator<[field
 export const note = (message: Note): string => JSON.stringify(message);
 
 /** @throws if it takes longer */
-export function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+export function within<T>(milliseconds: number, promise: Promise<T>, who = 'the directory'): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the directory does not answer')), milliseconds);
+    timer = setTimeout(() => reject(new Error(`${who} does not answer`)), milliseconds);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

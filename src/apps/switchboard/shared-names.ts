@@ -9,6 +9,8 @@ import { StateError } from './state.ts';
 
 /** A hash: name → owner. */
 const NAMES = 'cordboard:names';
+/** A hash: name → when it was given up. Whoever has known it for longer was away then. */
+const RELEASED = 'cordboard:released';
 
 export interface SharedNamesOptions {
   readonly commands: Client;
@@ -66,13 +68,16 @@ export class SharedNames {
     for await (const page of pages(commands, NAMES)) registry.learnNames(page.filter(isClaim));
   }
 
-  async #claimAll(claims: readonly Claim[]): Promise<void> {
+  async #claimAll(known: readonly Claim[]): Promise<void> {
     const { registry, log, commands } = this.#options;
-    const names = claims.map(({ name }) => name);
+    const given = await within(PATIENCE, commands.hmGet(RELEASED, namesOf(known)));
+    const claims = known.filter(({ claimed }, i) => !(Number(given[i]) > claimed));
+    for (const one of known) if (!claims.includes(one)) registry.release(one.name);
+    if (claims.length === 0) return;
     const all = commands.multi();
     for (const { name, owner } of claims) all.hSetNX(NAMES, name, owner);
     await within(PATIENCE, all.exec());
-    const holders = await within(PATIENCE, commands.hmGet(NAMES, names));
+    const holders = await within(PATIENCE, commands.hmGet(NAMES, namesOf(claims)));
     for (const [i, { name, owner }] of claims.entries()) {
       if (holders[i] === owner) continue;
       registry.release(name);
@@ -80,6 +85,8 @@ export class SharedNames {
     }
   }
 }
+
+const namesOf = (claims: readonly Claim[]): string[] => claims.map(({ name }) => name);
 
 /** Releases names for somebody who is no switchboard. Returns those that nobody had. @throws StateError */
 export async function releaseNames(url: string, names: readonly string[]): Promise<string[]> {
@@ -101,6 +108,7 @@ async function release(client: Client, channel: string, name: string): Promise<b
   const [found] = await client
     .multi()
     .hDel(NAMES, name)
+    .hSet(RELEASED, name, String(Date.now()))
     .publish(channel, note({ released: name }))
     .exec();
   return Number(found) > 0;
