@@ -14,8 +14,8 @@ export type NodeQuestion =
   | { readonly survey: true }
   | { readonly kick: { readonly ids: readonly string[]; readonly reason: string } };
 
-/** Milliseconds for a node to answer: somebody waits at a prompt. */
-const PATIENCE = 3000;
+/** Milliseconds for a node to answer: somebody waits at a prompt, and one that is dead is given up soon. */
+const PATIENCE = 5000;
 /** Bytes of an answer: a node's 10,000 clients and as many circuits. */
 const MAX_ANSWER = 16 * 1024 * 1024;
 /** Connections that are named in one question, so that it fits into a message. */
