@@ -180,8 +180,15 @@ test(
   'a directory that is none, and one to which this node would have no address',
   bounded(180, async scope => {
     const data = ['--data', boardData(scope)];
-    const url = /^cordboard: a directory is redis:\/\/host\[:port\] or rediss:\/\/host\[:port\]\n$/;
-    for (const text of ['http://127.0.0.1/', 'redis']) await refuses(scope, [...data, '--directory', text], 1, url);
+    const url =
+      /^cordboard: --directory is redis:\/\/host\[:port\] or rediss:\/\/host\[:port\], and not "(?:http:|redis)"\n$/;
+    for (const text of ['http://a:secret@127.0.0.1/', 'redis'])
+      await refuses(scope, [...data, '--directory', text], 1, url);
+    const missing = ['--node-keys', join(scope.directory(), 'missing')];
+    await refuses(scope, [...data, ...missing], 1, /^cordboard: --node-keys is of no use without --directory\n$/);
+    const there = ['--directory', 'redis://127.0.0.1'];
+    const unread = /^cordboard: --node-keys \S+missing cannot be read: no such file or directory\n$/;
+    await refuses(scope, [...data, ...there, ...missing], 1, unread);
     const everywhere = ['--host', '0.0.0.0', '--directory', 'redis://127.0.0.1'];
     await refuses(scope, [...data, ...everywhere], 1, /^cordboard: --directory wants --advertise, .* at 0\.0\.0\.0\n$/);
   }),

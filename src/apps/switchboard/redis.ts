@@ -11,9 +11,10 @@ export type Client = ReturnType<Create>;
 
 /** @throws StateError if the URL is none, or without the package */
 export async function load(url: string): Promise<Create> {
-  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: '' };
+  // Not the whole of it: there may be a password in it.
+  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: url.slice(0, 20) };
   if (protocol !== 'redis:' && protocol !== 'rediss:') {
-    throw new StateError('a directory is redis://host[:port] or rediss://host[:port]');
+    throw new StateError(`--directory is redis://host[:port] or rediss://host[:port], and not "${protocol}"`);
   }
   try {
     return (await import('@redis/client')).createClient as unknown as Create;

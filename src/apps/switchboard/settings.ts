@@ -1,9 +1,11 @@
 // What the switchboard is to do: flags before the environment, that before the configuration file, and what is missing follows from the rest.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
 import type { Times } from '../../server/drive.ts';
 import { isLoopback } from '../../server/penalties.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import type { ConsoleAddress, Flags } from './flags.ts';
 import { parseBoolean } from './ini.ts';
 import type { NodeAddress } from './lines.ts';
@@ -88,6 +90,14 @@ function complete(flags: Flags, file: FileSettings | undefined): Settings {
   const enrol = flags.enrol ?? (host === 'localhost' || isLoopback(host));
   if (flags.directory !== undefined && flags.advertise === undefined && (host === '0.0.0.0' || host === '::')) {
     throw new StateError(`--directory wants --advertise, because others cannot reach this one at ${host}`);
+  }
+  if (flags.nodeKeys !== undefined) {
+    if (flags.directory === undefined) throw new StateError('--node-keys is of no use without --directory');
+    try {
+      readFileSync(flags.nodeKeys);
+    } catch (error) {
+      throw new StateError(`--node-keys ${flags.nodeKeys} cannot be read: ${reason(error)}`);
+    }
   }
   const hostKeys = flags.hostKey ? { files: flags.hostKey, made: false } : { files: file?.hostKeys ?? [], made: true };
   return {
