@@ -2,6 +2,7 @@
 import { table } from '../test/kit/table.ts';
 import { present, ratios } from './comparison.ts';
 import type { Contender } from './contenders.ts';
+import { AWAKE, SLEEPS } from './latency.ts';
 import { speed } from './long.ts';
 import type { Results } from './parts.ts';
 import { cost, type RelayResult } from './relay.ts';
@@ -64,12 +65,12 @@ const GOALS: readonly Goal[] = [
     measured: beside('relay', 'no option', 'ssh2-nodelay', cost),
   },
   { title: 'relay, several circuits beside one', node: 1, bun: 1, measured: more },
-  {
-    title: '64 bytes there and back, p50, beside sshd',
+  ...[AWAKE, SLEEPS].map(group => ({
+    title: `64 bytes there and back, p50, beside sshd; processors ${group}`,
     node: 0.85,
     bun: 0.85,
-    measured: beside('latency', '64 bytes', 'sshd', (run: { p50: number }) => run.p50),
-  },
+    measured: beside('latency', group, 'sshd', (run: { p50: number }) => run.p50),
+  })),
   { title: 'sign-in, curve25519 and ed25519, CPU ms', node: 2, bun: 2, measured: handshake(/^curve25519-sha256$/) },
   {
     title: 'memory of an idle client, KiB',

@@ -1,4 +1,5 @@
 // The latency's part: 64 bytes go through a circuit and come back, one message at a time.
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { tcpServer } from '../test/kit/loopback.ts';
 import { type Child, Scope, soon } from '../test/kit/processes.ts';
 import { type Circuit, circuit } from './circuits.ts';
@@ -26,6 +27,10 @@ export interface Latency {
   readonly cpu: number;
 }
 
+/** What the processors do while nobody has anything for them: waking up one that sleeps can take longer than all of a relay's work. */
+export const SLEEPS = 'sleep between';
+export const AWAKE = 'stay awake';
+
 export interface LatencyResult extends Pick<LatencyOptions, 'rounds' | 'trips' | 'seconds'> {
   readonly series: readonly Series<Latency>[];
 }
@@ -43,26 +48,48 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
   try {
     const { port } = await tcpServer(scope, socket => void socket.pipe(socket));
     const entrants = await started(scope, contenders, port);
-    const tasks = entrants.map(({ contender: { name, title, aside }, server }) => ({
-      name,
-      title,
-      rounds: aside ? ASIDE : rounds,
-      group: '64 bytes',
-      run: async (): Promise<Latency> => {
-        const scope = new Scope();
-        try {
-          const cipher = name === 'dropbear' ? undefined : CIPHER;
-          const line = await circuit(scope, server, port, { cipher });
-          return { cipher: line.cipher, ...(await pingPong(line, server.child, trips, seconds)) };
-        } finally {
-          await scope.end();
-        }
-      },
-    }));
-    const series = await interleaved(tasks, rounds, tasks, progress);
+    const tasksWith = (group: typeof SLEEPS | typeof AWAKE) =>
+      entrants.map(({ contender: { name, title, aside }, server }) => ({
+        name,
+        title,
+        rounds: aside ? ASIDE : rounds,
+        group,
+        run: async (): Promise<Latency> => {
+          const scope = new Scope();
+          try {
+            if (group === AWAKE) scope.defer(stayAwake());
+            const cipher = name === 'dropbear' ? undefined : CIPHER;
+            const line = await circuit(scope, server, port, { cipher });
+            return { cipher: line.cipher, ...(await pingPong(line, server.child, trips, seconds)) };
+          } finally {
+            await scope.end();
+          }
+        },
+      }));
+    const [asleep, awake] = [tasksWith(SLEEPS), mayStayAwake() ? tasksWith(AWAKE) : []];
+    const series = await interleaved([...awake, ...asleep], rounds, asleep, progress);
     return { rounds, trips, seconds, series };
   } finally {
     await scope.end();
+  }
+}
+
+/** As long as this file is open and has a zero in it, no processor sleeps (Documentation/power/pm_qos_interface). */
+const LATENCY = '/dev/cpu_dma_latency';
+
+/** @returns what ends it @throws the system's error for those who may not ask for that, root aside */
+function stayAwake(): () => void {
+  const file = openSync(LATENCY, 'w');
+  writeSync(file, new Uint8Array(4));
+  return () => closeSync(file);
+}
+
+function mayStayAwake(): boolean {
+  try {
+    stayAwake()();
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -113,8 +140,8 @@ async function pingPong(
 
 export function latencyReport({ rounds, trips, seconds, series }: LatencyResult): string {
   const report = comparison(series, {
-    head: ['server', 'cipher'],
-    labels: ({ title }, [{ cipher }]) => [title, cipher],
+    head: ['processors', 'server', 'cipher'],
+    labels: ({ group, title }, [{ cipher }]) => [group, title, cipher],
     columns: [
       { title: 'p50 µs', value: run => run.p50 },
       { title: 'p99 µs', value: run => run.p99 },
