@@ -53,9 +53,13 @@ const endOf = (rule: Rule): number =>
 /** A ban is newer by when it was made; an invitation never changes but that it ends. */
 export function isNewer(rule: Rule, known: Rule): boolean {
   if (!('ban' in rule && 'ban' in known)) return endOf(rule) < endOf(known);
-  const [one, other] = [rule.ban.made, known.ban.made];
-  return one > other || (one === other && endOf(rule) > endOf(known));
+  const order = rule.ban.made - known.ban.made || compare(endOf(rule), endOf(known));
+  // Made in the same millisecond, by two switchboards: whichever, but everywhere the same.
+  return (order || compare(wordsOf(rule.ban), wordsOf(known.ban))) > 0;
 }
+
+const compare = <T extends number | string>(a: T, b: T): number => Number(a > b) - Number(a < b);
+const wordsOf = ({ reason, by }: Ban): string => JSON.stringify([reason, by]);
 
 /**
  * Rules as they lie in the directory: with a proof that a switchboard with our secret has written them, because an invitation lets
