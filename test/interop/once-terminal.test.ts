@@ -67,7 +67,8 @@ scene('a terminal has the size, the modes and the kind of the one in front of ss
   await said(screen, 'stty size'),
   await said(screen, 'stty -a'),
   await said(screen, 'echo $TERM'),
-  await said(screen, 'ps -o tpgid= -o pgid= -o stat= $$ | tr -d 0-9'),
+  // Numbers of processes are padded, the shorter the more.
+  await said(screen, "ps -o tpgid= -o pgid= -o stat= $$ | tr -s '0-9 ' ' '"),
 ]);
 
 scene(
