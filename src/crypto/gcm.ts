@@ -4,6 +4,7 @@ import { equalBytes } from '../protocol/wire/reader.ts';
 import { expandKey, type RoundKeys, xorKeystream } from './aes.ts';
 import { wasmGcm } from './gcm-wasm.ts';
 import { type GhashTable, ghash, ghashTable } from './ghash.ts';
+import { compiled } from './wasm.ts';
 
 /** One key. `iv` has 12 bytes, and the frame is `bytes[start..end)`. */
 export interface Gcm {
@@ -33,15 +34,7 @@ export const portableGcm: MakeGcm = key => (kernelGcm() ?? tableGcm)(key);
 export const tableGcm: MakeGcm = key => new TableGcm(key);
 
 /** What `compile` makes, if it can, and if that passes a known-answer test. */
-export function tested(compile: () => MakeGcm): MakeGcm | undefined {
-  try {
-    const make = compile();
-    if (knows(make)) return make;
-  } catch {
-    // No WebAssembly, no vectors in it, or a policy forbids to compile it.
-  }
-  return undefined;
-}
+export const tested = (compile: () => MakeGcm): MakeGcm | undefined => compiled(compile, knows);
 
 /** Text lengths around a batch of eight blocks, of which one is the tag's mask, and with more than one. */
 const LENGTHS = [16, 32, 96, 112, 128, 240, 256, 1024];

@@ -2,6 +2,7 @@
 import { poly1305 as noblePoly1305 } from '@noble/ciphers/_poly1305.js';
 import { encodeUtf8, equalBytes } from '../protocol/wire/reader.ts';
 import { wasmPoly1305 } from './poly1305-wasm.ts';
+import { compiled } from './wasm.ts';
 
 /**
  * // hot — Writes the tag over `head[headAt .. headAt + 4) ‖ bytes[start..end)` to `tag[tagAt .. tagAt + 16)`. `key` is the one-time
@@ -34,15 +35,7 @@ export const poly1305: Poly1305 = (key, head, headAt, bytes, start, end, tag, ta
 let chosen: Poly1305 | undefined;
 
 /** What `make` makes if it can and if that passes a known-answer test, else the portable one. */
-export function choosePoly1305(make: () => Poly1305): Poly1305 {
-  try {
-    const made = make();
-    if (knows(made)) return made;
-  } catch {
-    // No WebAssembly, or a policy forbids to compile it: that is what the portable one is for.
-  }
-  return portablePoly1305;
-}
+export const choosePoly1305 = (make: () => Poly1305): Poly1305 => compiled(make, knows) ?? portablePoly1305;
 
 /** Message lengths around every change of ways: less than a block, whole blocks, and from where four go at a time, with and without a rest. */
 const LENGTHS = [4, 15, 16, 17, 63, 64, 191, 192, 193, 255, 256, 1000];

@@ -163,6 +163,17 @@ export function instantiate(
   return { memory: new Uint8Array(exports.memory.buffer), run: exports };
 }
 
+/** What `compile` makes of kernels, if it can and if that `knows` the right answers; else there must be something portable. */
+export function compiled<T>(compile: () => T, knows: (made: T) => boolean): T | undefined {
+  try {
+    const made = compile();
+    if (knows(made)) return made;
+  } catch {
+    // No WebAssembly, no vectors in it, or a policy forbids to compile it.
+  }
+  return undefined;
+}
+
 const fill = (count: number, byte: number): number[] => new Array<number>(count).fill(byte);
 const list = (items: Code): Code => [leb(items.length), items];
 const sized = (content: Code): Code => {
