@@ -1,6 +1,5 @@
 // Puts a life together in the order of the specification: keys, log, host key, port, announcement; and sees it to its end.
 import { hostname } from 'node:os';
-import { setTimeout } from 'node:timers/promises';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
@@ -15,7 +14,7 @@ import { peerOf } from './peer.ts';
 import { statusOf } from './program.ts';
 import { stdioSocket } from './stdio.ts';
 import { Transcript } from './transcript.ts';
-import { type Line, plugIn, type Via } from './via.ts';
+import { keepPlugged, plugIn, type Via } from './via.ts';
 
 export interface OnceOptions {
   readonly authorizedKeys: string;
@@ -86,7 +85,7 @@ async function open(life: Life, options: OnceOptions): Promise<At> {
   }
   if (options.via !== undefined) {
     const line = await plugIn(options.via, accelerated, socket => void life.serve(socket));
-    void keepPlugged(line, life);
+    void keepPlugged(line, life, say);
     return { ...line, ssh: ssh(`-J ${line.jump} `, line) };
   }
   const listener = await bind(options, life);
@@ -95,34 +94,6 @@ async function open(life: Life, options: OnceOptions): Promise<At> {
   say(`listening on ${listener.host} port ${port}`);
   const host = options.listen ?? hostname();
   return { host, port, ssh: ssh('', { host, port }) };
-}
-
-/** Seconds until a switchboard that was lost is tried again: twice as many each time, to a limit. */
-const AGAIN = { first: 1, most: 30 };
-
-/** Sees to it that the line can be reached until somebody has signed in, even if the switchboard is started anew meanwhile. */
-async function keepPlugged(first: Line, life: Life): Promise<void> {
-  const over = new AbortController();
-  const done = () => over.abort();
-  life.over.then(done, done);
-  let line: Line | undefined = first;
-  life.door(() => line?.unplug());
-  for (;;) {
-    const lost = `The switchboard is lost: ${(await line.closed).message}`;
-    line = undefined;
-    // Who has signed in came that way.
-    if (life.taken) return life.stop(new OnceError(lost));
-    say(`${lost}; trying again`);
-    for (let wait = AGAIN.first; line === undefined; wait = Math.min(2 * wait, AGAIN.most)) {
-      await setTimeout(wait * 1000, undefined, { signal: over.signal }).catch(() => {});
-      if (over.signal.aborted) return;
-      line = await first.again(over.signal).catch((error: OnceError) => void say(error.message));
-    }
-    const { host, port } = line;
-    if (host !== first.host || port !== first.port)
-      return life.stop(new OnceError(`It is reached as ${host} port ${port} now, which is not what was announced`));
-    say('plugged in again');
-  }
 }
 
 const ssh = (jump: string, { host, port }: { host: string; port: number }): string =>

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
@@ -11,7 +12,7 @@ import { type Socket, streamSocket } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { account } from './account.ts';
 import { OnceError } from './failure.ts';
-import { freshKey } from './life.ts';
+import { freshKey, type Life } from './life.ts';
 
 /** Where the switchboard is, and how to get in there. */
 export interface Via {
@@ -84,6 +85,34 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
     }
   };
   return plug();
+}
+
+/** Seconds until a switchboard that was lost is tried again: twice as many each time, to a limit. */
+const AGAIN = { first: 1, most: 30 };
+
+/** Sees to it that the line can be reached until somebody has signed in, even if the switchboard is started anew meanwhile. */
+export async function keepPlugged(first: Line, life: Life, say: (line: string) => void): Promise<void> {
+  const over = new AbortController();
+  const done = () => over.abort();
+  life.over.then(done, done);
+  let line: Line | undefined = first;
+  life.door(() => line?.unplug());
+  for (;;) {
+    const lost = `The switchboard is lost: ${(await line.closed).message}`;
+    line = undefined;
+    // Who has signed in came that way.
+    if (life.taken) return life.stop(new OnceError(lost));
+    say(`${lost}; trying again`);
+    for (let wait = AGAIN.first; line === undefined; wait = Math.min(2 * wait, AGAIN.most)) {
+      await setTimeout(wait * 1000, undefined, { signal: over.signal }).catch(() => {});
+      if (over.signal.aborted) return;
+      line = await first.again(over.signal).catch((error: OnceError) => void say(error.message));
+    }
+    const { host, port } = line;
+    if (host !== first.host || port !== first.port)
+      return life.stop(new OnceError(`It is reached as ${host} port ${port} now, which is not what was announced`));
+    say('plugged in again');
+  }
 }
 
 function signIn({ identity }: Via, provider: CryptoProvider): { keys: (PrivateKey | string)[] } | { agent: true } {
