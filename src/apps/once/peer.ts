@@ -1,6 +1,7 @@
 // Who is at the other end of standard input: under inetd it is the client's connection itself.
 import { Socket as NetSocket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { plainAddress } from '../../server/runtime/net.ts';
 import { libc } from './libc.ts';
 
 export interface Peer {
@@ -19,7 +20,7 @@ const ADDRESS = { [AF_INET]: 4, [AF_INET6]: 8 };
 /** Streams of Node know it; where standard input is none of those (Bun), the system is asked. */
 export async function peerOf(input: Readable): Promise<Peer> {
   if (input instanceof NetSocket && input.remoteAddress !== undefined)
-    return { address: plain(input.remoteAddress), port: input.remotePort ?? 0 };
+    return { address: plainAddress(input.remoteAddress), port: input.remotePort ?? 0 };
   if (process.versions.bun === undefined) return { address: '', port: 0 };
   const memory = Buffer.alloc(128);
   const length = new Uint8Array(Int32Array.of(memory.length).buffer);
@@ -40,5 +41,3 @@ export function parsePeer(memory: Buffer): Peer {
   // As it is written: with the longest row of noughts left out.
   return { address: new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1), port };
 }
-
-const plain = (address: string): string => address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');

@@ -93,8 +93,8 @@ function withLargeReads(socket: NetSocket, data: (chunk: Uint8Array) => void): N
       buffer: block,
       callback: (length: number, buffer: Uint8Array) => {
         data(buffer.subarray(0, length));
-        // A block that is full: the runtime would read 31 times more.
-        return turns.read(length, length === BLOCK, goOn);
+        // A block that is full, for instance: the runtime would read 31 times more.
+        return turns.read(length, goOn);
       },
     },
   };
@@ -110,6 +110,9 @@ function withLargeReads(socket: NetSocket, data: (chunk: Uint8Array) => void): N
   old._server = null;
   return moved;
 }
+
+/** Without the zone; IPv4 met on a socket for both families is "::ffff:192.0.2.1". */
+export const plainAddress = (address: string): string => address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
 
 /** Wraps a node:net socket. */
 export function wrap(accepted: NetSocket): Socket {
@@ -127,8 +130,7 @@ export function wrap(accepted: NetSocket): Socket {
   // An error before `start` must not take the process down; `close` reports it.
   socket.on('error', error => (failure = error));
   return {
-    // IPv4 met on a socket for both families is "::ffff:192.0.2.1".
-    address: (socket.remoteAddress ?? '').replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, ''),
+    address: plainAddress(socket.remoteAddress ?? ''),
     port: socket.remotePort ?? 0,
     get pending() {
       return direct === undefined ? socket.writableLength : direct.pending;

@@ -24,18 +24,17 @@ export class Turns {
   }
 
   /**
-   * A socket has been read.
-   * @param filled whether there may be more at once
+   * A socket has been read; a whole BLOCK means that there may be more at once.
    * @returns whether it may be read again at any time; if not, `goOn` is called when it may
    */
-  read(length: number, filled: boolean, goOn: () => void): boolean {
+  read(length: number, goOn: () => void): boolean {
     if (length < LITTLE) return true;
     this.#read += length;
     if (!this.#scheduled) {
       this.#scheduled = true;
       this.#schedule(this.#next);
     }
-    if (!filled && this.#waiting.size === 0 && this.#read < TURN) return true;
+    if (length < BLOCK && this.#waiting.size === 0 && this.#read < TURN) return true;
     this.#waiting.add(goOn);
     return false;
   }

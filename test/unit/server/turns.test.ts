@@ -30,7 +30,7 @@ function talker(turns: Turns, length: number) {
     poll() {
       if (!open) return;
       this.heard += length;
-      open = turns.read(length, length === BLOCK, goOn);
+      open = turns.read(length, goOn);
     },
   };
 }
