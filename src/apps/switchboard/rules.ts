@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { equalBytes } from '../../protocol/index.ts';
 import { RIGHTS, type Right } from './grants.ts';
 import { isName } from './names.ts';
+import { isObject, isText } from './shapes.ts';
 import { parseSubject } from './subjects.ts';
 
 /** Somebody, or some place, that stays out. */
@@ -108,7 +109,5 @@ function isRule(value: unknown, now: number): value is Rule {
   return access.every(right => RIGHTS.includes(right as Right)) && (hostname === undefined || isHostName(hostname));
 }
 
-const isObject = (value: unknown): value is { [name: string]: unknown } => typeof value === 'object' && value !== null;
-const isText = (value: unknown): value is string => typeof value === 'string';
 const isTime = (value: unknown): value is number => Number.isSafeInteger(value);
 const isHostName = (value: unknown): boolean => isText(value) && isName(value);

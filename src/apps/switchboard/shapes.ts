@@ -102,8 +102,9 @@ function parse(text: string): unknown {
   }
 }
 
-const isObject = (value: unknown): value is { [name: string]: unknown } => typeof value === 'object' && value !== null;
-const isText = (value: unknown): value is string => typeof value === 'string';
+export const isObject = (value: unknown): value is { [name: string]: unknown } =>
+  typeof value === 'object' && value !== null;
+export const isText = (value: unknown): value is string => typeof value === 'string';
 /** What people are shown: without anything that a terminal would carry out. */
 const isShown = (value: unknown): boolean =>
   isText(value) && value.length <= MAX_SHOWN && !/[\p{Cc}\p{Cf}]/u.test(value);
