@@ -1,5 +1,5 @@
 // What the switchboard says to people: banners, greetings, and commands that work when they are pasted.
-import { type Line, lineKey, type Provider } from './lines.ts';
+import { bracketed, type Line, lineKey, type Provider } from './lines.ts';
 
 /** How clients reach the server, for the commands that we print. */
 export interface Hints {
@@ -12,9 +12,6 @@ export function ssh(hints: Hints, options: string, user = ''): string {
   const port = hints.port === 22 ? '' : ` -p ${hints.port}`;
   return `ssh${port} ${options}${options === '' ? '' : ' '}${user}${hints.host}`;
 }
-
-/** As it stands in front of a port: ssh takes what follows the last colon of an address for one. */
-export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 /** The local side of -L needs a port that an ordinary user may open. */
 const localPort = (port: number) => (port < 1024 ? port + 8000 : port);

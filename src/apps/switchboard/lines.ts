@@ -5,7 +5,16 @@ import { parseTarget } from './names.ts';
 import { isPeer, type News, nodeName, type Peer, type Place, type Provider } from './providers.ts';
 
 export { type Line, LineRefused, lineKey } from './line.ts';
-export { isPeer, type News, type NodeAddress, nodeName, type Peer, type Place, type Provider } from './providers.ts';
+export {
+  bracketed,
+  isPeer,
+  type News,
+  type NodeAddress,
+  nodeName,
+  type Peer,
+  type Place,
+  type Provider,
+} from './providers.ts';
 
 /** Why a call cannot be put through; the text is for the caller's terminal. */
 export class NoSuchLine extends Error {}

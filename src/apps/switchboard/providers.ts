@@ -58,5 +58,8 @@ export type News = { readonly up: Place } | { readonly down: string } | { readon
 
 export const isPeer = (provider: Provider): provider is Peer => 'client' in provider;
 
+/** As it stands in front of a port: ssh takes what follows the last colon of an address for one. */
+export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
 /** What people know a node by: "10.0.0.7:2222". */
-export const nodeName = ({ host, port }: NodeAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+export const nodeName = ({ host, port }: NodeAddress): string => `${bracketed(host)}:${port}`;

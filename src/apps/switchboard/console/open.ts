@@ -2,7 +2,7 @@
 import { isLoopback } from '../../../server/penalties.ts';
 import { reason } from '../../../server/runtime/reason.ts';
 import type { Logger } from '../../../server/server.ts';
-import { bracketed } from '../greeting.ts';
+import { bracketed } from '../lines.ts';
 import { StateError } from '../state.ts';
 import { Console, type Where } from './console.ts';
 import type { Exchange } from './exchange.ts';
