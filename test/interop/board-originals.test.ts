@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoServer, freePort, listening } from '../kit/loopback.ts';
 import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
-import { cli, keyFile, keyLine, type Sshd, sshConfig, sshd, sshOnPath } from '../kit/ssh.ts';
+import { cordboard, keyFile, keyLine, type Sshd, sshConfig, sshd, sshOnPath } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'sshd', 'ssh-keygen', 'curl');
@@ -35,10 +35,7 @@ async function started(
   await prepare(directory);
   const replaced = (text: string) => ports().reduce((all, [from, to]) => all.replaceAll(from, String(to)), text);
   const [, ...args] = replaced(line).split(' ');
-  const board = scope.start(process.execPath, ['--import', import.meta.resolve('tsx'), cli, ...args], {
-    cwd: directory,
-    env,
-  });
+  const board = cordboard(scope, args, { cwd: directory, env });
   await soon('it to start', board.says(/^listening on/m), 120);
   const fingerprints = [...board.stdout.matchAll(/^ {2}(SHA256:\S+)/gm)].map(([, one]) => one);
   assert.ok(fingerprints.length > 0);

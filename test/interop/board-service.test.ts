@@ -8,7 +8,6 @@ import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
 import { bounded, eventually, soon } from '../kit/processes.ts';
 import {
   boardData,
-  cli,
   consume,
   cordboard,
   keyLine,
@@ -41,8 +40,7 @@ it(
     /** Starts where nuttssh would be started, with nothing but its variable. */
     const start = async (): Promise<Switchboard> => {
       const env = { NUTTSSH_CONFIG_FILE: 'nuttssh.ini', XDG_STATE_HOME: join(directory, 'state') };
-      const args = ['--import', import.meta.resolve('tsx'), cli, 'switchboard'];
-      const child = scope.start(process.execPath, args, { cwd: directory, env });
+      const child = cordboard(scope, ['switchboard'], { cwd: directory, env });
       const [, host, port] = await soon('it to start', child.says(/^listening on (\S+):(\d+)\n[\s\S]*bob@\S+\n/m), 120);
       assert.is(host, '0.0.0.0');
       const keys = readdirSync(join(directory, 'keys')).filter(name => name.endsWith('.pub'));

@@ -16,7 +16,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freePort } from '../kit/loopback.ts';
 import { bounded, type Child, type Ended, eventually, type Scope, soon } from '../kit/processes.ts';
-import { boardData, cli, cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
+import { boardData, command, cordboard, keyFile, provide, ssh, switchboard } from '../kit/ssh.ts';
 import { needs, skip, which } from '../kit/tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -197,7 +197,7 @@ test(
 test(
   'standard output that takes nothing: one sentence, exit code 1',
   bounded(180, async scope => {
-    const full = ['-c', '"$0" "$@" >/dev/full', process.execPath, '--import', 'tsx', cli, 'switchboard'];
+    const full = ['-c', '"$0" "$@" >/dev/full', ...command, 'switchboard'];
     const where = ['--data', boardData(scope), '--port', '0', '--log-level', 'silent'];
     for (const args of [where, [...where, '--workers', '2'], [...where, 'names']]) {
       const { code, stderr } = await soon('the program to end', scope.run('sh', [...full, ...args]));
@@ -304,7 +304,7 @@ const unprivileged = (name: string, body: (scope: Scope, start: (args: string[])
     );
   } else if (which('setpriv') === undefined) skip(test, name, 'root may read everything, and setpriv is not installed');
   else {
-    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, '--import', 'tsx', cli];
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...command];
     // Nobody may write down which lines ran, and node says so among the program's messages.
     const options = { input: '', cwd: root, env: { NODE_V8_COVERAGE: undefined } };
     test(

@@ -9,7 +9,7 @@ import { addFlags } from '../../src/apps/switchboard/flags.ts';
 import { echoServer } from '../kit/loopback.ts';
 import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { boardData, cli, knownHost, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
+import { boardData, command, knownHost, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs, skip, which } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -79,14 +79,10 @@ for (const workers of [1, 2]) {
       const data = boardData(scope);
       const args = ['switchboard', '--data', data, '--host', '192.0.2.1', '--workers', String(workers)];
       // The shell has the number that the program keeps when it takes its place.
-      const child = scope.start(
-        'sh',
-        ['-c', 'LISTEN_PID=$$ exec "$0" "$@"', process.execPath, '--import', 'tsx', cli, ...args, '--enrol'],
-        {
-          env: { LISTEN_FDS: '2', LISTEN_FDNAMES: 'ssh:console' },
-          descriptors: [clients.fd, watchers.fd],
-        },
-      );
+      const child = scope.start('sh', ['-c', 'LISTEN_PID=$$ exec "$0" "$@"', ...command, ...args, '--enrol'], {
+        env: { LISTEN_FDS: '2', LISTEN_FDNAMES: 'ssh:console' },
+        descriptors: [clients.fd, watchers.fd],
+      });
       const [, port] = await soon('it to start', child.says(/^listening on 127\.0\.0\.1:(\d+)\n[\s\S]*bob@\S+\n/m), 60);
       assert.is(Number(port), clients.port);
       assert.match(child.stdout, new RegExp(`^Console: http://127\\.0\\.0\\.1:${watchers.port}/ \\(token `, 'm'));

@@ -1,16 +1,15 @@
-// `otssh` under test: the program as it stands, or the binary that CORDBOARD_ONCE names, which then runs the same list.
+// `otssh` under test: the program on the runtime under test, or the binary that CORDBOARD_ONCE names, which then runs the same list.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, type Scope, type SpawnOptions, soon } from './processes.ts';
+import { underTest } from './runtimes.ts';
 import { keyLine, knownHost, type Target } from './ssh.ts';
 
 const binary = process.env.CORDBOARD_ONCE;
 const source = join(import.meta.dirname, '..', '..', 'src', 'otssh.ts');
 
 /** Program and first arguments of the command under test. */
-export const command: readonly [string, ...string[]] = binary
-  ? [binary]
-  : [process.execPath, '--import', 'tsx', source];
+export const command: readonly [string, ...string[]] = binary ? [binary] : [...underTest, source];
 
 /** Runs `otssh ARGS`. */
 export function otssh(

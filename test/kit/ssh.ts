@@ -27,6 +27,7 @@ import {
 } from '../../src/server/index.ts';
 import { freePort } from './loopback.ts';
 import { type Child, type Scope, type SpawnOptions, soon } from './processes.ts';
+import { underTest } from './runtimes.ts';
 import { which } from './tools.ts';
 
 /** Where ssh is to connect, and the lines of its known_hosts file. */
@@ -155,11 +156,16 @@ export interface Switchboard extends Target {
   readonly greeting: string;
 }
 
-export const cli = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+/** Program and first arguments of `cordboard` under test. */
+export const command: readonly [string, ...string[]] = [
+  ...underTest,
+  join(import.meta.dirname, '..', '..', 'src', 'cli.ts'),
+];
 
 /** Runs `cordboard ARGS`. */
 export function cordboard(scope: Scope, args: readonly string[], options?: SpawnOptions): Child {
-  return scope.start(process.execPath, ['--import', 'tsx', cli, ...args], options);
+  const [program, ...first] = command;
+  return scope.start(program, [...first, ...args], options);
 }
 
 let template: string | undefined;

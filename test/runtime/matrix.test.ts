@@ -1,44 +1,17 @@
 // The same list on every runtime: Node 20, 22, 24 and 26, Bun and Deno. `npm run runtimes` installs them; UPDATE=1 writes the README's table.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bounded } from '../kit/processes.ts';
+import { runtimes } from '../kit/runtimes.ts';
 import { rewriteBlock, table } from '../kit/table.ts';
-import { skip } from '../kit/tools.ts';
+import { needs } from '../kit/tools.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '..', '..');
 const readme = join(root, 'README.md');
 const program = join(here, 'program.ts');
-const { optionalDependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')) as {
-  optionalDependencies: Record<string, string>;
-};
-const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href;
-
-interface Runtime {
-  readonly name: string;
-  /** Its folder in node_modules, and the program in there. */
-  readonly id: string;
-  readonly binary: string;
-  readonly args: readonly string[];
-}
-const node = (version: number, args: readonly string[] = []): Runtime => ({
-  name: 'Node',
-  id: `node${version}`,
-  binary: 'bin/node',
-  args,
-});
-const runtimes: readonly Runtime[] = [
-  // The only one that does not take TypeScript as it is.
-  node(20, ['--import', tsx]),
-  node(22),
-  node(24),
-  node(26),
-  { name: 'Bun', id: 'bun', binary: 'bin/bun', args: [] },
-  { name: 'Deno', id: 'deno', binary: 'deno', args: ['run', '-A', '--node-modules-dir=manual', '--quiet'] },
-];
 
 interface Step {
   readonly name: string;
@@ -53,21 +26,13 @@ interface Column {
 }
 const columns: Column[] = [];
 
-for (const runtime of runtimes) {
-  const binary = join(here, 'node_modules', runtime.id, runtime.binary);
-  const title = `${runtime.name} ${optionalDependencies[runtime.id].replace(/^.*@/, '')}`;
-  const name = `${title}: the whole list`;
-  if (!existsSync(binary)) {
-    if (process.env.CI !== 'true') skip(test, name, 'not installed; npm run runtimes does that');
-    else test(name, () => assert.unreachable(`${title} is not installed, and CI must have it`));
-    continue;
-  }
-  test(
-    name,
+for (const { title, binary, args } of runtimes) {
+  needs(test, binary)(
+    `${title}: the whole list`,
     bounded(240, async scope => {
       // What is covered is measured elsewhere; it would take three times as long.
       const options = { cwd: root, env: { NODE_V8_COVERAGE: undefined } };
-      const { stdout, stderr, code } = await scope.run(binary, [...runtime.args, program], options);
+      const { stdout, stderr, code } = await scope.run(binary, [...args, program], options);
       const lines = stdout
         .toString()
         .trim()

@@ -23,7 +23,8 @@ test('the first whole line with the number counts; a shell may be missing', () =
 
 test('the runtime and the file agree about this account', () => {
   const { uid, username } = userInfo();
-  assert.is(account().name, username);
+  // Bun's userInfo() repeats the environment.
+  if (process.versions.bun === undefined) assert.is(account().name, username);
   const inFile = findAccount(readFileSync('/etc/passwd', 'utf8'), uid);
   if (inFile !== undefined) assert.equal(account(), inFile);
 });

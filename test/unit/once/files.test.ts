@@ -139,7 +139,10 @@ test('standard input and output are a socket, whatever they are', async () => {
   input.write('hello');
   socket.write([Buffer.from('wor'), Buffer.from('ld')]);
   await new Promise(resolve => setImmediate(resolve));
-  assert.equal([heard.join(), output.read().toString()], ['hello', 'world']);
+  // Some runtimes give back what was written piece by piece.
+  let said = '';
+  for (let part = output.read(); part !== null; part = output.read()) said += part;
+  assert.equal([heard.join(), said], ['hello', 'world']);
   input.end();
   await over;
   assert.equal(heard, ['hello', 'end']);

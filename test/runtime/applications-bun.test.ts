@@ -1,0 +1,4 @@
+// The applications' lists on Bun.
+import { runApplications } from './applications.ts';
+
+runApplications('bun');
