@@ -15,4 +15,4 @@ const program = new Command('cordboard')
 addSwitchboard(program);
 addOnce(program);
 
-void main(program, process.argv.slice(2));
+main(program, process.argv.slice(2));

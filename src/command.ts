@@ -6,15 +6,11 @@ import { KeyFormatError, UsageError } from './protocol/errors.ts';
 import { enableTransfer, keepNurserySmall } from './server/runtime/memory.ts';
 
 /** Runs a command. Exit codes: 0 done, 1 failed, 2 wrong usage; `once` has that of its shell. */
-export async function main(program: Command, args: readonly string[]): Promise<void> {
+export function main(program: Command, args: readonly string[]): void {
   enableTransfer();
   keepNurserySmall();
   strict(program);
-  try {
-    await program.parseAsync(args, { from: 'user' });
-  } catch (error) {
-    process.exit(failed(error, program.name()));
-  }
+  program.parseAsync(args, { from: 'user' }).catch((error: unknown) => process.exit(failed(error, program.name())));
 }
 
 /** Wrong usage is an error of ours, for each command. */
@@ -33,5 +29,7 @@ function failed(error: unknown, name: string): number {
     process.stderr.write(`${name}: ${error.message}\n`);
     return 1;
   }
-  throw error;
+  // A fault of this program.
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return 1;
 }

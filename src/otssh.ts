@@ -7,4 +7,4 @@ import { main } from './command.ts';
 /** "-port=2022" and "-port 2022" as they are wanted here; "-h" and what is for the command to run stay. */
 const spelled = (argument: string): string => (/^-[a-z][a-z-]+(?:=|$)/.test(argument) ? `-${argument}` : argument);
 
-void main(defineOnce(new Command('otssh')), process.argv.slice(2).map(spelled));
+main(defineOnce(new Command('otssh')), process.argv.slice(2).map(spelled));

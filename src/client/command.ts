@@ -107,13 +107,14 @@ export class RemoteCommand {
         stream.channel.close();
       };
       signal?.addEventListener('abort', abort, { once: true });
-      void stream.closed.then(() => {
+      const over = () => {
         signal?.removeEventListener('abort', abort);
         // Half an output must not pass for a whole one.
         const cut = exit.status === undefined && exit.signal === undefined && connection.error;
         if (cut) reject(cut);
         else resolve(exit);
-      });
+      };
+      stream.closed.then(over, reject);
       if (signal?.aborted) abort();
     });
     // Who does not ask for it need not hear of it.

@@ -116,7 +116,7 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
           announced = true;
           // What is malformed ends the connection here and now.
           const blobs = announcedHostKeys(data, provider);
-          void prove(blobs)
+          prove(blobs)
             .then(keys => keys && options.hostKeys?.(keys, target))
             .catch(fault);
           return true;
@@ -156,7 +156,8 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
       if (driver.tick()) clearInterval(ticker);
     }, 1000);
     // A connection that has been closed must not keep the process alive while the last bytes linger.
-    void closed.then(() => ticker.unref());
+    const letGo = () => ticker.unref();
+    closed.then(letGo, letGo);
     driver.start(connection);
     if (signal?.aborted) abort();
     else signal?.addEventListener('abort', abort, { once: true });

@@ -57,8 +57,11 @@ export async function forwardLocal(
       ? { ...at, ...(await listenPath(from.path, called)) }
       : await (at.host === '' ? listenEverywhere(at.port, called) : listen(at.host, at.port, called));
   // It waits for those who are connected to leave, too; nobody is new from now on, and that will do.
-  const close = async () => void listener.close();
-  void closed.then(close);
+  const stop = () => {
+    listener.close().catch(() => {});
+  };
+  const close = async () => stop();
+  closed.then(stop, stop);
   return { host: listener.host, port: listener.port, close, [Symbol.asyncDispose]: close };
 }
 

@@ -50,7 +50,8 @@ export class RemoteForwards {
         ? (open, address, port) => waiting.add({ open, address, port })
         : (open, address, port) => serve(accept({ open, address, port }), called);
     const listener = await this.listenRaw(at, answer, waiting);
-    void this.#closed.then(() => waiting.end());
+    const end = () => waiting.end();
+    this.#closed.then(end, end);
     return listener;
   }
 
@@ -106,7 +107,7 @@ export class RemoteForwards {
     if (answer !== undefined) return answer(open, address, port);
     if (this.#asking.size === 0) return refuse();
     // A caller may come right behind the server's "yes", before `listen` has heard of that.
-    void Promise.allSettled(this.#asking)
+    Promise.allSettled(this.#asking)
       .then(() => (this.#listeners.get(name) ?? refuse)(open, address, port))
       // As when it throws at once: a fault of this program ends this connection.
       .catch(() => this.#connection.disconnect(Disconnect.BY_APPLICATION, 'internal error'));
@@ -149,8 +150,7 @@ export class RemoteListener implements AsyncIterable<RemoteCall> {
 
   /** Takes the listener back; those who are connected stay. False if the server has none such (any more). */
   close(): Promise<boolean> {
-    this.#closing ??= this.#cancel();
-    return this.#closing;
+    return (this.#closing ??= this.#cancel());
   }
 
   /** `close`, for `await using`. */

@@ -192,7 +192,8 @@ export class Driver {
         // It has not answered for that long: it will not read this either.
         this.socket.destroy();
       } else {
-        void connection.mux.request('keepalive@openssh.com', new Uint8Array(0));
+        // Any answer will do, and that there is none shows by itself.
+        connection.mux.request('keepalive@openssh.com', new Uint8Array(0)).catch(() => {});
       }
     }
     return false;

@@ -14,6 +14,7 @@ import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import { OpenFailure } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
+import { detached } from './detached.ts';
 import { connect, connectPath, listen, listenEverywhere, listenPath, type Socket } from './runtime/net.ts';
 import { type ChannelOpenHandler, type Client, describe, type GlobalRequestHandler, type Logger } from './server.ts';
 import { SocketJoin } from './tcp.ts';
@@ -134,11 +135,12 @@ class Listeners {
   constructor(client: Client, options: RemoteForwardingOptions) {
     this.#client = client;
     this.#options = options;
-    void client.closed.then(() => {
+    const gone = () => {
       this.#gone = true;
       for (const { close } of this.#open) close();
       this.#open.clear();
-    });
+    };
+    client.closed.then(gone, gone);
   }
 
   /** What was opened, or undefined. */
@@ -181,7 +183,7 @@ class Listeners {
       const { close } = await listenPath(target.path, socket =>
         this.#called(socket, 'forwarded-streamlocal@openssh.com', data),
       );
-      return { target, close: () => void close() };
+      return { target, close: () => detached(close(), this.#options.log, 'a listener cannot be closed') };
     }
     const { host } = target;
     let port = target.port;
@@ -200,7 +202,7 @@ class Listeners {
         () => {},
       );
     const close = () => {
-      for (const listener of listeners) void listener.close();
+      for (const listener of listeners) detached(listener.close(), this.#options.log, 'a listener cannot be closed');
     };
     return { target: { kind: 'tcp', host, port }, close };
   }

@@ -7,6 +7,7 @@ import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } f
 import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
 import type { Authenticator } from './authenticators.ts';
+import { detached, faultFields } from './detached.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
 import {
   dropsEarly,
@@ -221,7 +222,7 @@ export class Server {
           driver.wake();
           if (signedIn) options.gone?.(client);
         },
-        fault: error => options.log?.error({ ...describe(client), error: String(error) }, 'a handler failed'),
+        fault: error => options.log?.error({ ...describe(client), ...faultFields(error) }, 'a handler failed'),
       },
     );
     const client: Client = {
@@ -237,15 +238,16 @@ export class Server {
     this.#drivers.set(client, driver);
     options.log?.debug(describe(client), 'connected');
     this.#ticker ??= setInterval(() => this.tick(), 1000);
-    void driver.closed.then(() => this.#forget(client));
+    const forget = () => this.#forget(client);
+    driver.closed.then(forget, forget);
     driver.start(connection);
     return client;
   }
 
   /** A handler that works on must not take the process down when it fails. */
   #heed(working: void | Promise<void>, open: ChannelOpen, client: Client): void {
-    working?.catch((error: unknown) => {
-      this.#options.log?.error({ ...describe(client), error: String(error) }, 'a handler failed');
+    Promise.resolve(working).catch((error: unknown) => {
+      this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'a handler failed');
       open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
     });
   }
@@ -282,7 +284,7 @@ export class Server {
     const authenticator = this.#options.authenticators.find(candidate => candidate.method === method);
     if (authenticator === undefined) return answer({ result: 'reject' });
     const failed = (error: unknown) => {
-      this.#options.log?.error({ ...describe(client), error: String(error) }, 'an authenticator failed');
+      this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'an authenticator failed');
       answer({ result: 'reject' });
     };
     // Whichever way it fails, and be it by an answer that is none, the user is refused and the connection lives on.
@@ -306,7 +308,13 @@ export class Server {
 
   /** One second has passed; called by the server itself while it has clients. */
   tick(): void {
-    for (const driver of this.#drivers.values()) driver.tick();
+    for (const [client, driver] of this.#drivers) {
+      try {
+        driver.tick();
+      } catch (error) {
+        this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'a connection could not be seen to');
+      }
+    }
   }
 
   #forget(client: Client): void {
@@ -320,7 +328,8 @@ export class Server {
   stopListening(): void {
     this.#closing = true;
     // A listener counts as closed when its connections are; they are not waited for.
-    for (const listener of this.#listeners.splice(0)) void listener.close();
+    for (const listener of this.#listeners.splice(0))
+      detached(listener.close(), this.#options.log, 'a listener cannot be closed');
   }
 
   /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed: a peer that does not close gets five seconds. */

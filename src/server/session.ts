@@ -78,19 +78,29 @@ export interface SessionHandlers {
 
 const lenient = new TextDecoder();
 
-/** A channel handler for the type `session`. A handler that throws ends its session with status 1. */
+/** A channel handler for the type `session`. A handler that throws ends its session with status 1; the server logs why. */
 export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
   const open = new WeakMap<Client, number>();
   return (request, client) => {
     const count = (open.get(client) ?? 0) + 1;
     if (count > MAX_SESSIONS) return request.reject(OpenFailure.RESOURCE_SHORTAGE, 'too many sessions');
     open.set(client, count);
+    const { stream, done } = serve(request, client, handlers);
+    const free = () => open.set(client, open.get(client)! - 1);
     // Not by `onclose`: that is the handlers'.
-    void serve(request, client, handlers).closed.then(() => open.set(client, open.get(client)! - 1));
+    stream.closed.then(free, free);
+    return done;
   };
 }
 
-function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): ChannelStream {
+/** One session; `done` rejects with what a handler has thrown, once the client has been told that it has. */
+function serve(
+  open: ChannelOpen,
+  client: Client,
+  handlers: SessionHandlers,
+): { stream: ChannelStream; done: Promise<void> } {
+  let finished!: (running: Promise<void>) => void;
+  const done = new Promise<void>(resolve => (finished = resolve));
   const stream = new ChannelStream({ eow: takesEow(client.connection.transport.peerIdent) });
   const env = new Map<string, string>();
   let envBytes = 0;
@@ -120,15 +130,14 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
     if (started) return false;
     started = true;
     // After the reply has gone out, and whatever happens, the client gets an exit status.
-    queueMicrotask(async () => {
-      try {
-        await body();
-      } catch {
-        // It may have ended its output already.
-        await session.error('internal error\n').catch(() => {});
-        await session.exit(1);
-      }
-    });
+    const running = Promise.resolve().then(body);
+    const failed = async (error: unknown): Promise<never> => {
+      // It may have ended its output already, or its session.
+      await session.error('internal error\n').catch(() => {});
+      await session.exit(1).catch(() => {});
+      throw error;
+    };
+    finished(running.catch(failed));
     return true;
   };
   const grant = ({ type, data }: ChannelRequest): boolean => {
@@ -182,5 +191,5 @@ function serve(open: ChannelOpen, client: Client, handlers: SessionHandlers): Ch
     return granted;
   };
   stream.channel = open.accept(stream.handler);
-  return stream;
+  return { stream, done };
 }

@@ -43,7 +43,10 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
     },
     start(tell) {
       events = tell;
-      void read(tell);
+      read(tell).catch((error: Error) => {
+        stream.channel.close();
+        tell.close(error);
+      });
     },
     write(chunks) {
       if (ended) return;
@@ -68,7 +71,7 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
     end() {
       if (ended) return;
       ended = true;
-      void stream.end().then(closeIfOver);
+      stream.end().then(closeIfOver, closeIfOver);
     },
     destroy() {
       ended = true;

@@ -1,9 +1,10 @@
-// Who may import whom: the table in DESIGN.md, rule by rule, over every file in src; and a proof that each rule can be broken.
+// Who may import whom: the table in DESIGN.md, rule by rule, over every file in src; and a proof that each rule can be broken. And that no promise is lost.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { check, parts, type Sources } from '../kit/architecture.ts';
+import { unhandled } from '../kit/promises.ts';
 import { importsOf } from '../kit/source.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,6 +24,11 @@ test('src keeps to the table in DESIGN.md', () => {
 
 test('every part has files: the rules are about something', () => {
   for (const { name, has } of parts) assert.ok([...sources.keys()].some(has), name);
+});
+
+test('every promise of src is waited for, returned, or caught: one that fails unheard ends the process', () => {
+  const lost = unhandled(root, 'src');
+  assert.is(lost.length, 0, `\n${lost.join('\n')}`);
 });
 
 /** src with one file added or changed. */

@@ -186,15 +186,16 @@ export class Life {
     this.#after(sessionStart, () => {
       if (!this.#running) this.stop(new OnceError(`No session was asked for within ${sessionStart} seconds`));
     });
-    void owner.closed.then(() => this.#running || this.#reject(new OnceError('Connection closed unexpectedly')));
+    const left = () => this.#running || this.#reject(new OnceError('Connection closed unexpectedly'));
+    owner.closed.then(left, left);
   }
 
   // The session
 
-  #open(open: ChannelOpen, client: Client): void {
+  #open(open: ChannelOpen, client: Client): void | Promise<void> {
     if (client !== this.#owner || this.#asked) return this.#refuse(open);
     this.#asked = true;
-    sessions({
+    return sessions({
       pty: this.#rules.pty,
       shell: session => this.#run(session, undefined),
       exec: (command, session) => this.#run(session, command),

@@ -80,12 +80,13 @@ async function open(life: Life, options: OnceOptions): Promise<At> {
   if (options.stdio) {
     const client = life.serve(stdioSocket(await peerOf(process.stdin)));
     const gone = new OnceError('Connection closed unexpectedly');
-    void client?.closed.then(() => life.stop(gone));
+    const left = () => life.stop(gone);
+    client?.closed.then(left, left);
     return { host: '', port: 0, ssh: '' };
   }
   if (options.via !== undefined) {
     const line = await plugIn(options.via, accelerated, socket => void life.serve(socket));
-    void keepPlugged(line, life, say);
+    keepPlugged(line, life, say).catch((error: Error) => life.stop(new OnceError(error.message)));
     return { ...line, ssh: ssh(`-J ${line.jump} `, line) };
   }
   const listener = await bind(options, life);

@@ -102,10 +102,13 @@ class Terminal implements Program {
       sendBreak: () => void c.tcsendbreak(master, 0),
     };
     this.#master = masterOf(master, chunk => this.#push(chunk));
-    this.ended = reaped(c, pid).then(async exit => {
+    const ended = reaped(c, pid).then(async exit => {
       await this.#finish(slave);
       return exit;
     });
+    // It may fail before anybody waits for it.
+    ended.catch(() => {});
+    this.ended = ended;
   }
 
   #push(chunk: Uint8Array): void {

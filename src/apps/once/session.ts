@@ -44,8 +44,7 @@ export async function serveSession(
     transcript.begin(headingOf(session, asked, options));
     transcript.note(describe(session, asked, options));
     program = await start(session, asked, options);
-    joined = join(session, program, options);
-    const exit = await Promise.race([joined, lost(session), aborted(stop)]);
+    const exit = await Promise.race([(joined = join(session, program, options)), lost(session), aborted(stop)]);
     transcript.record({ kind: 'exit', status: statusOf(exit) });
     if (exit.signal === undefined) await session.exit(exit.status ?? 1);
     else await session.exitSignal(exit.signal, { coreDumped: exit.coreDumped });
@@ -111,7 +110,10 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
     }
   };
   let over = false;
-  void program.ended.then(() => (over = true));
+  const ended = () => {
+    over = true;
+  };
+  program.ended.then(ended, ended);
   const input = async () => {
     for await (const bytes of stream) {
       if (over) return;

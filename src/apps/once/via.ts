@@ -80,7 +80,7 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
         again: signal => plug(listener.port, signal),
       };
     } catch (error) {
-      void board?.close();
+      board?.close().catch(() => {});
       throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
     }
   };

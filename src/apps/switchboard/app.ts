@@ -14,6 +14,7 @@ import {
   unpack,
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
+import { detached, faultFields } from '../../server/detached.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { type ChannelOpenHandler, type Client, Server } from '../../server/server.ts';
 import { sessions } from '../../server/session.ts';
@@ -42,7 +43,7 @@ export class Switchboard implements EventSource {
   readonly server: Server;
   /** Lines here, and in other processes as far as it is told (`Board.learn`). */
   readonly board: Board;
-  readonly events = new Events();
+  readonly events: Events;
   policy: Policy;
   readonly #options: SwitchboardOptions;
   /** Weak, because a client may leave while its sign-in is being judged. */
@@ -56,6 +57,7 @@ export class Switchboard implements EventSource {
   constructor(options: SwitchboardOptions) {
     this.#options = options;
     this.policy = options.policy;
+    this.events = new Events(error => options.log.error(faultFields(error), 'what has happened could not be told'));
     const { access, publicNames, balance, elsewhere } = options;
     this.board = new Board({
       ...{ publicNames, balance },
@@ -67,7 +69,7 @@ export class Switchboard implements EventSource {
     this.#plugging = new Plugging({ ...options, board, events, roster: this.#roster });
     this.#counter = elsewhere?.counter ?? new Tally().for('');
     this.#calls = new Calls({ board, events, log: options.log, counter: this.#counter, elsewhere });
-    const desk = new Desk(this, options.hints, options.registry);
+    const desk = new Desk(this, options.hints, options.registry, options.log);
     const of = (client: Client) => this.#members.get(client)!;
     const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
     const unix = ({ data }: GlobalRequest): Line => ({ kind: 'unix', ...unpack(STREAMLOCAL_FORWARD, data) });
@@ -203,7 +205,8 @@ export class Switchboard implements EventSource {
       client.connection.disconnect(Disconnect.TOO_MANY_CONNECTIONS, reason);
       return { result: 'reject' };
     }
-    void client.closed.then(() => this.#counter.give('client', [owner]));
+    const give = () => this.#counter.give('client', [owner]);
+    client.closed.then(give, give);
     this.#members.set(client, it);
     // `ssh -N` opens no session, so the banner is the only place where its user learns the alias.
     const older = this.#roster.of(owner).filter(({ name, lines }) => name === it.name && lines.length > 0);
@@ -227,9 +230,10 @@ export class Switchboard implements EventSource {
     if (it === undefined) return;
     this.#roster.leave(it);
     this.#plugging.unplugAll(it);
-    void it.client.closed.then(({ message: reason }) =>
+    const told = it.client.closed.then(({ message: reason }) =>
       this.events.tell({ type: 'signed-out', client: it.info, reason }),
     );
+    detached(told, this.#options.log, 'what has happened could not be told');
   }
 
   callName(provider: Provider): string {

@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Logger } from '../../server/server.ts';
 import type { BoardEvent, CircuitInfo, ClientInfo, EventSource } from './events.ts';
+import { momentText } from './measures.ts';
 import { attempt } from './state.ts';
 
 export class Audit {
@@ -31,7 +32,7 @@ export class Audit {
   /** One call to the system for one line, so that lines of several processes are not mixed. */
   #write(event: BoardEvent): void {
     const { at, type } = event;
-    const record = { time: new Date(at).toISOString(), event: type, ...recordOf(event) };
+    const record = { time: momentText(at), event: type, ...recordOf(event) };
     try {
       writeSync(this.#fd, `${JSON.stringify(record)}\n`);
     } catch (error) {

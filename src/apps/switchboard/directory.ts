@@ -1,6 +1,7 @@
 // The directory that several switchboards share, in Redis: who is there, what has changed, names and whose they are, bans and invitations; and whether it can be reached.
 
 import { randomBytes } from 'node:crypto';
+import { detached, faultFields } from '../../server/detached.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
 import type { Hub } from './hub.ts';
@@ -76,12 +77,16 @@ export class Directory {
     this.#names = new SharedNames(shared);
     this.#rules = new SharedRules({ ...shared, seal: new Seal(options.secret) });
     options.registry.ruled = rule => this.rule(rule);
-    this.#replica = new Replica({ learn: news => hub.learn(news), read: id => this.#read(id) });
+    this.#replica = new Replica({
+      learn: news => hub.learn(news),
+      read: id => this.#read(id),
+      failed: error => options.log.error(faultFields(error), 'what others say could not be heeded'),
+    });
     hub.share(news => this.#tell(news));
     for (const client of [this.#commands, this.#listener]) {
       client.on('error', (error: Error) => this.#away(error));
       client.on('end', () => this.#away(new Error('the connection has ended')));
-      client.on('ready', () => void this.#arrived());
+      client.on('ready', () => detached(this.#arrived(), options.log, 'the directory could not be read'));
     }
   }
 
@@ -95,7 +100,8 @@ export class Directory {
     this.#ours.address = address;
     const connected = this.#connect();
     connected.catch((error: Error) => this.#away(error));
-    this.#timer = setInterval(() => void this.#beat(), (this.#options.lease * 1000) / BEATS);
+    const beat = () => detached(this.#beat(), this.#options.log, 'no beat could be sent to the directory');
+    this.#timer = setInterval(beat, (this.#options.lease * 1000) / BEATS);
     await within(PATIENCE, connected).catch(() => {});
     if (!this.#there)
       this.#options.log.error({}, 'the directory cannot be reached yet: lines of other nodes are not known');

@@ -119,6 +119,12 @@ type WithoutTime<E> = E extends unknown ? Omit<E, 'at'> : never;
 /** Tells everybody who has subscribed. */
 export class Events {
   readonly #listeners = new Set<(event: BoardEvent) => void>();
+  readonly #failed: (error: unknown) => void;
+
+  /** `failed` hears what a listener has thrown: what has happened has happened, and the others hear of it all the same. */
+  constructor(failed: (error: unknown) => void = () => {}) {
+    this.#failed = failed;
+  }
 
   subscribe(hear: (event: BoardEvent) => void): () => void {
     this.#listeners.add(hear);
@@ -127,6 +133,12 @@ export class Events {
 
   tell(event: WithoutTime<BoardEvent>): void {
     const timed = { at: Date.now(), ...event } as BoardEvent;
-    for (const hear of this.#listeners) hear(timed);
+    for (const hear of this.#listeners) {
+      try {
+        hear(timed);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
   }
 }

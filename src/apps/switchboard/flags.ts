@@ -2,12 +2,15 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { NodeAddress } from './lines.ts';
 import { LEVELS } from './log.ts';
-import { parseBytes, parseDuration } from './measures.ts';
+import { DURATION, parseBytes, parseDuration } from './measures.ts';
 import { QUOTAS } from './quotas.ts';
 import { defaultDataDirectory } from './state.ts';
 
 /** Workers: more than there are cores gain nothing, and each has a way to each other. */
 const MAX_WORKERS = 64;
+
+/** Seconds: a node that has died would be called in vain for as long; and a beat comes five times in it. */
+const LONGEST_LEASE = 86_400;
 
 /** Where the console listens unless it is told. */
 const CONSOLE = '127.0.0.1:2223';
@@ -130,7 +133,9 @@ export function addFlags(command: Command): Command {
     '--node-keys <file>',
     'host keys of the others, or cert-authority and who signs them, a line each (default: they have the same host key as this one)',
   );
-  add('--lease <time>', 'the lines of a node that says nothing for so long are given up', it => time(it, 15));
+  add('--lease <time>', 'the lines of a node that says nothing for so long are given up', it =>
+    it.default(15, '15 s').argParser(parseLease),
+  );
 
   group('Running:');
   add('--workers <number>', 'processes that share the port and the lines, one for each core that may be used', it =>
@@ -192,7 +197,13 @@ function parseCount(text: string): number {
 
 function parseTime(text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined) throw new InvalidArgumentError('It is not a time such as 90s, 15m, 2h or 7d.');
+  if (seconds === undefined) throw new InvalidArgumentError(`It is not ${DURATION}.`);
+  return seconds;
+}
+
+function parseLease(text: string): number {
+  const seconds = parseTime(text);
+  if (seconds < 1 || seconds > LONGEST_LEASE) throw new InvalidArgumentError('It is not a time from 1s to 1d.');
   return seconds;
 }
 

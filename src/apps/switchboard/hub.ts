@@ -1,4 +1,6 @@
 // The hub: passes on to each process what the others say of their providers, and withdraws those of a process that has died. It knows no sockets.
+import { detached, faultFields } from '../../server/detached.ts';
+import type { Logger } from '../../server/server.ts';
 import type { News, Place, Provider } from './lines.ts';
 
 /** Sends news to a process; resolves when it may have more. */
@@ -10,16 +12,18 @@ export type Deliver = (news: News[]) => Promise<void>;
  */
 export class Outbox {
   readonly #deliver: Deliver;
+  readonly #log: Logger | undefined;
   readonly #waiting = new Map<string, News>();
   #busy = false;
 
-  constructor(deliver: Deliver) {
+  constructor(deliver: Deliver, log?: Logger) {
     this.#deliver = deliver;
+    this.#log = log;
   }
 
   put(news: News): void {
     this.#waiting.set(subject(news), news);
-    if (!this.#busy) void this.#send();
+    if (!this.#busy) detached(this.#send(), this.#log, 'news could not be passed on');
   }
 
   async #send(): Promise<void> {
@@ -29,7 +33,12 @@ export class Outbox {
     while (this.#waiting.size > 0) {
       const news = [...this.#waiting.values()];
       this.#waiting.clear();
-      await this.#deliver(news);
+      try {
+        await this.#deliver(news);
+      } catch (error) {
+        // What comes after it must not wait for ever.
+        this.#log?.error(faultFields(error), 'news could not be passed on');
+      }
     }
     this.#busy = false;
   }
@@ -56,13 +65,19 @@ export class Hub {
   /** By the id of the place. */
   readonly #members = new Map<string, Member>();
   #directory: Outbox | undefined;
+  readonly #log: Logger | undefined;
+
+  /** `log` hears of news that could not be passed on. */
+  constructor(log?: Logger) {
+    this.#log = log;
+  }
 
   /** A process that is about to be a place: it hears everything from now on. Returns what there is to know by now. */
   join(id: string, deliver: Deliver): News[] {
     const news = [...this.#members.values()].flatMap(({ place, providers }): News[] =>
       place === undefined ? [] : [{ up: place }, ...Array.from(providers.values(), provider => ({ provider }))],
     );
-    this.#members.set(id, { outbox: new Outbox(deliver), place: undefined, providers: new Map() });
+    this.#members.set(id, { outbox: new Outbox(deliver, this.#log), place: undefined, providers: new Map() });
     return news;
   }
 
@@ -97,7 +112,7 @@ export class Hub {
 
   /** The directory that is shared with them: it hears what the processes of this one say. */
   share(deliver: Deliver): void {
-    this.#directory = new Outbox(deliver);
+    this.#directory = new Outbox(deliver, this.#log);
   }
 
   /** What it has to know of them by now. */

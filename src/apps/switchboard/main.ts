@@ -91,7 +91,7 @@ async function run(command: Command, version: string): Promise<void> {
   const hints: Hints = { host: settings.shownHost, port: settings.port };
   const secret = aliasSecret(data, accelerated);
   const registry = await Registry.open(registryFile(data));
-  const hub = new Hub();
+  const hub = new Hub(log);
   const { directory: url, lease } = settings;
   const directory = url
     ? await Directory.open({ url, lease, hub, registry, secret, log, banned: () => works.recheck() })

@@ -1,6 +1,7 @@
 // `cordboard switchboard names`: which name belongs to whom, and how it is given up; the switchboard may run meanwhile.
 import type { Command } from 'commander';
 import { printable } from '../../protocol/errors.ts';
+import { momentText } from './measures.ts';
 import { type Claim, Registry } from './registry.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { releaseNames } from './shared-names.ts';
@@ -49,7 +50,7 @@ async function within(
   }
 }
 
-const day = (time: number) => new Date(time).toISOString().slice(0, 10);
+const day = (time: number) => momentText(time).slice(0, 10);
 
 const asJson = (claims: readonly Claim[]) =>
   `${JSON.stringify(claims.map(({ name, owner, claimed, used }) => ({ name, owner, claimed: day(claimed), used: day(used) })))}\n`;

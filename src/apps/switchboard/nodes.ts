@@ -59,14 +59,13 @@ export class Nodes {
   /** The connection to a node, made if there is none yet. @throws whatever `dial` throws */
   to(address: NodeAddress): Promise<Mux> {
     const name = nodeName(address);
-    let connection = this.#connections.get(name);
-    if (connection === undefined) {
-      const over = () => this.#connections.delete(name);
-      connection = this.#connect(address, over);
-      this.#connections.set(name, connection);
-      // The next call tries again.
-      connection.catch(over);
-    }
+    const known = this.#connections.get(name);
+    if (known !== undefined) return known;
+    const over = () => this.#connections.delete(name);
+    const connection = this.#connect(address, over);
+    this.#connections.set(name, connection);
+    // The next call tries again.
+    connection.catch(over);
     return connection;
   }
 
@@ -82,10 +81,11 @@ export class Nodes {
     });
     const fields = { node: nodeName(address) };
     log.info(fields, 'connected to a node');
-    void closed.then(({ message: reason }) => {
+    const ended = ({ message: reason }: Error) => {
       over();
       log.info({ ...fields, reason }, 'connection to a node has ended');
-    });
+    };
+    closed.then(ended, ended);
     connection.mux.maxChannels = MAX_CIRCUITS;
     return connection.mux;
   }

@@ -123,9 +123,8 @@ export class Plugging {
     if (peer.doubted) return;
     const { board } = this.#options;
     board.doubt(peer, true);
-    void peer.client.connection.mux
-      .request('keepalive@openssh.com', new Uint8Array(0))
-      .then(() => board.doubt(peer, false));
+    const answered = () => board.doubt(peer, false);
+    peer.client.connection.mux.request('keepalive@openssh.com', new Uint8Array(0)).then(answered, answered);
   }
 
   /** A connection that was doubted lives, or is gone: whoever has come after it hears of it. */

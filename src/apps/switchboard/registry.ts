@@ -1,6 +1,7 @@
 // What the switchboard remembers beside keys: which name belongs to whom, invitations that nobody has used yet, and bans.
 import { hashOf, newCode } from './codes.ts';
 import { type Database, openDatabase, type Row } from './database.ts';
+import { isMoment } from './measures.ts';
 import { type Ban, type Invitation, isNewer, isPast, KEEP, over, type Rule } from './rules.ts';
 
 /** Names that one owner may claim: a gateway has one or two, and each is a row that stays. */
@@ -30,6 +31,12 @@ const VERSIONS = [
      maker TEXT NOT NULL);
    CREATE TABLE bans (subject TEXT PRIMARY KEY, until INTEGER, reason TEXT NOT NULL, maker TEXT NOT NULL,
      made INTEGER NOT NULL);`,
+  // Times that no Date has, and that node:sqlite cannot even read: who was to stay out for so long stays out.
+  `UPDATE bans SET until = NULL WHERE typeof(until) <> 'integer' OR until > 8640000000000000;
+   UPDATE bans SET made = 0 WHERE typeof(made) <> 'integer' OR made > 8640000000000000;
+   DELETE FROM invitations WHERE typeof(expires) <> 'integer' OR expires > 8640000000000000;
+   UPDATE names SET claimed = 0 WHERE typeof(claimed) <> 'integer' OR claimed > 8640000000000000;
+   UPDATE names SET used = 0 WHERE typeof(used) <> 'integer' OR used > 8640000000000000;`,
 ];
 
 export class Registry {
@@ -281,16 +288,17 @@ const asInvitation = (row: Row | undefined): Invitation | undefined =>
   row && {
     access: String(row.access).split(','),
     ...(row.hostname !== null && { hostname: String(row.hostname) }),
-    expires: Number(row.expires),
+    expires: isMoment(row.expires) ? row.expires : 0,
     by: String(row.maker),
   };
 
 const asStored = (row: Row) => ({ hash: String(row.hash), ...asInvitation(row)! });
 
+/** One whose end makes no sense has none: somebody was to stay out. */
 const asBan = ({ subject, until, reason, maker, made }: Row): Ban => ({
   subject: String(subject),
-  ...(until !== null && { until: Number(until) }),
+  ...(isMoment(until) && { until }),
   reason: String(reason),
   by: String(maker),
-  made: Number(made),
+  made: isMoment(made) ? made : 0,
 });

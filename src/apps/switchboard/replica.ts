@@ -27,6 +27,8 @@ export interface ReplicaOptions {
   learn(news: News): void;
   /** Reads a place from the directory; undefined if it has none of that id. What it throws is tried again with the next beat. */
   read(id: string): Promise<Record | undefined>;
+  /** Hears what has gone wrong with a place that was read; nothing else ends by it. */
+  failed(error: unknown): void;
 }
 
 interface Known {
@@ -69,7 +71,7 @@ export class Replica {
       ...{ version: -1, providers: new Set<string>(), silent: 0, reading: false, waiting: [] },
     };
     this.#places.set(id, known);
-    if (!known.reading) void this.#read(id, known);
+    if (!known.reading) this.#read(id, known).catch(this.#options.failed);
   }
 
   /** The place says goodbye. */

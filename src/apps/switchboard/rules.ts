@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { equalBytes } from '../../protocol/index.ts';
 import { RIGHTS, type Right } from './grants.ts';
+import { isMoment } from './measures.ts';
 import { isName } from './names.ts';
 import { isObject, isText } from './shapes.ts';
 import { parseSubject } from './subjects.ts';
@@ -100,14 +101,13 @@ function isRule(value: unknown, now: number): value is Rule {
   if (isObject(value.ban)) {
     const { subject, until, reason, by, made } = value.ban;
     if (!isText(subject) || parseSubject(subject) !== subject || !isText(reason) || !isText(by)) return false;
-    return isTime(made) && made <= now + SKEW && (until === undefined || isTime(until));
+    return isMoment(made) && made <= now + SKEW && (until === undefined || isMoment(until));
   }
   if (!isObject(value.invitation)) return false;
   const { hash, access, hostname, expires, by } = value.invitation;
   if (!isText(hash) || !/^[0-9a-f]{64}$/.test(hash) || !isText(by)) return false;
-  if (!isTime(expires) || expires > now + KEEP || !Array.isArray(access)) return false;
+  if (!isMoment(expires) || expires > now + KEEP || !Array.isArray(access)) return false;
   return access.every(right => RIGHTS.includes(right as Right)) && (hostname === undefined || isHostName(hostname));
 }
 
-const isTime = (value: unknown): value is number => Number.isSafeInteger(value);
 const isHostName = (value: unknown): boolean => isText(value) && isName(value);

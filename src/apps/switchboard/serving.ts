@@ -2,6 +2,7 @@
 import type pino from 'pino';
 import { accelerated } from '../../crypto/accelerated.ts';
 import type { PrivateKey } from '../../crypto/provider.ts';
+import { guarded } from '../../server/detached.ts';
 import type { Access } from './access.ts';
 import { Switchboard } from './app.ts';
 import { Audit } from './audit.ts';
@@ -43,7 +44,8 @@ export class Serving {
     });
     journal(this.switchboard, options.log);
     if (settings.audit !== undefined) this.#audit = new Audit(settings.audit, this.switchboard, options.log);
-    setInterval(() => this.switchboard.tick(), 1000).unref();
+    const tick = guarded(() => this.switchboard.tick(), options.log, 'a second could not be counted');
+    setInterval(tick, 1000).unref();
   }
 
   /** Takes up what may change, and sends away whoever would not be let in any more. */

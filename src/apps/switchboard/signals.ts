@@ -9,7 +9,11 @@ export function stopOnSignals(close: (gracefully: boolean) => Promise<void>): (g
   const stop = (gracefully: boolean) => {
     if (stopping) return;
     stopping = true;
-    void close(gracefully).then(() => process.exit(0));
+    const failed = (error: unknown) => {
+      process.stderr.write(`cannot end in an orderly way: ${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exit(1);
+    };
+    close(gracefully).then(() => process.exit(0), failed);
   };
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {

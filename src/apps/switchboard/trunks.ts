@@ -10,6 +10,7 @@ import {
   pack,
   unpack,
 } from '../../protocol/index.ts';
+import { faultFields } from '../../server/detached.ts';
 import { PlainLink } from '../../server/plain-link.ts';
 import { connectPath, listenPath, type Socket } from '../../server/runtime/net.ts';
 import type { Logger } from '../../server/server.ts';
@@ -48,7 +49,7 @@ export interface TrunksOptions {
   readonly token: Uint8Array;
   readonly log: Logger;
   /** A call from elsewhere. */
-  arrive(open: ChannelOpen): void;
+  arrive(open: ChannelOpen): void | Promise<void>;
 }
 
 export class Trunks {
@@ -78,11 +79,10 @@ export class Trunks {
   to(place: Place): Promise<Mux> {
     this.#turn = (this.#turn + 1) % TRUNKS;
     const name = `${place.id} ${this.#turn}`;
-    let trunk = this.#out.get(name);
-    if (trunk === undefined) {
-      trunk = this.#connect(place, () => this.#out.delete(name));
-      this.#out.set(name, trunk);
-    }
+    const known = this.#out.get(name);
+    if (known !== undefined) return known;
+    const trunk = this.#connect(place, () => this.#out.delete(name));
+    this.#out.set(name, trunk);
     return trunk;
   }
 
@@ -101,10 +101,11 @@ export class Trunks {
       over();
       throw error;
     }
-    void link.closed.then(reason => {
+    const ended = (reason: Error) => {
       over();
       log.debug({ to: worker, reason: reason.message }, 'trunk closed');
-    });
+    };
+    link.closed.then(ended, ended);
     if ((await link.mux.request(HELLO, token)) === false) {
       link.close();
       throw new Error('it did not take our hello');
@@ -119,7 +120,7 @@ export class Trunks {
     const link = this.#link(
       socket,
       open => {
-        if (known && open.type === CALL_CHANNEL) arrive(open);
+        if (known && open.type === CALL_CHANNEL) this.#heed(arrive(open), open);
         else open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'who is there?');
       },
       ({ type, data }) => {
@@ -131,7 +132,16 @@ export class Trunks {
     const timer = setTimeout(() => {
       if (!known) link.close('nobody said hello');
     }, HELLO_WITHIN);
-    void link.closed.then(() => clearTimeout(timer));
+    const stop = () => clearTimeout(timer);
+    link.closed.then(stop, stop);
+  }
+
+  /** A call that fails ends with its channel, and nothing else does. */
+  #heed(working: void | Promise<void>, open: ChannelOpen): void {
+    Promise.resolve(working).catch((error: unknown) => {
+      this.#options.log.error(faultFields(error), 'a handler failed');
+      open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
+    });
   }
 
   #link(
@@ -139,10 +149,11 @@ export class Trunks {
     channelOpen: (open: ChannelOpen) => void,
     globalRequest: (request: GlobalRequest) => boolean,
   ): PlainLink {
-    const fault = (error: unknown) => this.#options.log.error({ error: String(error) }, 'a handler failed');
+    const fault = (error: unknown) => this.#options.log.error(faultFields(error), 'a handler failed');
     const link = new PlainLink(socket, { maxChannels: MAX_CIRCUITS / TRUNKS, channelOpen, globalRequest, fault });
     this.#links.add(link);
-    void link.closed.then(() => this.#links.delete(link));
+    const forget = () => this.#links.delete(link);
+    link.closed.then(forget, forget);
     return link;
   }
 }

@@ -4,6 +4,7 @@ import { rmdirSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
+import { detached } from '../../server/detached.ts';
 import { STARTUPS } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
@@ -32,7 +33,7 @@ export async function work(): Promise<void> {
   process.once('message', (message: ToWorker) => {
     if ('setup' in message) serve(message.setup).catch(cannot);
   });
-  void say({ ready: true });
+  say({ ready: true }).catch(cannot);
 }
 
 /** What the primary process is to tell the operator. */
@@ -54,10 +55,11 @@ async function serve(setup: Setup): Promise<void> {
   const { settings } = setup;
   const log = logger(settings.logLevel, settings.logFormat, place.worker);
   const token = Buffer.from(setup.token, 'hex');
-  const outbox = new Outbox(news => say({ news }));
-  const primary = new Primary();
+  const outbox = new Outbox(news => say({ news }), log);
+  const tell = (message: ToPrimary) => detached(say(message), log, 'the primary process cannot be told');
+  const primary = new Primary(tell);
   const registry = await Registry.open(registryFile(settings.data));
-  if (settings.directory !== undefined) registry.ruled = rule => void say({ rule });
+  if (settings.directory !== undefined) registry.ruled = rule => tell({ rule });
   const { authorizedKeys: file, enrol, anyKey } = settings;
   const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
   const trunks = new Trunks({ path: place.path, token, log, arrive: open => switchboard.arrive(open) });
@@ -71,10 +73,10 @@ async function serve(setup: Setup): Promise<void> {
     elsewhere: {
       here: place.id,
       counter: primary,
-      spent: spent => void say({ spent }),
+      spent: spent => tell({ spent }),
       changed: provider => outbox.put({ provider }),
-      kick: (ids, reason) => void say({ kick: { ids, reason } }),
-      recheck: () => void say({ recheck: true }),
+      kick: (ids, reason) => tell({ kick: { ids, reason } }),
+      recheck: () => tell({ recheck: true }),
       survey: () => primary.survey(),
       async trunk(place) {
         const to = switchboard.board.places.get(place);
@@ -93,16 +95,16 @@ async function serve(setup: Setup): Promise<void> {
     limits: {
       startups: shared(workers),
       maxConnections: Math.ceil(MAX_CONNECTIONS / workers),
-      penalised: (address, offence) => void say({ penalty: { address, offence } }),
+      penalised: (address, offence) => tell({ penalty: { address, offence } }),
     },
   });
   const { switchboard } = serving;
   for (const item of news) switchboard.board.learn(item);
-  const answer = setup.watched ? answering(switchboard, setup.version, place.id, say) : undefined;
+  const answer = setup.watched ? answering(switchboard, setup.version, place.id, tell, log) : undefined;
   hear = message => {
     if ('news' in message) for (const item of message.news) switchboard.board.learn(item);
     else if ('answer' in message) primary.answered(message.answer, message.value);
-    else if ('survey' in message) void say({ surveyed: message.survey, part: switchboard.snapshot() });
+    else if ('survey' in message) tell({ surveyed: message.survey, part: switchboard.snapshot() });
     else if ('recheck' in message) switchboard.recheckHere();
     else if ('appended' in message) access.heard(message.appended);
     else if ('penalty' in message) switchboard.server.penalise(message.penalty.address, message.penalty.offence);
@@ -120,7 +122,7 @@ async function serve(setup: Setup): Promise<void> {
   await trunks.listen();
   const listening = await switchboard.listen(settings.host, setup.port, setup.sockets);
   hints.port = listening.port;
-  void say({ listening });
+  tell({ listening });
 }
 
 /** MaxStartups of the whole switchboard, one worker's part: connections go to the workers in turn. */
@@ -141,8 +143,13 @@ function tidy(path: string): void {
 
 /** The primary process as the one who keeps the file and counts. */
 class Primary implements Keeper, Counter {
+  readonly #tell: (message: ToPrimary) => void;
   readonly #asked = new Map<number, (value: Answer) => void>();
   #count = 0;
+
+  constructor(tell: (message: ToPrimary) => void) {
+    this.#tell = tell;
+  }
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): Promise<boolean> {
     return this.#ask({ enrol: { key: Buffer.from(key).toString('base64'), user, address, options } });
@@ -158,7 +165,7 @@ class Primary implements Keeper, Counter {
   }
 
   give(give: Thing, owners: readonly string[]): void {
-    void say({ give, owners });
+    this.#tell({ give, owners });
   }
 
   redeem(redeem: string): Promise<boolean> {
@@ -184,7 +191,7 @@ class Primary implements Keeper, Counter {
 
   #ask<T extends Answer>(question: Question): Promise<T> {
     const ask = this.#count++;
-    void say({ ask, question });
+    this.#tell({ ask, question });
     return new Promise(resolve => this.#asked.set(ask, value => resolve(value as T)));
   }
 }

@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { detached, faultFields } from '../../server/detached.ts';
 import type { Logger } from '../../server/server.ts';
 import type { Access, Appended } from './access.ts';
 import { Polls } from './console/polls.ts';
@@ -25,6 +26,8 @@ const RESTART_AT_MOST = 30_000;
 const LIVED = 60_000;
 /** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds, once circuits have had their time. */
 const GOODBYE = 10_000;
+/** Milliseconds that a timer takes; a longer time would be none at all. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** Messages that a worker may have unread before it is told of no more penalties and rates. It hangs, and memory is not for those. */
 const MAX_UNREAD = 1000;
 
@@ -45,6 +48,8 @@ interface Running {
   readonly place: Place & { readonly path: string };
   /** Resolves when the worker has taken it, or is gone. */
   send(message: ToWorker): Promise<void>;
+  /** The same, for those who do not wait for that. */
+  tell(message: ToWorker): void;
   unread: number;
   serves: boolean;
 }
@@ -88,10 +93,10 @@ export class Workers {
   async stop(gracefully: boolean): Promise<void> {
     this.#stopping = true;
     await Promise.all(
-      Array.from(this.#running.values(), ({ child, send }) => {
-        void send({ stop: gracefully });
+      Array.from(this.#running.values(), ({ child, tell }) => {
+        tell({ stop: gracefully });
         const patience = GOODBYE + (gracefully ? this.#settings.drain * 1000 : 0);
-        const timer = setTimeout(() => child.process.kill('SIGKILL'), patience);
+        const timer = setTimeout(() => child.process.kill('SIGKILL'), Math.min(patience, LONGEST_TIMER));
         return new Promise<void>(resolve =>
           child.once('exit', () => {
             clearTimeout(timer);
@@ -105,17 +110,17 @@ export class Workers {
   /** What may change while they run. */
   apply(settings: Settings): void {
     this.#settings = settings;
-    for (const { send } of this.#running.values()) void send({ apply: settings });
+    for (const { tell } of this.#running.values()) tell({ apply: settings });
   }
 
   /** Connections of those who would not be let in any more are to end. */
   recheck(): void {
-    for (const { send } of this.#running.values()) void send({ recheck: true });
+    for (const { tell } of this.#running.values()) tell({ recheck: true });
   }
 
   /** A line of the authorized_keys file that all must know. */
   appended(appended: Appended): void {
-    for (const { send } of this.#running.values()) void send({ appended });
+    for (const { tell } of this.#running.values()) tell({ appended });
   }
 
   /** `deaths`: how often in a row it has died soon. */
@@ -137,6 +142,7 @@ export class Workers {
           }),
         );
       },
+      tell: message => detached(running.send(message), this.#options.log, 'a worker cannot be told', { worker }),
     };
     this.#running.set(worker, running);
     child.on('message', (message: ToPrimary) => this.#hear(running, message));
@@ -158,14 +164,14 @@ export class Workers {
     });
   }
 
-  #setUp({ place, send }: Running): void {
+  #setUp({ place, send, tell }: Running): void {
     const { common, count: workers } = this.#options;
     const news = this.#options.hub.join(place.id, news => send({ news }));
     // Port 0 is the same port for all that share it; when all have died, it would be another one.
     const nobody = [...this.#running.values()].every(({ serves }) => !serves);
     const { port: wanted } = this.#settings;
     const port = nobody ? (this.#address?.port ?? wanted) : wanted;
-    void send({ setup: { ...common, settings: this.#settings, place, token: this.#token, workers, port, news } });
+    tell({ setup: { ...common, settings: this.#settings, place, token: this.#token, workers, port, news } });
   }
 
   #hear(running: Running, message: ToPrimary): void {
@@ -175,7 +181,7 @@ export class Workers {
     if (this.#running.get(place.worker) !== running) return;
     if ('ready' in message) this.#setUp(running);
     else if ('news' in message) this.#options.hub.hear(place.id, message.news);
-    else if ('ask' in message) void this.#reply(running, message.ask, message.question);
+    else if ('ask' in message) this.#answer(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
     else if ('rule' in message) this.#options.directory?.rule(message.rule);
@@ -196,20 +202,23 @@ export class Workers {
     }
   }
 
-  async #reply({ place, send }: Running, answer: number, question: Question): Promise<void> {
-    let value: Answer = false;
-    try {
-      if ('survey' in question) value = await this.#survey();
-      else if ('take' in question) value = this.#tally.take(place.id, question.take, question.wishes) ?? true;
-      else value = await this.#decide(question);
-    } catch (error) {
-      this.#options.log.error({ error: String(error) }, 'the primary process cannot answer a worker');
-    }
-    void send({ answer, value });
+  /** What fails is answered with "no". */
+  #answer({ place, tell }: Running, answer: number, question: Question): void {
+    const failed = (error: unknown) => {
+      this.#options.log.error(faultFields(error), 'the primary process cannot answer a worker');
+      tell({ answer, value: false });
+    };
+    this.#reply(place, question).then(value => tell({ answer, value }), failed);
+  }
+
+  async #reply(place: Place, question: Question): Promise<Answer> {
+    if ('survey' in question) return this.#survey();
+    if ('take' in question) return this.#tally.take(place.id, question.take, question.wishes) ?? true;
+    return this.#decide(question);
   }
 
   async #survey(): Promise<Snapshot> {
-    const asked = this.#serving().map(({ id, send }) => ({ id, ask: (survey: number) => void send({ survey }) }));
+    const asked = this.#serving().map(({ id, tell }) => ({ id, ask: (survey: number) => tell({ survey }) }));
     return together([...(await this.#surveys.take(asked)).values()]);
   }
 
@@ -228,17 +237,17 @@ export class Workers {
 
   #serving() {
     const all = [...this.#running.values()].filter(({ serves }) => serves);
-    return all.map(({ place: { id }, send }) => ({ id, send }));
+    return all.map(({ place: { id }, tell }) => ({ id, tell }));
   }
 
   #others(from: Running, message: ToWorker): void {
-    for (const running of this.#running.values()) if (running !== from) void running.send(message);
+    for (const running of this.#running.values()) if (running !== from) running.tell(message);
   }
 
   /** What others need not know. */
   #mention(from: Running, message: ToWorker): void {
     for (const running of this.#running.values()) {
-      if (running !== from && running.unread < MAX_UNREAD) void running.send(message);
+      if (running !== from && running.unread < MAX_UNREAD) running.tell(message);
     }
   }
 }

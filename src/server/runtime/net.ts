@@ -234,7 +234,7 @@ function listenAt(
       const address = server.address();
       const close = () => new Promise<void>(done => server.close(() => done()));
       if (address === null || typeof address === 'string') {
-        void close();
+        server.close();
         return reject(new Error('it is no TCP socket'));
       }
       resolve({ host: address.address, port: address.port, close });

@@ -29,6 +29,9 @@ function stage() {
       if (broken) throw new Error('away');
       return directory.get(id);
     },
+    failed(error) {
+      throw error;
+    },
     learn(news) {
       told.push(news);
       if ('up' in news) {

@@ -2,6 +2,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import type { Logger } from '../../../server/server.ts';
 import type { Exchange } from './exchange.ts';
 import { Feed } from './feed.ts';
 import { routes } from './routes.ts';
@@ -22,6 +23,7 @@ const LIMITS = {
 export interface ConsoleOptions {
   readonly exchange: Exchange;
   readonly token: string;
+  readonly log: Logger;
   /** What is left out is as in LIMITS. */
   readonly limits?: Partial<typeof LIMITS>;
 }
@@ -33,9 +35,9 @@ export class Console {
   readonly #feed: Feed;
   readonly #server: HttpServer;
 
-  constructor({ exchange, token, limits }: ConsoleOptions) {
+  constructor({ exchange, token, log, limits }: ConsoleOptions) {
     const { connections, header, request, idle, headerBytes } = { ...LIMITS, ...limits };
-    this.#feed = new Feed(exchange);
+    this.#feed = new Feed(exchange, log);
     const addressOf = (c: Context) => (c.env as HttpBindings).incoming.socket.remoteAddress ?? '';
     const app = routes({ exchange, feed: this.#feed, signIns: new SignIns(token), addressOf });
     const serverOptions = {

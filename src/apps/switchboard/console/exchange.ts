@@ -1,6 +1,7 @@
 // What the console sees of a switchboard, in however many processes it runs, and what an operator may do to it.
 import { printable } from '../../../protocol/index.ts';
 import type { BoardEvent, CircuitInfo, ClientInfo, LineInfo } from '../events.ts';
+import { momentText } from '../measures.ts';
 import type { Registry } from '../registry.ts';
 import type { Ban } from '../rules.ts';
 import { isSubjectOf, parseSubject } from '../subjects.ts';
@@ -102,7 +103,7 @@ export class Exchange {
     const until = seconds === undefined ? undefined : Date.now() + seconds * 1000;
     const by = operator(address);
     if (!this.#registry.ban({ subject, until, reason: printable(reason, 200), by: by.user })) return false;
-    const time = until === undefined ? '' : ` until ${new Date(until).toISOString()}`;
+    const time = until === undefined ? '' : ` until ${momentText(until)}`;
     this.#processes.note(by, `banned ${subject}${time}`);
     const out = (await this.#clients()).filter(client => isSubjectOf(client, subject));
     this.#processes.kick(

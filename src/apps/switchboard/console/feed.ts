@@ -1,4 +1,6 @@
 // What browsers are told: everything once, and then once a second, and as soon as something happens, what has changed.
+import { faultFields } from '../../../server/detached.ts';
+import type { Logger } from '../../../server/server.ts';
 import type { ClientInfo, LineInfo } from '../events.ts';
 import type { Ban } from '../rules.ts';
 import { type CircuitView, type Exchange, type JournalEntry, type Look, lineId } from './exchange.ts';
@@ -13,6 +15,9 @@ export const SAMPLES = 60;
 const MAX_CIRCUITS = 2000;
 /** Entries of the journal for whoever comes. */
 const MAX_JOURNAL = 100;
+
+/** Milliseconds between two lines in the log that say that there is nothing to see: it is looked once a second at least. */
+const LOG_EACH = 60_000;
 
 /** Bytes a second, to the provider and to the caller. */
 export type Sample = readonly [number, number];
@@ -102,21 +107,25 @@ export class Feed {
   #soon: NodeJS.Timeout | undefined;
   readonly #ticker: NodeJS.Timeout;
   readonly #unwatch: () => void;
+  readonly #log: Logger;
   readonly #now: () => number;
+  /** When a failure was logged last, and how many have not been since. */
+  #failure = { at: Number.NEGATIVE_INFINITY, unsaid: 0 };
 
-  /** `now` in milliseconds since 1970. */
-  constructor(exchange: Pick<Exchange, 'look' | 'watch'>, now: () => number = Date.now) {
+  /** `log` hears when it cannot be looked; `now` is in milliseconds since 1970. */
+  constructor(exchange: Pick<Exchange, 'look' | 'watch'>, log: Logger, now: () => number = Date.now) {
     this.#exchange = exchange;
+    this.#log = log;
     this.#now = now;
     this.#sampled = now();
-    this.#ticker = setInterval(() => void this.refresh(true), SAMPLE);
+    this.#ticker = setInterval(() => this.#refresh(true), SAMPLE);
     this.#ticker.unref();
     this.#unwatch = exchange.watch(() => {
       // While nobody watches it is enough to look once a second.
       if (this.#viewers.size === 0) return;
       this.#soon ??= setTimeout(() => {
         this.#soon = undefined;
-        void this.refresh(false);
+        this.#refresh(false);
       }, TOGETHER).unref();
     });
   }
@@ -135,12 +144,28 @@ export class Feed {
   view(deliver: Viewer['deliver']): () => void {
     const viewer: Viewer = { deliver, busy: false, missed: false };
     this.#viewers.add(viewer);
-    void this.#send(viewer, this.#state());
-    if (this.#viewers.size === 1) void this.refresh(false);
-    return () => void this.#viewers.delete(viewer);
+    this.#send(viewer, this.#state());
+    if (this.#viewers.size === 1) this.#refresh(false);
+    return () => {
+      this.#viewers.delete(viewer);
+    };
   }
 
-  /** Looks, and tells what is new; `sample` when it is time to count what circuits carry. */
+  /** The same as `refresh`; what fails is logged, once a minute, and tried again with the next second. */
+  #refresh(sample: boolean): void {
+    this.refresh(sample).catch((error: unknown) => {
+      const { at, unsaid } = this.#failure;
+      const now = this.#now();
+      if (now - at < LOG_EACH) {
+        this.#failure.unsaid++;
+        return;
+      }
+      this.#failure = { at: now, unsaid: 0 };
+      this.#log.error({ ...faultFields(error), ...(unsaid > 0 && { unsaid }) }, 'the console cannot see what there is');
+    });
+  }
+
+  /** Looks, and tells what is new; `sample` when it is time to count what circuits carry. Rejects if it cannot be looked. */
   async refresh(sample: boolean): Promise<void> {
     this.#due.sample ||= sample;
     this.#due.look = true;
@@ -149,12 +174,15 @@ export class Feed {
   }
 
   async #look(): Promise<void> {
-    while (this.#due.look) {
-      const { sample } = this.#due;
-      this.#due = { look: false, sample: false };
-      this.#take(await this.#exchange.look(), sample);
+    try {
+      while (this.#due.look) {
+        const { sample } = this.#due;
+        this.#due = { look: false, sample: false };
+        this.#take(await this.#exchange.look(), sample);
+      }
+    } finally {
+      this.#looking = undefined;
     }
-    this.#looking = undefined;
   }
 
   #take(look: Look, sample: boolean): void {
@@ -177,7 +205,7 @@ export class Feed {
       journal: filled(look.journal.slice(-MAX_JOURNAL)),
     };
     const message: Message = { event: 'change', data: JSON.stringify(change) };
-    for (const viewer of this.#viewers) void this.#send(viewer, message);
+    for (const viewer of this.#viewers) this.#send(viewer, message);
   }
 
   #difference(circuits: readonly CircuitView[]): { put: CircuitState[]; gone: string[] } {
@@ -236,11 +264,13 @@ export class Feed {
     return { event: 'state', data: JSON.stringify(state) };
   }
 
-  async #send(viewer: Viewer, message: Message): Promise<void> {
-    if (viewer.busy) {
-      viewer.missed = true;
-      return;
-    }
+  /** One who cannot be told any more is gone; whoever has brought him hears that by itself. */
+  #send(viewer: Viewer, message: Message): void {
+    if (viewer.busy) viewer.missed = true;
+    else this.#deliver(viewer, message).catch(() => this.#viewers.delete(viewer));
+  }
+
+  async #deliver(viewer: Viewer, message: Message): Promise<void> {
     viewer.busy = true;
     await viewer.deliver(message);
     while (viewer.missed && this.#viewers.has(viewer)) {

@@ -16,7 +16,7 @@ export async function openConsole(
   log: Logger,
 ): Promise<string[]> {
   const token = file === undefined ? newToken() : tokenFrom(file);
-  const console = new Console({ exchange, token });
+  const console = new Console({ exchange, token, log });
   const { host, port } = await console.listen(where).catch((error: unknown) => {
     const place = 'fd' in where ? 'the socket that it was given' : `${where.host} port ${where.port}`;
     throw new StateError(`the console cannot listen on ${place}: ${reason(error)}`);

@@ -1,4 +1,6 @@
 // A switchboard that is several processes, for the console: the primary process asks each worker, and puts together what they answer.
+import { detached } from '../../../server/detached.ts';
+import type { Logger } from '../../../server/server.ts';
 import type { Switchboard } from '../app.ts';
 import type { ClientInfo } from '../events.ts';
 import type { Kick } from '../ipc.ts';
@@ -21,7 +23,7 @@ export type PollPrimary =
 /** A worker that serves, as the primary process sees it. */
 export interface Polled {
   readonly id: string;
-  send(message: PollWorker | { readonly kick: Kick }): Promise<void>;
+  tell(message: PollWorker | { readonly kick: Kick }): void;
 }
 
 export class Polls implements Processes {
@@ -59,12 +61,12 @@ export class Polls implements Processes {
   }
 
   kick(ids: readonly string[], reason: string): void {
-    for (const { send } of this.#workers()) void send({ kick: { ids, reason } });
+    for (const { tell } of this.#workers()) tell({ kick: { ids, reason } });
   }
 
   note(by: ClientInfo, what: string): void {
     // One of them writes it down; it is in the journal and the audit of all.
-    void this.#workers()[0]?.send({ note: { by, what } });
+    this.#workers()[0]?.tell({ note: { by, what } });
   }
 
   /** Something that a worker says. */
@@ -88,14 +90,15 @@ export class Polls implements Processes {
 }
 
 const asking = (workers: readonly Polled[], what: 'look' | 'measure') =>
-  workers.map(({ id, send }) => ({ id, ask: (poll: number) => void send({ poll, what }) }));
+  workers.map(({ id, tell }) => ({ id, ask: (poll: number) => tell({ poll, what }) }));
 
-/** The worker's side: returns what hears the primary process. `place` is the worker's id. */
+/** The worker's side: returns what hears the primary process. `place` is the worker's id, `say` tells the primary. */
 export function answering(
   switchboard: Switchboard,
   version: string,
   place: string,
-  say: (message: PollPrimary) => Promise<void>,
+  say: (message: PollPrimary) => void,
+  log: Logger,
 ): (message: PollWorker) => void {
   const lookout = new Lookout(switchboard, version, place);
   // Said once; until it is asked, there is nothing to add.
@@ -103,13 +106,16 @@ export function answering(
   switchboard.subscribe(() => {
     if (stirred) return;
     stirred = true;
-    void say({ stirred: true });
+    say({ stirred: true });
   });
   return message => {
     if ('note' in message) return switchboard.events.tell({ type: 'command', ...message.note });
     const { poll: polled, what } = message;
-    if (what === 'measure') return void lookout.metrics.measure().then(measured => say({ polled, measured }));
+    if (what === 'measure') {
+      const measured = lookout.metrics.measure().then(all => say({ polled, measured: all }));
+      return detached(measured, log, 'nothing could be measured');
+    }
     stirred = false;
-    void say({ polled, look: lookout.look() });
+    say({ polled, look: lookout.look() });
   };
 }

@@ -1,9 +1,10 @@
 // Commands that change something: kick, ban, unban, invite.
 import { printable } from '../../../protocol/index.ts';
+import { guarded } from '../../../server/detached.ts';
 import type { ClientInfo } from '../events.ts';
 import { RIGHTS } from '../grants.ts';
 import { ssh } from '../greeting.ts';
-import { parseDuration } from '../measures.ts';
+import { DURATION, momentText, parseDuration } from '../measures.ts';
 import { isName } from '../names.ts';
 import { isSubjectOf, parseSubject } from '../subjects.ts';
 import {
@@ -49,19 +50,17 @@ export const kick: Command = {
     const who = onlyWord(args, 'whom to kick');
     const found = await clientsNamed(who, context);
     if (found.length === 0) throw new CommandError(`nobody is connected as ${printable(who, 80)}`);
-    const { office, member } = context;
+    const { office, member, log } = context;
     office.note(member, `kicked ${found.map(({ id, alias }) => `${alias} (client ${id})`).join(', ')}`);
+    const ids = found.map(({ id }) => id);
     // After the answer has left: it may be oneself.
-    setImmediate(() =>
-      office.kick(
-        found.map(({ id }) => id),
-        `disconnected by ${member.info.user}`,
-      ),
+    setImmediate(
+      guarded(() => office.kick(ids, `disconnected by ${member.info.user}`), log, 'nobody was disconnected'),
     );
     const text = found
       .map(({ alias, address, id }) => `Disconnected ${alias} from ${address} (client ${id}).\n`)
       .join('');
-    return { text, json: { kicked: found.map(({ id }) => id) } };
+    return { text, json: { kicked: ids } };
   },
   complete: someone,
 };
@@ -85,8 +84,7 @@ function end(options: Arguments['options'], name: string): number | undefined {
   const text = options.get(name);
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);
-  if (seconds === undefined || seconds === 0)
-    throw new CommandError(`--${name} is a time such as 90s, 2h or 7d`, Status.USAGE);
+  if (seconds === undefined || seconds === 0) throw new CommandError(`--${name} is ${DURATION}`, Status.USAGE);
   return Date.now() + seconds * 1000;
 }
 
@@ -99,8 +97,7 @@ export const ban: Command = {
     const { registry, office, member, width } = context;
     if (args.words.length === 0 && args.options.size === 0) {
       const bans = registry.bans();
-      const date = (time: number | undefined) =>
-        time === undefined ? 'ever' : new Date(time).toISOString().slice(0, 16);
+      const date = (time: number | undefined) => (time === undefined ? 'ever' : momentText(time).slice(0, 16));
       const rows = bans.map(({ subject, until, by, reason }) => [subject, date(until), by, printable(reason)]);
       return {
         text: rows.length === 0 ? 'Nobody.\n' : table(['WHO', 'UNTIL', 'BY', 'REASON'], rows, width),
@@ -115,7 +112,7 @@ export const ban: Command = {
     if (found.some(({ id }) => id === member.id)) throw new CommandError('that would be yourself');
     if (!registry.ban({ subject, until, reason, by: member.info.user }))
       throw new CommandError('there are too many bans');
-    office.note(member, `banned ${subject}${until === undefined ? '' : ` until ${new Date(until).toISOString()}`}`);
+    office.note(member, `banned ${subject}${until === undefined ? '' : ` until ${momentText(until)}`}`);
     office.kick(
       found.map(({ id }) => id),
       'you are banned',
@@ -153,7 +150,7 @@ export const invite: Command = {
     const { registry, office, member, hints, width } = context;
     const [word, id] = args.words;
     if (word === 'list' && id === undefined) {
-      const all = registry.invitations().map(one => ({ ...one, expires: new Date(one.expires).toISOString() }));
+      const all = registry.invitations().map(one => ({ ...one, expires: momentText(one.expires) }));
       const rows = all.map(one => [one.id, one.access.join(','), one.hostname ?? '', one.expires.slice(0, 16), one.by]);
       const text = rows.length === 0 ? 'None.\n' : table(['ID', 'RIGHTS', 'NAME', 'UNTIL', 'BY'], rows, width);
       return { text, json: all };
@@ -176,7 +173,7 @@ export const invite: Command = {
     if (code === undefined) throw new CommandError('there are too many invitations');
     const user = `${hostname ?? 'NAME'}+${code}`;
     const command = ssh(hints, '', `${user}@`).replace('  ', ' ');
-    const until = new Date(expires).toISOString();
+    const until = momentText(expires);
     office.note(member, `made an invitation with ${access.join(',')}, good until ${until}`);
     return {
       text: `Good for one new key, until ${until}:\n  ${command}\n`,

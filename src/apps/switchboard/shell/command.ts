@@ -1,5 +1,6 @@
 // What a command of the shell is: `ssh board COMMAND` and the prompt run the same.
 import { type Eventually, printable } from '../../../protocol/index.ts';
+import type { Logger } from '../../../server/server.ts';
 import type { Snapshot } from '../events.ts';
 import type { Hints } from '../greeting.ts';
 import type { Board, Provider } from '../lines.ts';
@@ -35,6 +36,8 @@ export interface Office {
 }
 
 export interface Context {
+  /** Hears of faults. */
+  readonly log: Logger;
   readonly office: Office;
   readonly registry: Registry;
   readonly hints: Hints;

@@ -1,4 +1,6 @@
 // Sessions: the greeting of providers, a prompt for who has a terminal, commands line by line for who has none, and `ssh board COMMAND`.
+import { detached, faultFields } from '../../../server/detached.ts';
+import type { Logger } from '../../../server/server.ts';
 import type { Session } from '../../../server/session.ts';
 import { type Hints, hello, notYours, plugged, settled, tookOver } from '../greeting.ts';
 import { lineKey } from '../lines.ts';
@@ -23,16 +25,20 @@ export class Desk {
   readonly #front: Front;
   readonly #hints: Hints;
   readonly #registry: Registry;
+  readonly #log: Logger;
 
-  constructor(front: Front, hints: Hints, registry: Registry) {
+  /** `log` hears of faults. */
+  constructor(front: Front, hints: Hints, registry: Registry, log: Logger) {
     this.#front = front;
     this.#hints = hints;
     this.#registry = registry;
+    this.#log = log;
   }
 
   #context(member: Member, session: Session): Context {
     const width = session.terminal?.columns;
-    return { office: this.#front, registry: this.#registry, hints: this.#hints, member, ...(width && { width }) };
+    const common = { office: this.#front, registry: this.#registry, hints: this.#hints, log: this.#log };
+    return { ...common, member, ...(width && { width }) };
   }
 
   /** `ssh board COMMAND` */
@@ -46,7 +52,7 @@ export class Desk {
   async shell(session: Session, member: Member): Promise<void> {
     if (member.grant.command !== undefined) return this.exec('', session, member);
     await session.write(hello(member.info.user));
-    session.onsignal = () => void session.exit(0);
+    session.onsignal = () => detached(session.exit(0), this.#log, 'a session could not be ended');
     if (member.lines.length > 0) await session.write(this.#plugged(member));
     else if (!this.#front.policy.shell) {
       await session.error('This server does not support interactive sessions.\n');
@@ -90,11 +96,12 @@ export class Desk {
         const { out, error, quit } = await runCommand(line, this.#context(member, session));
         return { text: error + out, goesOn: !quit };
       },
+      failed: error => this.#log.error({ client: member.info.id, ...faultFields(error) }, 'a prompt failed'),
     });
     await this.#listen(member, shell.say, shell.over);
     const wanted = await shell.over;
     await shell.drained();
-    if (wanted) await session.write('\n');
+    if (wanted) await session.write('\n').catch(() => false);
     return wanted ? 0 : 1;
   }
 
@@ -129,13 +136,14 @@ export class Desk {
 /** Writes what happens; a session that has ended meanwhile does not mind. */
 const teller =
   (session: Session) =>
-  (text: string): void =>
-    void session.write(text).catch(() => {});
+  (text: string): void => {
+    session.write(text).catch(() => {});
+  };
 
 /** False if nobody reads it. */
 async function say(session: Session, { out, error }: Answer): Promise<boolean> {
-  if (error !== '') await session.error(error);
-  return out === '' || session.write(out);
+  if (error !== '') await session.error(error).catch(() => false);
+  return out === '' || session.write(out).catch(() => false);
 }
 
 /** The lines that come; undefined for one that is too long, and that is the last. */

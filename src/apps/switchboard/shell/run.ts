@@ -1,5 +1,6 @@
 // Runs the commands of the shell, and completes them.
 import { printable } from '../../../protocol/index.ts';
+import { faultFields } from '../../../server/detached.ts';
 import { ban, invite, kick, unban } from './act.ts';
 import {
   type Command,
@@ -71,7 +72,7 @@ export interface Answer {
 /** What other shells say for quit. */
 const QUIT = ['quit', 'exit', 'logout'];
 
-/** Runs one line. */
+/** Runs one line. A fault of ours in it is logged, and answered as such: nothing else ends by it. */
 export async function runCommand(line: string, context: Context): Promise<Answer> {
   const [word, ...rest] = wordsOf(line);
   const quit = QUIT.includes(word);
@@ -89,7 +90,14 @@ export async function runCommand(line: string, context: Context): Promise<Answer
     const out = words.length < rest.length ? `${JSON.stringify(json)}\n` : text;
     return { out, error: '', status: Status.DONE, quit };
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
+    if (!(error instanceof CommandError)) {
+      const { log, member } = context;
+      log.error(
+        { client: member.info.id, user: member.info.user, ...faultFields(error) },
+        `the command ${known} failed`,
+      );
+      return { out: '', error: `${known}: internal error\n`, status: Status.FAILED, quit: false };
+    }
     const usage = error.status === Status.USAGE ? `Usage: ${`${known} ${command.usage}`.trim()}\n` : '';
     return { out: '', error: `${known}: ${error.message}\n${usage}`, status: error.status, quit: false };
   }

@@ -3,11 +3,12 @@ import { printable } from '../../../protocol/index.ts';
 import type { CircuitInfo } from '../events.ts';
 import { invitation, listed, listing, ssh } from '../greeting.ts';
 import { lineKey } from '../lines.ts';
+import { momentText } from '../measures.ts';
 import { type Command, CommandError, type Context, isAdmin, noWords, Status, seesAll } from './command.ts';
 import { bytesText, durationText, table } from './table.ts';
 
 const ago = (since: number) => durationText(Date.now() - since);
-const day = (time: number) => new Date(time).toISOString().slice(0, 10);
+const day = (time: number) => momentText(time).slice(0, 10);
 
 export const listeners: Command = {
   usage: '',
@@ -21,7 +22,7 @@ export const listeners: Command = {
     );
     const nodes = mine.map(({ provider }) => office.board.nodeOf(provider));
     const json = mine.map(({ provider: { id, alias, names, address, since, doubted, lines }, name }, i) => ({
-      ...{ name, alias, names, client: id, address, doubted, since: new Date(since).toISOString() },
+      ...{ name, alias, names, client: id, address, doubted, since: momentText(since) },
       ...{ lines: lines.map(lineKey), node: nodes[i] },
     }));
     if (width === undefined || mine.length === 0) {
@@ -67,7 +68,7 @@ const asJson = ({ id, caller, provider, target, line, since, toProvider, toCalle
   circuit: id,
   caller: { client: caller.id, name: caller.name, address: caller.address, key: caller.key },
   provider: { client: provider.id, alias: provider.alias, address: provider.address },
-  ...{ target, line, since: new Date(since).toISOString(), bytesToProvider: toProvider, bytesToCaller: toCaller, node },
+  ...{ target, line, since: momentText(since), bytesToProvider: toProvider, bytesToCaller: toCaller, node },
 });
 
 /** What there is to say of a host name that a client does not have (yet). */
@@ -90,7 +91,7 @@ export const whoami: Command = {
       ['Key', key],
       ...(owner === key ? [] : [['Owner', owner]]),
       ['Permissions', rights.join(',') || 'none'],
-      ...(grant.expires === undefined ? [] : [['Until', new Date(grant.expires).toISOString()]]),
+      ...(grant.expires === undefined ? [] : [['Until', momentText(grant.expires)]]),
       ['From', address],
       ['Client', id],
     ];

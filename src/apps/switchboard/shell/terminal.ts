@@ -1,5 +1,4 @@
 // A prompt in a client's terminal: node:readline over the session's stream, with history and tabs, and bounds on what a client can make it hold.
-import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { PassThrough, Writable } from 'node:stream';
 import type { Session } from '../../../server/session.ts';
@@ -15,6 +14,8 @@ export interface PromptOptions {
   run(line: string): Promise<{ readonly text: string; readonly goesOn: boolean }>;
   /** What the last word of `line` may become. */
   complete(line: string): Promise<string[]>;
+  /** Hears of a fault in here. The session ends, unless only a completion has failed. */
+  failed(error: unknown): void;
 }
 
 export interface Prompt {
@@ -26,37 +27,65 @@ export interface Prompt {
   drained(): Promise<void>;
 }
 
-/** Reads lines from the session's terminal until its user leaves. */
-export function prompt(session: Session, { prompt: text, run, complete }: PromptOptions): Prompt {
+/**
+ * Reads lines from the session's terminal until its user leaves. That may be at any time: readline throws if it is used after it
+ * has been closed, so whatever comes after an `await` looks whether it is still open.
+ */
+export function prompt(session: Session, { prompt: text, run, complete, failed }: PromptOptions): Prompt {
   const input = new PassThrough();
   const output = terminalOf(session);
-  const lines: Interface = createInterface({
-    ...{ input, output, terminal: true, prompt: text, historySize: HISTORY, removeHistoryDuplicates: true },
-    completer: (line: string, done: (error: null, found: [string[], string]) => void) =>
-      void complete(line).then(found => done(null, [found, line.split(/\s+/).pop()!])),
-  });
-  session.onresize = () => output.emit('resize');
+  /** Readline may be used. */
+  let open = true;
   let ended = false;
   let end!: (wanted: boolean) => void;
   const over = new Promise<boolean>(resolve => {
     end = wanted => {
+      if (ended) return;
       ended = true;
       resolve(wanted);
+      // Not at once: readline goes on with a completion some microtasks after it was given, and must be open then.
+      setImmediate(() => open && lines.close());
     };
   });
+  const fault = (error: unknown) => {
+    failed(error);
+    end(false);
+  };
+  const completer = (line: string, done: (error: null, found: [string[], string]) => void) => {
+    const answer = (found: string[]) => {
+      // One that comes too late is not given: readline would go on with what it has closed.
+      if (open && !ended) done(null, [found, line.split(/\s+/).pop()!]);
+    };
+    complete(line)
+      .catch((error: unknown) => {
+        failed(error);
+        return [];
+      })
+      .then(answer)
+      .catch(fault);
+  };
+  const lines: Interface = createInterface({
+    ...{ input, output, terminal: true, prompt: text, historySize: HISTORY, removeHistoryDuplicates: true },
+    completer,
+  });
+  session.onresize = () => open && output.emit('resize');
   const write = (shown: string) => void output.write(shown.replace(/\r?\n/g, '\r\n'));
+  const ask = (preserveCursor = false) => {
+    if (open && !ended) lines.prompt(preserveCursor);
+  };
   // What a line shows may be thousands of times as long as the line: the next one waits until that has left.
   const waiting: string[] = [];
   let working: Promise<void> | undefined;
   const drain = async () => {
-    if (output.writableNeedDrain) await Promise.race([once(output, 'drain'), over]);
+    if (output.writableNeedDrain) await Promise.race([new Promise(resolve => output.once('drain', resolve)), over]);
   };
   const work = async () => {
     for (let line = waiting.shift(); line !== undefined && !ended; line = waiting.shift()) {
       const { text: shown, goesOn } = await run(line);
+      if (ended) break;
       // By the same way as what is typed, or the two would be mixed.
       write(shown);
-      if (goesOn) lines.prompt();
+      if (goesOn) ask();
       else end(true);
       await drain();
     }
@@ -64,9 +93,17 @@ export function prompt(session: Session, { prompt: text, run, complete }: Prompt
   };
   lines.on('line', line => {
     waiting.push(line);
-    working ??= work();
+    if (working !== undefined) return;
+    const started = work();
+    // What has been typed before it is still carried out; `feed` waits for it.
+    started.catch(fault);
+    working = started;
   });
-  lines.on('close', () => void Promise.resolve(working).then(() => end(true)));
+  lines.on('close', () => {
+    open = false;
+    const left = () => end(true);
+    Promise.resolve(working).then(left, left);
+  });
   lines.on('SIGINT', () => {
     if (lines.line === '') return end(true);
     output.write('^C\r\n');
@@ -77,23 +114,24 @@ export function prompt(session: Session, { prompt: text, run, complete }: Prompt
   lines.on('SIGTSTP', () => {});
   const feed = async () => {
     for await (const bytes of session.stream) {
-      if (ended) return;
+      if (ended || !open) return;
       input.write(bytes.slice());
       await drain();
       await working;
       if (lines.line.length > MAX_LINE) return end(false);
     }
-    lines.close();
+    if (open) lines.close();
   };
-  void feed();
-  void session.stream.closed.then(() => end(false));
-  void over.then(() => lines.close());
-  lines.prompt();
+  const gone = () => end(false);
+  feed().catch(gone);
+  session.stream.closed.then(gone, gone);
+  ask();
   return {
     over,
     say: news => {
+      if (!open || ended) return;
       write(`\r\x1b[K${news}`);
-      lines.prompt(true);
+      ask(true);
     },
     drained: () => new Promise(resolve => output.end(resolve)),
   };
@@ -103,11 +141,12 @@ export function prompt(session: Session, { prompt: text, run, complete }: Prompt
 function terminalOf({ stream, terminal }: Session): Writable {
   const output = new Writable({
     // What comes after the session's end is lost, and no error of anybody's.
-    write: (chunk: Buffer, _encoding, done) =>
-      void stream.write(chunk).then(
+    write: (chunk: Buffer, _encoding, done) => {
+      stream.write(chunk).then(
         () => done(),
         () => done(),
-      ),
+      );
+    },
     decodeStrings: true,
   });
   output.on('error', () => {});

@@ -15,6 +15,7 @@ import type { Kick } from '../../../../src/apps/switchboard/ipc.ts';
 import { Registry } from '../../../../src/apps/switchboard/registry.ts';
 import { aClient, aLine } from '../../../kit/exchange.ts';
 import { soon } from '../../../kit/processes.ts';
+import { notes } from '../../../kit/served.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cordboard-exchange-'));
 test.after(() => rmSync(directory, { recursive: true }));
@@ -49,7 +50,7 @@ function twoWorkers(patience?: number) {
     () =>
       boards.map((_, i) => ({
         id: `w${i}`,
-        send: async message => {
+        tell(message) {
           sent.push(message);
           if (hanging.has(i)) return;
           if ('kick' in message) boards[i].kick(message.kick.ids, message.kick.reason);
@@ -59,8 +60,12 @@ function twoWorkers(patience?: number) {
     patience,
   );
   const workers = boards.map((board, i) =>
-    answering(board.real, '1.2.3', `w${i}`, async (message: PollPrimary) =>
-      polls.hear(`w${i}`, structuredClone(message)),
+    answering(
+      board.real,
+      '1.2.3',
+      `w${i}`,
+      (message: PollPrimary) => polls.hear(`w${i}`, structuredClone(message)),
+      notes(),
     ),
   );
   return { boards, hanging, polls, sent };

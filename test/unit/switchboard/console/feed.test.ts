@@ -6,6 +6,7 @@ import { Feed, type Message, type State } from '../../../../src/apps/switchboard
 import { aCircuit, aClient, aLine, FakeExchange } from '../../../kit/exchange.ts';
 import { seeded } from '../../../kit/insecure.ts';
 import { eventually } from '../../../kit/processes.ts';
+import { notes } from '../../../kit/served.ts';
 import { turn } from '../../../kit/socket.ts';
 
 // The page's own code; it is plain JavaScript, and this part of it needs no page.
@@ -19,7 +20,7 @@ test.after.each(() => {
 });
 
 function feedOf(exchange: FakeExchange, now?: () => number): Feed {
-  const feed = new Feed(exchange, now);
+  const feed = new Feed(exchange, notes(), now);
   feeds.push(feed);
   return feed;
 }

@@ -9,12 +9,13 @@ import { LASTS, SignIns } from '../../../../src/apps/switchboard/console/sign-in
 import { aClient, FakeExchange } from '../../../kit/exchange.ts';
 import { readAll, tcpConnect } from '../../../kit/loopback.ts';
 import { bounded, eventually, type Scope, soon } from '../../../kit/processes.ts';
+import { notes } from '../../../kit/served.ts';
 
 const TOKEN = 'a token that only this test knows';
 
 async function started(scope: Scope, limits = {}) {
   const exchange = new FakeExchange();
-  const console = new Console({ exchange: exchange as unknown as Exchange, token: TOKEN, limits });
+  const console = new Console({ exchange: exchange as unknown as Exchange, token: TOKEN, log: notes(), limits });
   const { port } = await console.listen({ host: '127.0.0.1', port: 0 });
   scope.defer(() => console.close());
   const get = (path: string, headers: Record<string, string> = {}) =>
