@@ -1,5 +1,5 @@
 // Enrolment: how keys come into the authorized_keys file by themselves, how many of them, and how they are written.
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { formatAuthorizedKey, type KeyOption, parsePublicKeyBlob } from '../../crypto/keys/index.ts';
 import { sourceOf } from '../../server/penalties.ts';
 import { reason } from '../../server/runtime/reason.ts';
@@ -60,9 +60,16 @@ export function appendLine(file: string, line: string): boolean {
       const { size } = fstatSync(fd);
       const last = new Uint8Array(1);
       const whole = size === 0 || readSync(fd, last, 0, 1, size - 1) < 1 || last[0] === 0x0a;
-      const written = writeSync(fd, `${whole ? '' : '\n'}${line}\n`);
+      const bytes = Buffer.from(`${whole ? '' : '\n'}${line}\n`);
+      const written = writeSync(fd, bytes);
+      const alone = fstatSync(fd).size === size + written;
+      if (written < bytes.length) {
+        // A full disk. Half a key must not stay; what others have appended meanwhile must.
+        if (alone) ftruncateSync(fd, size);
+        throw new Error('no space left on the device');
+      }
       fsyncSync(fd);
-      return fstatSync(fd).size === size + written;
+      return alone;
     } finally {
       closeSync(fd);
     }

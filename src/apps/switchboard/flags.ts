@@ -9,6 +9,8 @@ import { defaultDataDirectory } from './state.ts';
 /** Workers: more than there are cores gain nothing, and each has a way to each other. */
 const MAX_WORKERS = 64;
 
+/** Seconds of the longest time: what timers of the runtime can wait (2^31 ms), in whole days. Beyond, they fire at once. */
+const MAX_TIME = 24 * 86_400;
 /** Seconds: a node that has died would be called in vain for as long; and a beat comes five times in it. */
 const LONGEST_LEASE = 86_400;
 
@@ -198,6 +200,7 @@ function parseCount(text: string): number {
 function parseTime(text: string): number {
   const seconds = parseDuration(text);
   if (seconds === undefined) throw new InvalidArgumentError(`It is not ${DURATION}.`);
+  if (seconds > MAX_TIME) throw new InvalidArgumentError('It is too long: 24d at most.');
   return seconds;
 }
 

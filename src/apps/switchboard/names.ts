@@ -14,8 +14,10 @@ export function hostName(user: string): string {
   const name = user
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[-.]+|[-.]+$/g, '')
-    .slice(0, MAX_NAME);
+    .replace(/^[-.]+/, '')
+    .slice(0, MAX_NAME)
+    // After the cut, or it would end in what `parseTarget` and the suffix take away, and could not be called.
+    .replace(/[-.]+$/, '');
   return name === '' ? 'line' : name;
 }
 

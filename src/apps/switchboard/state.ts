@@ -9,7 +9,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -81,7 +80,7 @@ export function replaceFile(file: string, text: string, mode = 0o600): void {
     try {
       const fd = openSync(temporary, 'w', mode);
       try {
-        writeSync(fd, text);
+        writeAll(fd, Buffer.from(text));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

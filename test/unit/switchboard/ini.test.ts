@@ -184,6 +184,18 @@ test('a file that makes no sense is refused in one sentence', () => {
   );
 });
 
+test('times that no timer can wait, and leases that would never stop beating, are refused', () => {
+  assert.is(settings(['--lease', '2s']).lease, 2);
+  assert.is(settings(['--drain', '24d', '--client-idle', '0']).drain, 24 * 86_400);
+  for (const [flag, value] of [
+    ...['0', '0s', '2d', '99999999w', 'x'].map(value => ['--lease', value]),
+    ...['--drain', '--dead-after', '--circuit-idle', '--client-idle'].map(flag => [flag, '999999999w']),
+    ['--drain', '25d'],
+  ]) {
+    assert.throws(() => settings([flag, value]), (error: Error) => error instanceof CommanderError, `${flag} ${value}`);
+  }
+});
+
 test('what a running process does not take up is told from what it does', () => {
   const one = settings([]);
   assert.equal(changedForGood(one, settings(['--log-level', 'debug', '--max-lines', '3', '--fqdn', 'x'])), []);

@@ -178,4 +178,21 @@ test('names, aliases and codes do not look like each other', () => {
   assert.equal(parseUser('alice+0123456789ABCDEF').code, undefined);
 });
 
+test('whatever the user name, its host name is one that can be called, claimed and shared, also where it is cut', () => {
+  const users = ['x'.repeat(49), 'x'.repeat(48)].flatMap(start =>
+    ['.', '-', '..', '.-', '-.a', '.a', 'a.', ' b', '~1'].map(middle => `${start}${middle}${'tail'.repeat(9)}`),
+  );
+  for (const user of [...users, '.', '-', '...', '\u{1b}[31m', 'Ünï', '__proto__', 'constructor', ' ', 'a'.repeat(1000)]) {
+    const name = hostName(user);
+    assert.is(hostName(name), name, user);
+    assert.ok(isName(name), user);
+    const all = board({ publicNames: true });
+    const one = peer(name, { names: [name] });
+    all.plug(one, tcp('', 80));
+    for (const called of [name, `${name}.`, one.alias, `${name}~0`]) {
+      assert.is(all.find(stranger, tcp(called)).provider, one, called);
+    }
+  }
+});
+
 test.run();
