@@ -10,7 +10,8 @@ import {
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import type { Eventually } from '../../protocol/index.ts';
-import { type Admission, copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.ts';
+import { copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.ts';
+import { faultFields } from '../../server/detached.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
 import { hashOf } from './codes.ts';
@@ -20,7 +21,6 @@ import { parseUser } from './names.ts';
 import type { Registry } from './registry.ts';
 import type { Invitation } from './rules.ts';
 import { readIfThere, StateError } from './state.ts';
-import { isWithin } from './subjects.ts';
 import type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
 export type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
@@ -43,6 +43,8 @@ export interface AccessOptions {
   readonly appended?: (appended: Appended) => void;
   /** Where several switchboards share a directory: whether an invitation, by the hash of its code, may be used here. Asked once it is. */
   readonly redeem?: (hash: string) => Promise<boolean>;
+  /** Where they do: it was not used after all. */
+  readonly giveBack?: (hash: string) => Promise<void>;
   /** Milliseconds since 1970, for `expiry-time`. */
   readonly now?: () => number;
 }
@@ -89,38 +91,72 @@ export class Access implements Keeper {
 
   /** Whether a signature by this key (or certificate) would be taken. Changes nothing: whoever asks need not own the key. */
   acceptable(visitor: Visitor): boolean {
-    if (!this.#refresh()) return false;
-    if (this.#known(visitor.key)) return !('refused' in this.#judge(visitor));
-    return this.#banned(visitor) === undefined && (this.#options.anyKey === true || this.#mayEnrol(visitor));
+    return this.#orElse(visitor, false, () => {
+      const verdict = this.#admissible(visitor);
+      return verdict === undefined ? this.#mayEnrol(visitor) : 'grant' in verdict;
+    });
   }
 
   /** The rights of a key whose owner has proved to be one, who is enrolled if that is on; or why he stays out. */
   async admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
-    if (!this.#refresh()) return { refused: 'the file of keys cannot be read' };
-    let enrolled: Admitted['enrolled'];
-    if (!this.#known(visitor.key)) {
-      const banned = this.#banned(visitor);
-      if (banned !== undefined) return { refused: banned };
-      if (this.#options.anyKey) return { grant: this.#anybody(visitor) };
-      enrolled = await this.#letIn(visitor);
-      if (enrolled === undefined || !this.#refresh()) return { refused: 'the key is not known' };
+    const fault = { refused: 'something failed here; it is in the log' };
+    try {
+      return await this.#admit(visitor);
+    } catch (error) {
+      return this.#orElse(visitor, fault, () => {
+        throw error;
+      });
     }
-    const verdict = this.#judge(visitor);
+  }
+
+  async #admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
+    let verdict = this.#admissible(visitor);
+    let enrolled: Admitted['enrolled'];
+    if (verdict === undefined) {
+      enrolled = await this.#letIn(visitor);
+      if (enrolled !== undefined) verdict = this.#admissible(visitor);
+    }
+    if (verdict === undefined) return { refused: 'the key is not known' };
     if ('refused' in verdict) return verdict;
+    const { grant } = verdict;
     const { presence } = visitor;
-    if (presence === undefined || (await this.#keeper.count(fingerprint(verdict.key), presence.counter))) {
-      return { grant: grantOf(verdict), enrolled };
+    if (presence === undefined || (await this.#keeper.count(grant.fingerprint, presence.counter))) {
+      return { grant, enrolled };
     }
     const refused = copied('the key', presence);
     this.#options.log.warn(this.#fields(visitor), `sign-in refused: ${refused}`);
     return { refused };
   }
 
-  /** Whether he who has this grant would still be let in, by the same key under the same name. */
-  stillGood({ key, user, address }: Visitor): boolean {
-    if (!this.#refresh()) return true; // who is in stays in, as long as nobody knows better
-    if (this.#known(key)) return !('refused' in this.#judge({ key, user, address }));
-    return this.#options.anyKey === true && this.#banned({ key, address }) === undefined;
+  /** Whether somebody who is in would still be let in: with the key, the name, the address and the host name that he came with. */
+  stillGood(visitor: Visitor): boolean {
+    return this.#orElse(visitor, true, () => {
+      if (!this.#refresh()) return true; // who is in stays in, as long as nobody knows better
+      const verdict = this.#admissible(visitor);
+      return verdict !== undefined && 'grant' in verdict;
+    });
+  }
+
+  /**
+   * Whether somebody may be in, by the file and the bans as they are now: the one answer for who asks, who signs in, and who is in
+   * already when something has changed. Undefined for a key that is not known.
+   */
+  #admissible(visitor: Visitor): { readonly grant: Grant } | { readonly refused: string } | undefined {
+    if (!this.#refresh()) return { refused: 'the file of keys cannot be read' };
+    if (this.#known(visitor.key)) return this.#judge(visitor);
+    const banned = this.#banned(visitor);
+    if (banned !== undefined) return { refused: banned };
+    return this.#options.anyKey ? { grant: this.#anybody(visitor) } : undefined;
+  }
+
+  /** What fails here is for the log, and neither ends a sign-in with an exception nor lets anybody in. */
+  #orElse<T>(visitor: Visitor, otherwise: T, body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      this.#options.log.error({ ...this.#fields(visitor), ...faultFields(error) }, 'a sign-in could not be judged');
+      return otherwise;
+    }
   }
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): boolean {
@@ -128,7 +164,13 @@ export class Access implements Keeper {
     if (this.#known(key)) return true;
     if (options === undefined && !this.#mayEnrol({ key, user, address })) return false;
     if (this.#entries.size >= MAX_ENROLLED) return false;
-    this.#append(key, options ?? ENROLLED, user, address);
+    try {
+      this.#append(key, options ?? ENROLLED, user, address);
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      this.#options.log.error({ file: this.#options.file }, `a key cannot be enrolled: ${error.message}`);
+      return false;
+    }
     if (options === undefined) this.#rate.count(address);
     return true;
   }
@@ -141,22 +183,52 @@ export class Access implements Keeper {
     return this.#options.redeem?.(hash) ?? true;
   }
 
+  giveBack(hash: string): Eventually<void> {
+    return this.#options.giveBack?.(hash);
+  }
+
   /** Takes in a key that nobody knows: by the invitation that he brings, or because everybody may come. */
   async #letIn({ key, user: given, address }: Visitor): Promise<Admitted['enrolled']> {
     const { user, code } = parseUser(given);
-    const invitation = code === undefined ? undefined : await this.#redeem(code);
-    if (invitation !== undefined) {
-      const done = await this.#keeper.enrol(key, user, address, optionsOf(invitation));
-      if (done) return { by: invitation.by };
-    }
+    const by =
+      code === undefined
+        ? undefined
+        : await this.#invited(code, options => this.#keeper.enrol(key, user, address, options));
+    if (by !== undefined) return { by };
     return this.enrols && (await this.#keeper.enrol(key, user, address)) ? {} : undefined;
   }
 
-  /** Uses an invitation; of all who try at once, on whatever switchboard, one gets it. */
-  async #redeem(code: string): Promise<Invitation | undefined> {
+  /**
+   * Uses an invitation; of all who try at once, on whatever switchboard, one gets it. If the key could not be stored it is as good
+   * as before. Returns who has invited.
+   */
+  async #invited(
+    code: string,
+    store: (options: readonly KeyOption[]) => Eventually<boolean>,
+  ): Promise<string | undefined> {
     const { registry } = this.#options;
     if (registry?.invitation(code) === undefined || !(await this.#keeper.redeem(hashOf(code)))) return undefined;
-    return registry.redeem(code);
+    const giveBack = () => this.#keeper.giveBack(hashOf(code));
+    let invitation: Invitation | undefined;
+    try {
+      invitation = await registry.redeem(code);
+    } catch (error) {
+      await giveBack();
+      throw error;
+    }
+    if (invitation === undefined) return undefined;
+    let stored = false;
+    try {
+      stored = await store(optionsOf(invitation));
+    } finally {
+      if (!stored) {
+        await registry.giveBack(code, invitation);
+        await giveBack();
+      }
+    }
+    if (!stored) return undefined;
+    registry.spent(code);
+    return invitation.by;
   }
 
   #mayEnrol({ user, address }: Pick<Visitor, 'user' | 'address' | 'key'>): boolean {
@@ -180,7 +252,7 @@ export class Access implements Keeper {
   }
 
   /** By the best line that lets the key in from there now; a line that denies it, or that cannot be used, wins over all. */
-  #judge(visitor: Visitor): Admission | { refused: string } {
+  #judge(visitor: Visitor): { readonly grant: Grant } | { readonly refused: string } {
     const { key, address, hostName, presence } = visitor;
     const { user } = parseUser(visitor.user);
     const ids = keysOf(key).map(fingerprint);
@@ -190,20 +262,17 @@ export class Access implements Keeper {
       : lines.some(denies)
         ? { refused: 'the key is denied' }
         : judgeKey(lines, { key, user, address, hostName, presence, now: this.#now() }, this.#policy);
-    const banned = this.#banned(visitor, 'refused' in verdict ? [] : [grantOf(verdict).owner]);
-    const refused = banned ?? ('refused' in verdict ? verdict.refused : undefined);
-    if (refused === undefined) return verdict as Admission;
+    const grant = 'refused' in verdict ? undefined : grantOf(verdict);
+    const refused =
+      this.#banned(visitor, grant && [grant.owner]) ?? ('refused' in verdict ? verdict.refused : undefined);
+    if (refused === undefined) return { grant: grant! };
     this.#options.log.info(this.#fields(visitor), `sign-in refused: ${refused}`);
     return { refused };
   }
 
   /** Why somebody is banned, if he is: by his key, by a network that he comes from, or as one of the `owners`. */
   #banned({ key, address }: Pick<Visitor, 'key' | 'address'>, owners: readonly string[] = []): string | undefined {
-    const { registry } = this.#options;
-    if (registry === undefined) return undefined;
-    const ban =
-      registry.banned([...keysOf(key).map(fingerprint), ...owners]) ??
-      registry.networkBans().find(({ subject }) => isWithin(address, subject));
+    const ban = this.#options.registry?.banned([...keysOf(key).map(fingerprint), ...owners], address);
     return ban && `${ban.subject} is banned by ${ban.by}${ban.reason === '' ? '' : `: ${ban.reason}`}`;
   }
 

@@ -223,6 +223,8 @@ export class Switchboard implements EventSource {
     }
     this.#roster.enter(it);
     this.events.tell({ type: 'signed-in', client: it.info });
+    // Something may have changed since the key was judged, and whoever was sent away then was not on the roster yet.
+    this.#roster.recheck(this.#options.access, it);
   }
 
   #leave(client: Client): void {
@@ -252,9 +254,9 @@ export class Switchboard implements EventSource {
     this.#roster.kick(ids, reason);
   }
 
-  release(name: string): void {
+  async release(name: string): Promise<void> {
     const { registry, elsewhere, log } = this.#options;
-    registry.release(name);
+    await registry.release(name);
     elsewhere?.release?.(name).catch((error: unknown) => {
       log.error({ name, error: String(error) }, 'a name has been released here only');
     });

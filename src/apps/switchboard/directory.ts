@@ -146,6 +146,10 @@ export class Directory {
     return this.#rules.redeem(hash);
   }
 
+  giveBack(hash: string): Promise<void> {
+    return this.#rules.giveBack(hash);
+  }
+
   // The connection
 
   /** Resolves when the directory is there for the first time. */
@@ -257,25 +261,24 @@ export class Directory {
   #hear(text: string): void {
     const heard = parseNote(text);
     if (heard === undefined) return this.#options.log.warn({}, 'something in the directory makes no sense');
-    try {
-      this.#heed(heard);
-    } catch (error) {
-      // Our own file may be in use for too long, or the disk full.
-      this.#options.log.error({ reason: reason(error) }, 'what others say could not be kept; it is read again');
+    this.#heed(heard).catch((error: unknown) => {
+      // Our own file may be in use, or the disk full.
+      this.#options.log.warn({ reason: reason(error) }, 'what others say could not be kept; it is read again');
       this.#unshared = true;
-    }
+    });
   }
 
-  #heed(heard: Note): void {
+  /** What is to be kept is kept before this returns, or not at all: nothing that comes waits, and what comes later stays later. */
+  async #heed(heard: Note): Promise<void> {
     const { registry } = this.#options;
     if ('beat' in heard) {
       if (heard.node === this.#node) {
         this.#beating = false;
         this.#replica.beat();
       } else for (const [place, version] of heard.beat) this.#replica.hear({ place, version });
-    } else if ('released' in heard) registry.release(heard.released);
-    else if ('claimed' in heard) registry.learnNames([[heard.claimed, heard.owner]]);
-    else if ('rule' in heard) this.#rules.hear(heard.rule, heard.sealed);
+    } else if ('released' in heard) await registry.release(heard.released, 0);
+    else if ('claimed' in heard) await registry.learnNames([[heard.claimed, heard.owner]]);
+    else if ('rule' in heard) await this.#rules.hear(heard.rule, heard.sealed);
     else if ('gone' in heard) this.#replica.leave(heard.gone);
     else if (!this.#ours.versions.has(heard.place)) this.#replica.hear(heard);
   }

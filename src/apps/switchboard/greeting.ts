@@ -47,6 +47,11 @@ export function notYours(name: string, alias: string): string {
   return `The name ${name} belongs to another key: your lines are ${alias} only.\n`;
 }
 
+/** Whose the plain name is cannot be found out now. */
+export function notNow(name: string, alias: string): string {
+  return `The name ${name} cannot be claimed now: your lines are ${alias} only. Plug in again later.\n`;
+}
+
 /** Older connections of the same owner had the lines that have just been plugged in. */
 export function tookOver(keys: readonly string[], older: readonly Provider[]): string {
   const addresses = [...new Set(older.map(({ address }) => address))].join(', ');

@@ -55,7 +55,8 @@ export type Question =
   | { readonly take: Thing; readonly wishes: readonly Wish[] }
   | { readonly claim: { readonly name: string; readonly owner: string } }
   | { readonly release: string }
-  | { readonly redeem: string };
+  | { readonly redeem: string }
+  | { readonly giveBack: string };
 
 export interface Penalty {
   readonly address: string;

@@ -90,7 +90,7 @@ async function run(command: Command, version: string): Promise<void> {
   }
   const hints: Hints = { host: settings.shownHost, port: settings.port };
   const secret = aliasSecret(data, accelerated);
-  const registry = await Registry.open(registryFile(data));
+  const registry = await Registry.open(registryFile(data), Date.now, log);
   const hub = new Hub(log);
   const { directory: url, lease } = settings;
   const directory = url
@@ -100,6 +100,7 @@ async function run(command: Command, version: string): Promise<void> {
     ...{ file, enrol, anyKey, registry, provider: accelerated, log },
     appended: it => works.appended(it),
     redeem: directory && (hash => directory.redeem(hash)),
+    giveBack: directory && (hash => directory.giveBack(hash)),
   });
   const certificates = hostCertificates(keyFilesOf(settings), keys);
   const given = { version, sockets: sockets.clients, watched: consoleAt !== undefined, certificates };

@@ -28,7 +28,8 @@ export function addNames(switchboard: Command): void {
     .action((list: string[]) =>
       within(switchboard, async (registry, { directory }) => {
         const names = list.map(name => name.toLowerCase());
-        const here = names.filter(name => !registry.release(name));
+        const here: string[] = [];
+        for (const name of names) if (!(await registry.release(name))) here.push(name);
         const unknown = directory === undefined ? here : await releaseNames(directory, names);
         if (unknown.length > 0)
           throw new StateError(`nobody has the name ${unknown.map(name => printable(name)).join(', ')}`);

@@ -1,8 +1,10 @@
 // Plugging lines in and out: who may, under which names, and what becomes of an older connection that had them.
 import { type Eventually, FORWARDED_PORT, type GlobalReply, pack, printable } from '../../protocol/index.ts';
+import { reason } from '../../server/runtime/reason.ts';
+import type { Logger } from '../../server/server.ts';
 import type { Access } from './access.ts';
 import type { Events } from './events.ts';
-import { type Hints, plugged, settled, tookOver } from './greeting.ts';
+import { type Hints, notNow, plugged, settled, tookOver } from './greeting.ts';
 import { type Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
 import { lineInfo, type Member } from './members.ts';
 import { looksLikeAlias } from './names.ts';
@@ -20,13 +22,14 @@ export interface PluggingOptions {
   /** See BoardOptions. */
   readonly publicNames: boolean;
   readonly elsewhere?: Pick<Elsewhere, 'claim'>;
+  readonly log: Logger;
 }
 
 export class Plugging {
   /** No lines are plugged in any more. */
   closed = false;
   readonly #options: PluggingOptions;
-  /** Where a directory is asked about names: until it has answered. */
+  /** Whose names are being settled: until they are. */
   readonly #naming = new WeakMap<Member, Promise<void>>();
 
   constructor(options: PluggingOptions) {
@@ -35,10 +38,10 @@ export class Plugging {
 
   /** `ssh -R` */
   plug(it: Member, wanted: Line): Eventually<GlobalReply> {
-    const { claim } = this.#options.elsewhere ?? {};
-    if (claim === undefined) return this.#plug(it, wanted);
-    // Others are asked whose the name is, once for each connection, and all its lines wait for that.
-    if (!it.named && !this.closed && it.grant.mayListen(wanted)) this.#naming.set(it, this.#settleWith(claim, it));
+    // It is asked whose the name is, once for each connection, and all its lines wait for that.
+    if (!it.named && !this.closed && it.lines.length === 0 && it.grant.mayListen(wanted)) {
+      this.#naming.set(it, this.#settleNames(it));
+    }
     const named = this.#naming.get(it);
     if (named === undefined) return this.#plug(it, wanted);
     return named.then(() => !it.client.connection.closed && this.#plug(it, wanted));
@@ -53,7 +56,6 @@ export class Plugging {
     if (this.closed) return refuse('the switchboard is going down');
     if (!it.grant.mayListen(wanted)) return refuse('the key may not plug it in');
     if (it.quotas.lines > 0 && it.lines.length >= it.quotas.lines) return refuse('it has too many lines');
-    this.#settleNames(it);
     let line: Line;
     try {
       line = board.plug(it, wanted);
@@ -64,7 +66,8 @@ export class Plugging {
     const older = board.olderOf(it, line);
     const over = older.length > 0 ? { over: older[0].id } : {};
     events.tell({ type: 'plugged', client: it.info, line: lineInfo(it, line), ...over });
-    const news = plugged(this.callName(it), [line], hints);
+    const nameless = it.named || it.lines.length > 1 ? '' : notNow(it.name, it.alias);
+    const news = plugged(this.callName(it), [line], hints) + nameless;
     for (const say of it.greeted) say(older.length > 0 ? news + tookOver([lineKey(line)], older) : news);
     return line.kind === 'tcp' && lineKey(wanted) === '0' ? pack(FORWARDED_PORT, { port: line.port }) : true;
   }
@@ -87,16 +90,21 @@ export class Plugging {
 
   // Names
 
-  /** Whoever plugs in a line under a name that nobody has, has it from now on. */
-  #settleNames(it: Member): void {
-    if (it.named) return;
+  /**
+   * Whoever plugs in a line under a name that nobody has, has it from now on. If that cannot be found out now, he has the alias only,
+   * and is told by whoever greets him; when he plugs in a first line again, it is tried again.
+   */
+  async #settleNames(it: Member): Promise<void> {
+    const { registry, elsewhere, log } = this.#options;
     it.named = true;
-    if (this.#isFree(it) && this.#options.registry.claim(it.name, it.owner)) it.names = [...it.given, it.name];
-  }
-
-  async #settleWith(claim: NonNullable<Elsewhere['claim']>, it: Member): Promise<void> {
-    it.named = true;
-    if (this.#isFree(it) && (await claim(it.name, it.owner))) it.names = [...it.given, it.name];
+    if (!this.#isFree(it)) return;
+    try {
+      const claimed = await (elsewhere?.claim?.(it.name, it.owner) ?? registry.claim(it.name, it.owner));
+      if (claimed) it.names = [...it.given, it.name];
+    } catch (error) {
+      it.named = false;
+      log.warn({ client: it.id, name: it.name, reason: reason(error) }, 'a name cannot be claimed now');
+    }
   }
 
   /** Whether the file leaves a member's host name to whoever comes first, or to himself if he has come. */
@@ -113,7 +121,11 @@ export class Plugging {
   shown(it: Member): readonly string[] {
     const { publicNames, registry } = this.#options;
     if (it.names.length > 0 || !publicNames || !this.#isFree(it)) return it.names;
-    return (registry.ownerOf(it.name) ?? it.owner) === it.owner ? [it.name] : [];
+    try {
+      return (registry.ownerOf(it.name) ?? it.owner) === it.owner ? [it.name] : [];
+    } catch {
+      return []; // a sign-in does not end by what cannot be read
+    }
   }
 
   // Connections that may be dead

@@ -32,9 +32,11 @@ export class Roster {
     this.#end(({ id }) => wanted.has(id), reason);
   }
 
-  /** Ends connections of those who would not be let in any more. */
-  recheck(access: Access): void {
-    this.#end(({ visitor }) => !access.stillGood(visitor), 'your key is not let in any more');
+  /** Ends connections of those who would not be let in any more: all of them, or this one. */
+  recheck(access: Access, one?: Member): void {
+    const reason = 'your key is not let in any more';
+    if (one === undefined) this.#end(({ visitor }) => !access.stillGood(visitor), reason);
+    else if (!access.stillGood(one.visitor)) end(one, reason);
   }
 
   /** Ends all connections but those that have circuits. */

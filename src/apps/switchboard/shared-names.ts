@@ -3,7 +3,7 @@
 import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
 import { type Client, channelOf, load, note, PAGE, PATIENCE, pages, within } from './redis.ts';
-import type { Claim, Registry } from './registry.ts';
+import { type Claim, PATIENCE_FOR_NAMES, type Registry } from './registry.ts';
 import { isClaim } from './shapes.ts';
 import { StateError } from './state.ts';
 
@@ -26,7 +26,7 @@ export class SharedNames {
     this.#options = options;
   }
 
-  /** Whether a name is the owner's, who may claim it. While the directory is away, only if it is known to be. */
+  /** Whether a name is the owner's, who may claim it. While the directory is away, only if it is known to be. @throws Busy */
   async claim(name: string, owner: string, there: boolean): Promise<boolean> {
     const { registry, commands, channel } = this.#options;
     if (!there) return registry.ownerOf(name) === owner;
@@ -40,16 +40,26 @@ export class SharedNames {
     } catch {
       return registry.ownerOf(name) === owner;
     }
-    const known = registry.ownerOf(name);
-    if (known !== undefined && known !== holder) registry.release(name);
-    if (holder !== owner) return false;
-    if (registry.claim(name, owner)) {
-      if (fresh) commands.publish(channel, note({ claimed: name, owner })).catch(() => {});
-      return true;
+    try {
+      const known = registry.ownerOf(name);
+      if (known !== undefined && known !== holder) await registry.release(name, PATIENCE_FOR_NAMES);
+      if (holder !== owner) return false;
+      if (await registry.claim(name, owner)) {
+        if (fresh) commands.publish(channel, note({ claimed: name, owner })).catch(() => {});
+        return true;
+      }
+    } catch (error) {
+      // Nobody here has it, so nobody has it anywhere.
+      if (fresh) await this.#takeBack(name);
+      throw error;
     }
     // He has too many.
-    if (fresh) await within(PATIENCE, commands.hDel(NAMES, name)).catch(() => {});
+    if (fresh) await this.#takeBack(name);
     return false;
+  }
+
+  async #takeBack(name: string): Promise<void> {
+    await within(PATIENCE, this.#options.commands.hDel(NAMES, name)).catch(() => {});
   }
 
   /** The name is nobody's any more, anywhere. @throws if the directory is away */
@@ -65,14 +75,14 @@ export class SharedNames {
     const { registry, commands } = this.#options;
     const claims = registry.names();
     for (let i = 0; i < claims.length; i += PAGE) await this.#claimAll(claims.slice(i, i + PAGE));
-    for await (const page of pages(commands, NAMES)) registry.learnNames(page.filter(isClaim));
+    for await (const page of pages(commands, NAMES)) await registry.learnNames(page.filter(isClaim));
   }
 
   async #claimAll(known: readonly Claim[]): Promise<void> {
     const { registry, log, commands } = this.#options;
     const given = await within(PATIENCE, commands.hmGet(RELEASED, namesOf(known)));
     const claims = known.filter(({ claimed }, i) => !(Number(given[i]) > claimed));
-    for (const one of known) if (!claims.includes(one)) registry.release(one.name);
+    for (const one of known) if (!claims.includes(one)) await registry.release(one.name);
     if (claims.length === 0) return;
     const all = commands.multi();
     for (const { name, owner } of claims) all.hSetNX(NAMES, name, owner);
@@ -80,7 +90,7 @@ export class SharedNames {
     const holders = await within(PATIENCE, commands.hmGet(NAMES, namesOf(claims)));
     for (const [i, { name, owner }] of claims.entries()) {
       if (holders[i] === owner) continue;
-      registry.release(name);
+      await registry.release(name);
       log.warn({ name, owner, holder: holders[i] }, 'a name belongs to somebody else in the directory');
     }
   }

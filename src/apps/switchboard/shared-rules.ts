@@ -32,14 +32,14 @@ export class SharedRules {
     return this.#write([rule]);
   }
 
-  /** Something that another one has told, or we have. */
-  hear(field: string, sealed: string): void {
+  /** Something that another one has told, or we have. @throws Busy, at once */
+  async hear(field: string, sealed: string): Promise<void> {
     const rule = this.#open(field, sealed);
     if (rule === undefined) this.#strange(1);
-    else if (this.#options.registry.learn([rule]).length > 0 && 'ban' in rule) this.#options.banned();
+    else if ((await this.#options.registry.learn([rule])).length > 0 && 'ban' in rule) this.#options.banned();
   }
 
-  /** Learns what others have, and tells them what they do not. @throws if the directory is away */
+  /** Learns what others have, and tells them what they do not. @throws if the directory is away, Busy */
   async share(): Promise<void> {
     const { commands, registry, banned } = this.#options;
     const ours = new Map(registry.rules().map(rule => [fieldOf(rule), rule]));
@@ -56,7 +56,7 @@ export class SharedRules {
         else if (known === undefined || isNewer(rule, known)) news.push(rule);
         if (rule !== undefined && (known === undefined || !isNewer(known, rule))) ours.delete(field);
       }
-      learnt.push(...registry.learn(news));
+      learnt.push(...(await registry.learn(news)));
       if (past.length > 0) await within(PATIENCE, commands.hDel(RULES, past));
     }
     if (strange > 0) this.#strange(strange);
@@ -76,6 +76,14 @@ export class SharedRules {
       log.warn({ reason: reason(error) }, 'an invitation cannot be used while the directory is away');
       return false;
     }
+  }
+
+  /** It was not used after all. While the directory is away nobody can be told: then it stays as it is, which lets nobody in. */
+  async giveBack(hash: string): Promise<void> {
+    const { commands, log } = this.#options;
+    await within(PATIENCE, commands.del(redeemedKey(hash))).catch((error: unknown) =>
+      log.warn({ reason: reason(error) }, 'an invitation could not be given back'),
+    );
   }
 
   async #write(rules: readonly Rule[]): Promise<void> {

@@ -32,6 +32,8 @@ export interface Keeper {
   count(key: string, counter: number): Eventually<boolean>;
   /** Whether an invitation, by the hash of its code, may be used here and now; once it may, nobody else may. */
   redeem(hash: string): Eventually<boolean>;
+  /** The invitation was not used after all. */
+  giveBack(hash: string): Eventually<void>;
 }
 
 /** A line that enrolment has appended to the file, and the file's version before and after. */

@@ -58,7 +58,7 @@ async function serve(setup: Setup): Promise<void> {
   const outbox = new Outbox(news => say({ news }), log);
   const tell = (message: ToPrimary) => detached(say(message), log, 'the primary process cannot be told');
   const primary = new Primary(tell);
-  const registry = await Registry.open(registryFile(settings.data));
+  const registry = await Registry.open(registryFile(settings.data), Date.now, log);
   if (settings.directory !== undefined) registry.ruled = rule => tell({ rule });
   const { authorizedKeys: file, enrol, anyKey } = settings;
   const access = new Access({ ...{ file, enrol, anyKey, registry, log, keeper: primary }, provider: accelerated });
@@ -170,6 +170,10 @@ class Primary implements Keeper, Counter {
 
   redeem(redeem: string): Promise<boolean> {
     return this.#ask({ redeem });
+  }
+
+  async giveBack(giveBack: string): Promise<void> {
+    await this.#ask({ giveBack });
   }
 
   survey(): Promise<Snapshot> {

@@ -227,6 +227,10 @@ export class Workers {
     if ('count' in question) return access.count(question.count.key, question.count.counter);
     if ('claim' in question) return directory?.claim(question.claim.name, question.claim.owner) ?? false;
     if ('redeem' in question) return access.redeem(question.redeem);
+    if ('giveBack' in question) {
+      await access.giveBack(question.giveBack);
+      return true;
+    }
     if ('release' in question) {
       await directory?.release(question.release);
       return true;

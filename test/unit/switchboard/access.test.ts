@@ -308,12 +308,12 @@ test('of several processes one keeps for all: it enrols and counts, and the othe
 test('a keeper that refuses, or cannot, keeps the key out', async () => {
   const { access } = open(undefined, {
     enrol: true,
-    keeper: { enrol: () => false, count: () => true, redeem: () => true },
+    keeper: { enrol: () => false, count: () => true, redeem: () => true, giveBack() {} },
   });
   assert.is(await admit(access, newKey().blob, 'alice', A), undefined);
   const lying = open(undefined, {
     enrol: true,
-    keeper: { enrol: async () => true, count: () => true, redeem: () => true },
+    keeper: { enrol: async () => true, count: () => true, redeem: () => true, giveBack() {} },
   });
   assert.is(await admit(lying.access, newKey().blob, 'alice', A), undefined, 'the file has the word');
 });

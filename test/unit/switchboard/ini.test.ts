@@ -192,7 +192,11 @@ test('times that no timer can wait, and leases that would never stop beating, ar
     ...['--drain', '--dead-after', '--circuit-idle', '--client-idle'].map(flag => [flag, '999999999w']),
     ['--drain', '25d'],
   ]) {
-    assert.throws(() => settings([flag, value]), (error: Error) => error instanceof CommanderError, `${flag} ${value}`);
+    assert.throws(
+      () => settings([flag, value]),
+      (error: Error) => error instanceof CommanderError,
+      `${flag} ${value}`,
+    );
   }
 });
 

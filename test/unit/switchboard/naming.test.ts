@@ -182,7 +182,18 @@ test('whatever the user name, its host name is one that can be called, claimed a
   const users = ['x'.repeat(49), 'x'.repeat(48)].flatMap(start =>
     ['.', '-', '..', '.-', '-.a', '.a', 'a.', ' b', '~1'].map(middle => `${start}${middle}${'tail'.repeat(9)}`),
   );
-  for (const user of [...users, '.', '-', '...', '\u{1b}[31m', 'Ünï', '__proto__', 'constructor', ' ', 'a'.repeat(1000)]) {
+  for (const user of [
+    ...users,
+    '.',
+    '-',
+    '...',
+    '\u{1b}[31m',
+    'Ünï',
+    '__proto__',
+    'constructor',
+    ' ',
+    'a'.repeat(1000),
+  ]) {
     const name = hostName(user);
     assert.is(hostName(name), name, user);
     assert.ok(isName(name), user);

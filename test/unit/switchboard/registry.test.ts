@@ -20,11 +20,11 @@ test('a name belongs to who claims it first, until it is released', async () => 
   let now = 1000;
   const registry = await Registry.open(newFile(), () => now);
   assert.is(registry.ownerOf('alice'), undefined);
-  assert.ok(registry.claim('alice', 'A'));
+  assert.ok(await registry.claim('alice', 'A'));
   now += 2 * DAY;
-  assert.ok(registry.claim('alice', 'A'), 'again');
-  assert.not(registry.claim('alice', 'B'));
-  assert.ok(registry.claim('bob', 'B'));
+  assert.ok(await registry.claim('alice', 'A'), 'again');
+  assert.not(await registry.claim('alice', 'B'));
+  assert.ok(await registry.claim('bob', 'B'));
   assert.is(registry.ownerOf('alice'), 'A');
   assert.equal(registry.names(), [
     { name: 'alice', owner: 'A', claimed: 1000, used: now },
@@ -34,17 +34,18 @@ test('a name belongs to who claims it first, until it is released', async () => 
     registry.names('B').map(({ name }) => name),
     ['bob'],
   );
-  assert.ok(registry.release('alice'));
-  assert.not(registry.release('alice'));
-  assert.ok(registry.claim('alice', 'B'));
+  assert.ok(await registry.release('alice'));
+  assert.not(await registry.release('alice'));
+  assert.ok(await registry.claim('alice', 'B'));
   registry.close();
 });
 
 test('one owner may have 64 names', async () => {
   const registry = await Registry.open(':memory:');
-  const claims = Array.from({ length: 66 }, (_, i) => registry.claim(`n${i}`, 'A'));
+  const claims: boolean[] = [];
+  for (let i = 0; i < 66; i++) claims.push(await registry.claim(`n${i}`, 'A'));
   assert.is(claims.indexOf(false), 64);
-  assert.ok(registry.claim('other', 'B'));
+  assert.ok(await registry.claim('other', 'B'));
 });
 
 test('what is in the file is there for the next who opens it, at the same time or later; for its owner only', async () => {
@@ -52,8 +53,8 @@ test('what is in the file is there for the next who opens it, at the same time o
   const one = await Registry.open(file);
   assert.is(statSync(file).mode & 0o777, 0o600);
   const two = await Registry.open(file);
-  assert.ok(one.claim('alice', 'A'));
-  assert.not(two.claim('alice', 'B'));
+  assert.ok(await one.claim('alice', 'A'));
+  assert.not(await two.claim('alice', 'B'));
   two.close();
   one.close();
   const three = await Registry.open(file);
@@ -66,29 +67,29 @@ test('an invitation is good once and until its time; the code is nowhere in the 
   const file = newFile();
   const registry = await Registry.open(file, () => now);
   const wish = { access: ['listen', 'list'], hostname: 'web', expires: 1000, by: 'root' };
-  const code = registry.invite(wish)!;
+  const code = (await registry.invite(wish))!;
   assert.match(code, /^[0-9a-hjkmnp-tv-z]{16}$/);
   assert.equal(registry.invitation(code), wish);
-  assert.equal(registry.redeem(code), wish);
-  assert.is(registry.redeem(code), undefined);
+  assert.equal(await registry.redeem(code), wish);
+  assert.is(await registry.redeem(code), undefined);
   const { hostname: _, ...plain } = wish;
-  const late = registry.invite(plain)!;
+  const late = (await registry.invite(plain))!;
   assert.is.not(late, code);
   assert.equal(registry.invitation(late), plain);
   now = 1000;
   assert.is(registry.invitation(late), undefined);
-  assert.is(registry.redeem(late), undefined);
+  assert.is(await registry.redeem(late), undefined);
   registry.close();
   for (const name of [file, `${file}-wal`]) if (existsSync(name)) assert.not.match(readFileSync(name, 'latin1'), late);
 });
 
 test('invitations are listed without their codes, and can be withdrawn', async () => {
   const registry = await Registry.open(':memory:', () => 0);
-  const code = registry.invite({ access: ['listen'], expires: 5, by: 'root' })!;
+  const code = (await registry.invite({ access: ['listen'], expires: 5, by: 'root' }))!;
   const [{ id, ...rest }] = registry.invitations();
   assert.equal(rest, { access: ['listen'], expires: 5, by: 'root' });
-  assert.not(registry.withdraw('00000000'));
-  assert.ok(registry.withdraw(id));
+  assert.not(await registry.withdraw('00000000'));
+  assert.ok(await registry.withdraw(id));
   assert.is(registry.invitation(code), undefined);
 });
 
@@ -96,24 +97,22 @@ test('a ban holds until its time, and the last word of two counts', async () => 
   let now = 0;
   const registry = await Registry.open(':memory:', () => now);
   const ban = (subject: string, until?: number) => registry.ban({ subject, until, reason: 'noise', by: 'root' });
-  assert.ok(ban('SHA256:a', 100));
-  assert.ok(ban('192.0.2.0/24'));
+  assert.ok(await ban('SHA256:a', 100));
+  assert.ok(await ban('192.0.2.0/24'));
   assert.equal(registry.banned(['SHA256:b', 'SHA256:a']), {
     ...{ subject: 'SHA256:a', until: 100, reason: 'noise', by: 'root', made: 0 },
   });
   assert.is(registry.banned(['SHA256:b']), undefined);
-  assert.equal(
-    registry.networkBans().map(({ subject }) => subject),
-    ['192.0.2.0/24'],
-  );
+  assert.is(registry.banned([], '192.0.2.9')?.subject, '192.0.2.0/24');
+  assert.is(registry.banned([], '192.0.3.9'), undefined);
   now = 100;
   assert.is(registry.banned(['SHA256:a']), undefined);
   assert.is(registry.bans().length, 1);
-  ban('SHA256:a');
+  await ban('SHA256:a');
   now = 10 ** 12;
   assert.ok(registry.banned(['SHA256:a']));
-  assert.ok(registry.unban('SHA256:a'));
-  assert.not(registry.unban('SHA256:a'));
+  assert.ok(await registry.unban('SHA256:a'));
+  assert.not(await registry.unban('SHA256:a'));
   assert.is(registry.banned(['SHA256:a']), undefined);
 });
 
@@ -150,7 +149,7 @@ test('tables of an older version are brought up to date, once', async () => {
   const versions = ['CREATE TABLE a (x)', 'CREATE TABLE b (x)'];
   for (let i = 0; i < 2; i++) {
     const database = await openDatabase(file, versions);
-    assert.is(database.prepare('SELECT count(*) AS n FROM b').get()!.n, 0);
+    assert.is(database.get('SELECT count(*) AS n FROM b')!.n, 0);
     database.close();
   }
 });

@@ -1,12 +1,14 @@
 // What lines of the authorized_keys file give: names, rights, limits, who may call; which of several lines counts; bans and invitations.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Access, type AccessOptions, type Admitted, type Visitor } from '../../../src/apps/switchboard/access.ts';
+import { Busy } from '../../../src/apps/switchboard/database.ts';
 import { admits, type Grant } from '../../../src/apps/switchboard/grants.ts';
 import { Registry } from '../../../src/apps/switchboard/registry.ts';
+import type { Rule } from '../../../src/apps/switchboard/rules.ts';
 import {
   accelerated,
   fingerprint,
@@ -200,18 +202,18 @@ test('bans keep out by key, by owner and by network, also whom the file or enrol
   const ban = (subject: string) => registry.ban({ subject, reason: 'noise', by: 'root' });
   await enter(access, visitor(key));
   await enter(access, visitor({ blob }));
-  ban(fingerprint(key.blob));
-  ban(`${fingerprint(authority.blob)} alice`);
-  ban('198.51.100.0/24');
+  await ban(fingerprint(key.blob));
+  await ban(`${fingerprint(authority.blob)} alice`);
+  await ban('198.51.100.0/24');
   await staysOut(access, visitor(key), /^SHA256:\S+ is banned by root: noise$/);
   await staysOut(access, visitor({ blob }), /alice is banned/);
   await staysOut(access, visitor(unknown, { address: '198.51.100.9' }), /198\.51\.100\.0\/24 is banned/);
   assert.not(access.stillGood(visitor(key)));
   assert.not(readFileSync(file, 'utf8').includes(line(unknown).split(' ')[1]), 'and nothing is enrolled');
-  registry.unban(fingerprint(key.blob));
+  await registry.unban(fingerprint(key.blob));
   await enter(access, visitor(key));
-  ban(fingerprint(authority.blob));
-  registry.unban(`${fingerprint(authority.blob)} alice`);
+  await ban(fingerprint(authority.blob));
+  await registry.unban(`${fingerprint(authority.blob)} alice`);
   await staysOut(access, visitor({ blob }), /banned/);
 });
 
@@ -220,10 +222,10 @@ test('bans keep out by key, by owner and by network, also whom the file or enrol
 test('an invitation lets one key in, once, with what it gives; enrolment need not be on', async () => {
   const registry = await Registry.open(':memory:');
   const { access, file } = open(['# mine'], { registry });
-  const invite = (hostname?: string) =>
-    registry.invite({ access: ['listen', 'list'], hostname, expires: Date.now() + 60_000, by: 'root' })!;
+  const invite = async (hostname?: string) =>
+    (await registry.invite({ access: ['listen', 'list'], hostname, expires: Date.now() + 60_000, by: 'root' }))!;
   const [key, second] = [newKey(), newKey()];
-  const code = invite('web');
+  const code = await invite('web');
   await staysOut(access, visitor(key), /not known/);
   await staysOut(access, visitor(key, { user: `alice+${'0'.repeat(16)}` }), /not known/);
   assert.ok(access.acceptable(visitor(key, { user: `alice+${code}` })));
@@ -236,9 +238,56 @@ test('an invitation lets one key in, once, with what it gives; enrolment need no
   assert.is(readFileSync(file, 'utf8'), `# mine\n${entry}\n`);
   await staysOut(access, visitor(second, { user: `alice+${code}` }), /not known/);
   // Whoever is known keeps what he has, and the code is not used up by him.
-  const other = invite();
+  const other = await invite();
   assert.is((await enter(access, visitor(key, { user: `bob+${other}` }))).enrolled, undefined);
   assert.ok(registry.invitation(other));
+});
+
+test('an invitation whose key could not be stored, for whatever reason, is as good as before, on all switchboards', async () => {
+  const registry = await Registry.open(':memory:');
+  const told: Rule[] = [];
+  const code = (await registry.invite({ access: ['listen'], expires: Date.now() + 60_000, by: 'root' }))!;
+  registry.ruled = rule => void told.push(rule);
+  const used = new Set<string>();
+  const directory = {
+    redeem: async (hash: string) => used.size < used.add(hash).size,
+    giveBack: async (hash: string) => void used.delete(hash),
+  };
+  const key = newKey();
+  const who = visitor(key, { user: `alice+${code}` });
+  const { access, file, messages } = open([], { registry, ...directory });
+  const failures: [string, Partial<AccessOptions>][] = [
+    ['it says no', { keeper: { enrol: () => false, count: () => true, ...directory } }],
+    ['it throws', { keeper: { enrol: () => Promise.reject(new Error('gone')), count: () => true, ...directory } }],
+  ];
+  for (const [title, options] of failures) {
+    const verdict = await open([], { registry, ...options }).access.admit(who);
+    assert.ok('refused' in verdict, title);
+    assert.ok(registry.invitation(code), title);
+    assert.is(used.size, 0, title);
+  }
+  const broken = open([], { registry, ...directory });
+  rmSync(broken.file);
+  mkdirSync(broken.file);
+  assert.not(broken.access.enrol(key.blob, 'alice', '192.0.2.7', []), 'a fault of ours is no exception');
+  assert.ok(registry.invitation(code));
+  assert.equal(told, [], 'and nobody was told that it is over');
+  // Nor does a database that somebody holds lead to more than a refusal.
+  const { redeem } = registry;
+  registry.redeem = async () => {
+    throw new Busy('in use');
+  };
+  assert.ok('refused' in (await access.admit(who)));
+  assert.match(messages.at(-1)!, /could not be judged/);
+  assert.is(used.size, 0);
+  registry.redeem = redeem;
+  // At once, by two: one has it.
+  const both = await Promise.all([who, visitor(newKey(), { user: `bob+${code}` })].map(one => access.admit(one)));
+  assert.is(both.filter(verdict => 'grant' in verdict).length, 1);
+  assert.is(registry.invitation(code), undefined);
+  assert.is(told.length, 1);
+  assert.is(used.size, 1);
+  assert.is(readFileSync(file, 'utf8').split('\n').length, 2);
 });
 
 // Enrolment
@@ -250,7 +299,7 @@ test('all addresses together may enrol a thousand keys an hour; who is invited d
   const address = (i: number) => `10.${i >> 8}.${i & 255}.1`;
   const enrol = (i: number) => access.enrol(newKey().blob, 'alice', address(i));
   assert.is(Array.from({ length: 1001 }, (_, i) => enrol(i)).indexOf(false), 1000);
-  const code = registry.invite({ access: ['listen'], expires: 1000, by: 'root' })!;
+  const code = (await registry.invite({ access: ['listen'], expires: 1000, by: 'root' }))!;
   await enter(access, visitor(newKey(), { user: `alice+${code}` }));
   now += 3_600_001;
   assert.ok(enrol(2000));
@@ -297,6 +346,47 @@ test('who is connected is still good as long as the file says so', async () => {
   assert.not(access.stillGood(who));
   writeFileSync(file, `# nobody\n`);
   assert.not(access.stillGood(who));
+});
+
+test('who is in by the host name that he came with stays in, whatever is banned or read again meanwhile', async () => {
+  const registry = await Registry.open(':memory:');
+  const key = newKey();
+  const { access, file } = open([`from="*.example.org" ${line(key)}`], { registry });
+  const who = visitor(key, { hostName: 'a.example.org' });
+  await enter(access, who);
+  assert.ok(access.stillGood(who));
+  await registry.ban({ subject: '198.51.100.0/24', reason: '', by: 'root' });
+  assert.ok(access.stillGood(who), 'a ban of somebody else');
+  writeFileSync(file, `# read again\nfrom="*.example.org" ${line(key)}\n`);
+  assert.ok(access.stillGood(who), 'a file that has changed');
+  writeFileSync(file, `from="*.example.com" ${line(key)}\n`);
+  assert.not(access.stillGood(who), 'another name');
+});
+
+test('for whoever it is, who asks, who signs in and who is in already get the same answer', async () => {
+  const registry = await Registry.open(':memory:');
+  const [plain, named, from, denied, unknown, banned] = Array.from({ length: 6 }, newKey);
+  await registry.ban({ subject: fingerprint(banned.blob), reason: '', by: 'root' });
+  await registry.ban({ subject: '198.51.100.0/24', reason: '', by: 'root' });
+  const lines = [
+    line(plain),
+    `from="*.example.org" ${line(named)}`,
+    `from="192.0.2.0/24" ${line(from)}`,
+    `access="denied" ${line(denied)}`,
+    line(banned),
+  ];
+  for (const anyKey of [false, true]) {
+    const { access } = open(lines, { registry, anyKey });
+    for (const key of [plain, named, from, denied, unknown, banned]) {
+      for (const address of ['192.0.2.7', '198.51.100.7', '203.0.113.7']) {
+        for (const hostName of [undefined, 'a.example.org', 'a.example.com']) {
+          const who = visitor(key, { address, hostName });
+          const admitted = 'grant' in (await access.admit(who));
+          assert.equal([access.acceptable(who), access.stillGood(who)], [admitted, admitted]);
+        }
+      }
+    }
+  }
 });
 
 test('host names in from= are for those whose name is known', async () => {

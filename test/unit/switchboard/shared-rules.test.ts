@@ -68,7 +68,7 @@ async function join(directory: Fake, now: () => number = Date.now, mine = secret
     }),
     hear: text => {
       const { rule, sealed } = JSON.parse(text) as { rule: string; sealed: string };
-      node.rules.hear(rule, sealed);
+      void node.rules.hear(rule, sealed);
     },
   };
   registry.ruled = rule => void node.rules.tell(rule).catch(() => {});
@@ -105,12 +105,12 @@ for (let seed = 1; seed <= 60; seed++) {
       const what = random();
       if (what < 0.35) {
         const until = random() < 0.5 ? undefined : clock + 10 ** 6;
-        registry.ban({ subject: pick(subjects), until, reason: `step ${step}`, by: 'root' });
-      } else if (what < 0.6) registry.unban(pick(subjects));
-      else if (what < 0.7) registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' });
+        await registry.ban({ subject: pick(subjects), until, reason: `step ${step}`, by: 'root' });
+      } else if (what < 0.6) await registry.unban(pick(subjects));
+      else if (what < 0.7) await registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' });
       else if (what < 0.8) {
         const [one] = registry.invitations();
-        if (one) registry.withdraw(one.id);
+        if (one) await registry.withdraw(one.id);
       } else if (what < 0.95) {
         node.there = !node.there;
         if (node.there) await node.rules.share();
@@ -124,10 +124,10 @@ for (let seed = 1; seed <= 60; seed++) {
     for (const other of others) assert.equal(other, first);
     // And whoever knows of a ban can lift it, however the clocks go.
     for (const subject of subjects) {
-      pick(nodes).registry.ban({ subject, reason: 'last', by: 'root' });
+      await pick(nodes).registry.ban({ subject, reason: 'last', by: 'root' });
       await settled();
       for (const { registry } of nodes) assert.is(registry.banned([subject])?.reason, 'last');
-      pick(nodes).registry.unban(subject);
+      await pick(nodes).registry.unban(subject);
       await settled();
       for (const { registry } of nodes) assert.is(registry.banned([subject]), undefined);
     }
@@ -137,7 +137,7 @@ for (let seed = 1; seed <= 60; seed++) {
 test('an invitation is used once, on one switchboard, and by nobody while the directory is away', async () => {
   const directory = new Fake();
   const [a, b] = [await join(directory), await join(directory)];
-  const code = a.registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' })!;
+  const code = (await a.registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' }))!;
   await settled();
   assert.ok(b.registry.invitation(code));
   b.there = false;
@@ -151,12 +151,13 @@ test('an invitation is used once, on one switchboard, and by nobody while the di
 test('one that has been used does not come back with a switchboard that was away, nor with an old copy', async () => {
   const directory = new Fake();
   const [a, b] = [await join(directory), await join(directory)];
-  const code = a.registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' })!;
+  const code = (await a.registry.invite({ access: ['listen'], expires: Date.now() + 10 ** 6, by: 'root' }))!;
   await settled();
   const field = `invitation ${hashOf(code)}`;
   const old = directory.hash.get(field)!;
   b.there = false;
-  assert.ok(a.registry.redeem(code));
+  assert.ok(await a.registry.redeem(code));
+  a.registry.spent(code);
   await settled();
   assert.ok(b.registry.invitation(code));
   directory.hash.clear();
@@ -166,7 +167,7 @@ test('one that has been used does not come back with a switchboard that was away
   await settled();
   for (const { registry, rules } of [a, b]) {
     assert.is(registry.invitation(code), undefined);
-    rules.hear(field, old);
+    await rules.hear(field, old);
     assert.is(registry.invitation(code), undefined);
   }
 });
@@ -180,7 +181,7 @@ test('only what is sealed with our secret counts, under its own name, in its tim
     await join(directory, Date.now, new Uint8Array(32)),
   ];
   const subject = '192.0.2.1';
-  stranger.registry.ban({ subject, reason: '', by: 'stranger' });
+  await stranger.registry.ban({ subject, reason: '', by: 'stranger' });
   await settled();
   assert.equal(
     [a, b].map(({ registry }) => registry.bans().length),
@@ -188,7 +189,7 @@ test('only what is sealed with our secret counts, under its own name, in its tim
   );
   await a.rules.share();
   assert.is(a.registry.bans().length, 0);
-  a.registry.ban({ subject, reason: 'ours', by: 'root' });
+  await a.registry.ban({ subject, reason: 'ours', by: 'root' });
   await settled();
   assert.equal(
     [a, b].map(({ registry }) => registry.bans().length),
@@ -222,8 +223,8 @@ test('what has been over for long is forgotten, here and in the directory', asyn
   const directory = new Fake();
   let now = Date.now();
   const a = await join(directory, () => now);
-  a.registry.ban({ subject: '192.0.2.1', until: now + 1000, reason: '', by: 'root' });
-  const code = a.registry.invite({ access: ['listen'], expires: now + 1000, by: 'root' })!;
+  await a.registry.ban({ subject: '192.0.2.1', until: now + 1000, reason: '', by: 'root' });
+  const code = (await a.registry.invite({ access: ['listen'], expires: now + 1000, by: 'root' }))!;
   await settled();
   assert.is(directory.hash.size, 2);
   now += KEEP + 2000;

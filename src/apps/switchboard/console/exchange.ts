@@ -46,6 +46,8 @@ export interface Processes {
   watch(stirred: () => void): () => void;
   /** Ends connections, wherever they are. */
   kick(ids: readonly string[], reason: string): void;
+  /** Ends connections of those who would not be let in any more, wherever they are. */
+  recheck(): void;
   /** Notes down who has done what. */
   note(by: ClientInfo, what: string): void;
 }
@@ -102,7 +104,7 @@ export class Exchange {
     if (subject === undefined) return false;
     const until = seconds === undefined ? undefined : Date.now() + seconds * 1000;
     const by = operator(address);
-    if (!this.#registry.ban({ subject, until, reason: printable(reason, 200), by: by.user })) return false;
+    if (!(await this.#registry.ban({ subject, until, reason: printable(reason, 200), by: by.user }))) return false;
     const time = until === undefined ? '' : ` until ${momentText(until)}`;
     this.#processes.note(by, `banned ${subject}${time}`);
     const out = (await this.#clients()).filter(client => isSubjectOf(client, subject));
@@ -110,12 +112,14 @@ export class Exchange {
       out.map(({ id }) => id),
       'you are banned',
     );
+    // Somebody may be signing in meanwhile, or come from elsewhere with a certificate of the authority.
+    this.#processes.recheck();
     return true;
   }
 
   /** False if it was not banned. */
   async unban(address: string, subject: string): Promise<boolean> {
-    if (!this.#registry.unban(subject)) return false;
+    if (!(await this.#registry.unban(subject))) return false;
     this.#processes.note(operator(address), `let ${subject} in again`);
     return true;
   }

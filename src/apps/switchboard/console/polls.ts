@@ -23,7 +23,7 @@ export type PollPrimary =
 /** A worker that serves, as the primary process sees it. */
 export interface Polled {
   readonly id: string;
-  tell(message: PollWorker | { readonly kick: Kick }): void;
+  tell(message: PollWorker | { readonly kick: Kick } | { readonly recheck: true }): void;
 }
 
 export class Polls implements Processes {
@@ -62,6 +62,10 @@ export class Polls implements Processes {
 
   kick(ids: readonly string[], reason: string): void {
     for (const { tell } of this.#workers()) tell({ kick: { ids, reason } });
+  }
+
+  recheck(): void {
+    for (const { tell } of this.#workers()) tell({ recheck: true });
   }
 
   note(by: ClientInfo, what: string): void {

@@ -10,6 +10,7 @@ export function single(switchboard: Switchboard, version: string): Processes {
     metrics: () => lookout.metrics.registry.metrics(),
     watch: stirred => switchboard.subscribe(stirred),
     kick: (ids, reason) => switchboard.kick(ids, reason),
+    recheck: () => switchboard.recheck(),
     note: (by, what) => switchboard.events.tell({ type: 'command', by, what }),
   };
 }

@@ -110,7 +110,7 @@ export const ban: Command = {
     const found = (await office.survey()).clients.filter(client => isSubjectOf(client, subject));
     // Who locks himself out cannot unlock the door again.
     if (found.some(({ id }) => id === member.id)) throw new CommandError('that would be yourself');
-    if (!registry.ban({ subject, until, reason, by: member.info.user }))
+    if (!(await registry.ban({ subject, until, reason, by: member.info.user })))
       throw new CommandError('there are too many bans');
     office.note(member, `banned ${subject}${until === undefined ? '' : ` until ${momentText(until)}`}`);
     office.kick(
@@ -131,9 +131,10 @@ export const unban: Command = {
   usage: 'WHO',
   summary: 'let a key, address or network in again',
   admin: true,
-  run(args, { registry, office, member }) {
+  async run(args, { registry, office, member }) {
     const who = onlyWord(args, 'whom to let in again');
-    const subject = [who, registry.ownerOf(who)].find(one => one !== undefined && registry.unban(one));
+    const owner = registry.ownerOf(who);
+    const subject = (await registry.unban(who)) ? who : owner && (await registry.unban(owner)) ? owner : undefined;
     if (subject === undefined) throw new CommandError(`${printable(who, 80)} is not banned`);
     office.note(member, `let ${subject} in again`);
     return { text: `${subject} may come again.\n`, json: { unbanned: subject } };
@@ -146,7 +147,7 @@ export const invite: Command = {
   summary: 'make a code that lets one new key in, once',
   admin: true,
   options: ['access', 'hostname', 'for'],
-  run(args, context) {
+  async run(args, context) {
     const { registry, office, member, hints, width } = context;
     const [word, id] = args.words;
     if (word === 'list' && id === undefined) {
@@ -156,7 +157,7 @@ export const invite: Command = {
       return { text, json: all };
     }
     if (word === 'revoke' && id !== undefined) {
-      if (!registry.withdraw(id)) throw new CommandError(`there is no invitation ${printable(id, 80)}`);
+      if (!(await registry.withdraw(id))) throw new CommandError(`there is no invitation ${printable(id, 80)}`);
       office.note(member, `revoked the invitation ${id}`);
       return { text: 'It cannot be used any more.\n', json: { revoked: id } };
     }
@@ -169,7 +170,7 @@ export const invite: Command = {
     if (hostname !== undefined && !isName(hostname)) throw new CommandError('that cannot be a name', Status.USAGE);
     const expires = end(args.options, 'for') ?? Date.now() + INVITATION * 1000;
     if (expires > Date.now() + LONGEST_INVITATION * 1000) throw new CommandError('that is too long', Status.USAGE);
-    const code = registry.invite({ access, hostname, expires, by: member.info.user });
+    const code = await registry.invite({ access, hostname, expires, by: member.info.user });
     if (code === undefined) throw new CommandError('there are too many invitations');
     const user = `${hostname ?? 'NAME'}+${code}`;
     const command = ssh(hints, '', `${user}@`).replace('  ', ' ');

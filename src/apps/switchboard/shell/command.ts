@@ -28,7 +28,7 @@ export interface Office {
   /** Ends connections of those who would not be let in any more. */
   recheck(): void;
   /** From now on the next who comes with the name has it. */
-  release(name: string): void;
+  release(name: string): Promise<void>;
   /** What others call a provider's lines by. */
   callName(provider: Provider): string;
   /** Notes down who has done what. */

@@ -2,7 +2,7 @@
 import { detached, faultFields } from '../../../server/detached.ts';
 import type { Logger } from '../../../server/server.ts';
 import type { Session } from '../../../server/session.ts';
-import { type Hints, hello, notYours, plugged, settled, tookOver } from '../greeting.ts';
+import { type Hints, hello, notNow, notYours, plugged, settled, tookOver } from '../greeting.ts';
 import { lineKey } from '../lines.ts';
 import type { Member } from '../members.ts';
 import type { Registry } from '../registry.ts';
@@ -75,7 +75,7 @@ export class Desk {
       plugged(this.#front.callName(member), lines, this.#hints),
       ...(doubted.length > 0 ? [tookOver(keys, doubted)] : []),
       ...others,
-      ...(names.includes(name) ? [] : [notYours(name, alias)]),
+      ...(names.includes(name) ? [] : [(member.named ? notYours : notNow)(name, alias)]),
     ].join('');
   }
 

@@ -1,6 +1,7 @@
 // Runs the commands of the shell, and completes them.
 import { printable } from '../../../protocol/index.ts';
 import { faultFields } from '../../../server/detached.ts';
+import { Busy } from '../database.ts';
 import { ban, invite, kick, unban } from './act.ts';
 import {
   type Command,
@@ -90,6 +91,8 @@ export async function runCommand(line: string, context: Context): Promise<Answer
     const out = words.length < rest.length ? `${JSON.stringify(json)}\n` : text;
     return { out, error: '', status: Status.DONE, quit };
   } catch (error) {
+    if (error instanceof Busy)
+      return { out: '', error: `${known}: ${error.message}\n`, status: Status.FAILED, quit: false };
     if (!(error instanceof CommandError)) {
       const { log, member } = context;
       log.error(

@@ -103,14 +103,14 @@ export const whoami: Command = {
 export const names: Command = {
   usage: '[release NAME]',
   summary: 'names that belong to you (for admins: all), and giving one up',
-  run({ words }, context) {
+  async run({ words }, context) {
     const { registry, member, office } = context;
     const mine = registry.names(isAdmin(context) ? undefined : member.owner);
     if (words.length === 2 && words[0] === 'release') {
       const [, name] = words;
       if (!mine.some(claim => claim.name === name))
         throw new CommandError(`${printable(name, 80)} is no name of yours`);
-      office.release(name);
+      await office.release(name);
       office.note(member, `released the name ${name}`);
       return { text: `${name} is free for whoever comes first.\n`, json: { released: name } };
     }

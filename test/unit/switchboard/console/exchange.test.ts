@@ -28,6 +28,8 @@ class Board {
   readonly kicked: (readonly string[])[] = [];
   there: Snapshot = { clients: [], lines: [], circuits: [] };
   snapshot = () => this.there;
+  rechecked = 0;
+  recheck = () => void this.rechecked++;
   subscribe = (hear: (event: BoardEvent) => void) => this.events.subscribe(hear);
   kick = (ids: readonly string[], _reason: string) => void this.kicked.push(ids);
   get real(): Switchboard {
@@ -45,7 +47,7 @@ const circuit = (id: number, toProvider: number, toCaller: number, caller: Clien
 function twoWorkers(patience?: number) {
   const boards = [new Board(), new Board()];
   const hanging = new Set<number>();
-  const sent: (PollWorker | { kick: Kick })[] = [];
+  const sent: (PollWorker | { kick: Kick } | { recheck: true })[] = [];
   const polls: Polls = new Polls(
     () =>
       boards.map((_, i) => ({
@@ -53,7 +55,8 @@ function twoWorkers(patience?: number) {
         tell(message) {
           sent.push(message);
           if (hanging.has(i)) return;
-          if ('kick' in message) boards[i].kick(message.kick.ids, message.kick.reason);
+          if ('recheck' in message) boards[i].rechecked++;
+          else if ('kick' in message) boards[i].kick(message.kick.ids, message.kick.reason);
           else workers[i](message);
         },
       })),
@@ -138,6 +141,7 @@ test('a kick goes to all processes, and is noted once; a ban ends the connection
   const before = Date.now();
   assert.is(await exchange.ban('::1', alice.key, 60, 'loud\x1b[2J'), true);
   assert.equal(boards[0].kicked.at(-1), ['1']);
+  assert.equal([boards[0].rechecked, boards[1].rechecked], [1, 1], 'as for a ban that is made at the prompt');
   const [ban] = names.bans();
   assert.is(ban.subject, alice.key);
   assert.is(ban.by, 'console');
