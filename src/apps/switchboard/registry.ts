@@ -30,7 +30,8 @@ export interface Claim {
   readonly used: number;
 }
 
-const VERSIONS = [
+/** The tables, version by version. */
+export const VERSIONS = [
   `CREATE TABLE names (name TEXT PRIMARY KEY, owner TEXT NOT NULL, claimed INTEGER NOT NULL, used INTEGER NOT NULL);
    CREATE INDEX names_by_owner ON names (owner);
    CREATE TABLE invitations (hash TEXT PRIMARY KEY, access TEXT NOT NULL, hostname TEXT, expires INTEGER NOT NULL,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../../src/apps/switchboard/database.ts';
-import { Registry } from '../../../src/apps/switchboard/registry.ts';
+import { Registry, VERSIONS } from '../../../src/apps/switchboard/registry.ts';
 import { StateError } from '../../../src/apps/switchboard/state.ts';
 import { isWithin } from '../../../src/apps/switchboard/subjects.ts';
 
@@ -152,6 +152,37 @@ test('tables of an older version are brought up to date, once', async () => {
     assert.is(database.get('SELECT count(*) AS n FROM b')!.n, 0);
     database.close();
   }
+});
+
+test('times that no Date has are shown, and harm nobody: those of an older version, and those that others say', async () => {
+  const file = newFile();
+  const first = await Registry.open(file);
+  first.ban({ subject: '203.0.113.9', reason: 'loud', by: 'root' });
+  first.ban({ subject: '203.0.113.8', reason: 'quiet', by: 'root' });
+  first.invite({ access: ['list'], expires: Date.now() + DAY, by: 'root' });
+  first.claim('alice', 'A');
+  first.close();
+  const raw = await openDatabase(file, VERSIONS);
+  // As the first version left it.
+  raw.exec(`UPDATE bans SET until = 60480000000000000000 WHERE subject = '203.0.113.9'`);
+  raw.exec(`UPDATE bans SET made = 60480000000000000 WHERE subject = '203.0.113.8'`);
+  raw.exec(`UPDATE invitations SET expires = 9223372036854775807`);
+  raw.exec(`UPDATE names SET claimed = 9223372036854775807, used = 'never'`);
+  raw.exec('PRAGMA user_version = 1');
+  raw.close();
+  const registry = await Registry.open(file);
+  assert.equal(
+    registry.bans().map(({ subject, until, made }) => [subject, until, made > 0]),
+    [
+      ['203.0.113.9', undefined, true],
+      ['203.0.113.8', undefined, false],
+    ],
+  );
+  assert.ok(registry.banned(['203.0.113.9']), 'who was to stay out stays out');
+  assert.equal(registry.invitations(), []);
+  assert.is(registry.names()[0].used, 0);
+  assert.ok(registry.unban('203.0.113.9'));
+  registry.close();
 });
 
 test.run();

@@ -1,7 +1,7 @@
 // The shell's parts that need no terminal: tables, measures, words and options of a line.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseBytes, parseDuration } from '../../../src/apps/switchboard/measures.ts';
+import { momentText, parseBytes, parseDuration } from '../../../src/apps/switchboard/measures.ts';
 import { parseQuotas } from '../../../src/apps/switchboard/quotas.ts';
 import { CommandError, parseArguments, wordsOf } from '../../../src/apps/switchboard/shell/command.ts';
 import { bytesText, durationText, table } from '../../../src/apps/switchboard/shell/table.ts';
@@ -46,6 +46,12 @@ test('bytes and times, written and read', () => {
   assert.equal(['90', '90s', '15m', '2h', '7d', '2w', '', 'x', '-1', '1y'].map(parseDuration), [
     ...[90, 90, 900, 7200, 604_800, 1_209_600],
     ...[undefined, undefined, undefined, undefined],
+  ]);
+  assert.equal(['36500d', '36501d', '99999999w', '999999999'].map(parseDuration), [
+    ...[3_153_600_000, undefined, undefined, 999_999_999],
+  ]);
+  assert.equal([0, 8.64e15, 8.64e15 + 2, 1e300, Number.NaN].map(momentText), [
+    ...['1970-01-01T00:00:00.000Z', '+275760-09-13T00:00:00.000Z', 'unknown', 'unknown', 'unknown'],
   ]);
   assert.equal(['5', '64k', '10M', '1GiB', '2kb', '', '1T', '1.5M'].map(parseBytes), [
     ...[5, 65_536, 10_485_760, 1_073_741_824, 2048],
