@@ -38,7 +38,7 @@ const office = {
     throw new Error('nobody can be sent away');
   },
   recheck() {},
-  release() {},
+  async release() {},
   callName: () => 'alice',
   note() {},
 };
