@@ -51,9 +51,10 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
     write(chunks) {
       if (ended) return;
       for (const chunk of chunks) {
-        pending += chunk.length;
+        const { length } = chunk;
+        pending += length;
         const done = () => {
-          pending -= chunk.length;
+          pending -= length;
           if (pending > 0 || destroyed) return;
           events?.drain();
           closeIfOver();

@@ -73,8 +73,9 @@ export class SocketJoin {
 
   #flush(): void {
     if (this.#gathered.length === 0) return;
-    this.#socket.write(this.#gathered);
+    // Before they are written: a socket may take the memory away at once.
     for (const { length } of this.#gathered) this.#uncredited += length;
+    this.#socket.write(this.#gathered);
     this.#gathered = [];
     this.#credit();
   }

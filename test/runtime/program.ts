@@ -26,6 +26,7 @@ import {
   sessions,
 } from '../../src/server/index.ts';
 import { enableTransfer } from '../../src/server/runtime/memory.ts';
+import { forwardSteps } from './forwards.ts';
 import { socketSteps } from './sockets.ts';
 
 const MIB = 1024 * 1024;
@@ -308,6 +309,8 @@ const list: Record<string, () => Promise<void>> = {
     await caller.close();
     await provider.close();
   },
+
+  ...forwardSteps,
 
   async close() {
     const client = await signIn();

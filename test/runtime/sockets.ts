@@ -92,23 +92,29 @@ async function pair(path?: string): Promise<{ sockets: [Socket, Socket]; close()
   return { sockets: [await accepted, near], close: () => listener.close() };
 }
 
-/** Both directions at once, each closed by itself while the other goes on. */
+/** Both directions, each closed by itself while the other goes on. */
 async function bothWays(path?: string): Promise<void> {
   const { sockets, close } = await pair(path);
+  await exchange(sockets, 24 * MIB, 10 * MIB + 1);
+  await close();
+}
+
+/** So many bytes each way between two sockets, with checksums, until both are closed. */
+export async function exchange(sockets: readonly [Socket, Socket], there: number, back: number): Promise<void> {
   const [a, b] = sockets.map(socket => new End(socket));
-  a.write(input);
+  const question = input.subarray(0, there);
+  a.write(question);
   a.socket.end();
   await b.ended;
-  check(b.got(input), `other bytes: ${b.received}`);
+  check(b.got(question), `other bytes: ${b.received}`);
   check(a.socket.pending === 0, `${a.socket.pending} bytes pending after the end`);
-  const answer = input.subarray(0, 10 * MIB + 1);
+  const answer = input.subarray(input.length - back);
   b.write(answer);
   b.socket.end();
   await a.ended;
   check(a.got(answer), `other bytes back: ${a.received}`);
   check((await a.closed) === undefined && (await b.closed) === undefined, 'closed with an error');
   check(a.closes === 1 && b.closes === 1, 'closed more than once');
-  await close();
 }
 
 const turn = () => new Promise(resolve => setTimeout(resolve, 1));

@@ -32,7 +32,7 @@ export interface Socket {
   progress?(): Progress | undefined;
   /** Begins to read, and to tell what happens; called once. */
   start(events: SocketEvents): void;
-  /** One write to the system for all chunks; takes ownership of them. */
+  /** One write to the system for all chunks; takes ownership of them: their memory may be gone when it returns. */
   write(chunks: readonly Uint8Array[]): void;
   /** `data` is not called any more, as soon as possible. */
   pause(): void;
