@@ -412,7 +412,7 @@ export class Connection {
   #close(error: Error): void {
     if (this.closed) return;
     this.error = error;
-    const faults = this.mux.destroy();
+    const faults = this.mux.destroy(error);
     try {
       this.#events.closed?.(error);
     } catch (fault) {

@@ -125,7 +125,7 @@ export class PlainLink {
     this.#output = [];
     // First, so that who waits for the end hears of it before anybody who had a channel does something about it.
     this.#over(error);
-    for (const fault of this.mux.destroy()) this.#options.fault?.(fault);
+    for (const fault of this.mux.destroy(error)) this.#options.fault?.(fault);
     this.#socket.destroy();
   }
 }

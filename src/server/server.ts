@@ -247,6 +247,8 @@ export class Server {
   /** A handler that works on must not take the process down when it fails. */
   #heed(working: void | Promise<void>, open: ChannelOpen, client: Client): void {
     Promise.resolve(working).catch((error: unknown) => {
+      // What a reader of one of its streams throws.
+      if (error === client.connection.error) return;
       this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'a handler failed');
       open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
     });

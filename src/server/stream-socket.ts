@@ -16,13 +16,20 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
   let ended = false;
   let destroyed = false;
   const closeIfOver = () => {
-    if (heardEnd && ended && pending === 0) stream.channel.close();
+    if (heardEnd && ended && pending === 0) void stream.close();
   };
   const read = async (tell: SocketEvents) => {
-    for await (const chunk of stream) {
+    try {
+      for await (const chunk of stream) {
+        await paused;
+        if (destroyed) break;
+        tell.data(chunk);
+      }
+    } catch (error) {
+      if (error !== stream.error) throw error;
       await paused;
-      if (destroyed) break;
-      tell.data(chunk);
+      ended = true;
+      return tell.close(destroyed ? undefined : stream.error);
     }
     await paused;
     if (!destroyed) {
@@ -53,13 +60,13 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
       for (const chunk of chunks) {
         const { length } = chunk;
         pending += length;
-        const done = () => {
+        const done = (taken: boolean) => {
           pending -= length;
           if (pending > 0 || destroyed) return;
-          events?.drain();
+          if (taken) events?.drain();
           closeIfOver();
         };
-        stream.write(chunk).then(done, done);
+        stream.write(chunk).then(done, () => done(false));
       }
     },
     pause() {

@@ -3,6 +3,7 @@
 import type { Eventually } from '../protocol/channels/answers.ts';
 import { type Channel, type ChannelHandler, type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
 import { EOW } from '../protocol/channels/session-requests.ts';
+import { DisconnectError } from '../protocol/errors.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
 
 /**
@@ -34,6 +35,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   #writes = 0;
   #writable: (() => void) | undefined;
   #over = false;
+  #error: Error | undefined;
   /** The peer has said that it reads no more. */
   #unread = false;
 
@@ -47,7 +49,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     this.closed = new Promise(resolve => (over = resolve));
     this.handler = {
       data: (bytes, type) => (type === STDERR ? this.#stderr : this.#stdout).push(bytes),
-      eof: () => this.#end(),
+      eof: () => this.#end(undefined),
       request: request => {
         if (request.type !== EOW) return this.onrequest?.(request) ?? false;
         this.#unread = true;
@@ -55,9 +57,9 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
         return true;
       },
       writable: () => this.#writable?.(),
-      closed: () => {
+      closed: error => {
         this.#over = true;
-        this.#end();
+        this.#end(this.channel.cut ? (error ?? closedEarly(this.channel)) : undefined);
         this.#writable?.();
         over();
         this.onclose?.();
@@ -65,17 +67,29 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     };
   }
 
-  #end(): void {
-    this.#stdout.end();
-    this.#stderr.end();
+  #end(error: Error | undefined): void {
+    this.#error = error;
+    this.#stdout.end(error);
+    this.#stderr.end(error);
   }
 
-  /** What the peer writes, until its EOF. Who leaves the loop may begin another, and gets the rest. */
+  /**
+   * Why nothing more comes, if what came may be half of a whole: the connection's error, or that the peer closed a channel
+   * other than a session without EOF. Readers throw it when they have had all there is.
+   */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /**
+   * What the peer writes, until its EOF; you can break out of the loop and iterate again later, no data is lost.
+   * @throws `error`
+   */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#stdout[Symbol.asyncIterator]();
   }
 
-  /** The extended data stream (RFC 4254 §5.2), until EOF. */
+  /** The extended data stream (RFC 4254 §5.2), until EOF. @throws `error` */
   get stderr(): AsyncIterable<Uint8Array> {
     return this.#stderr;
   }
@@ -124,9 +138,12 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
     return this.#writing.then(() => this.channel.eof());
   }
 
-  /** Closes after everything written so far. */
+  /** Sends EOF and closes, after everything written so far. `channel.close` is for whoever gives up half-way. */
   close(): Promise<void> {
-    return this.#writing.then(() => this.channel.close());
+    return this.#writing.then(() => {
+      this.channel.eof();
+      this.channel.close();
+    });
   }
 
   /** What the peer writes, as a web stream; made once, and instead of a loop. Cancelling it is `discard`. */
@@ -149,6 +166,10 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
   }
   #webWritable: WritableStream<Uint8Array> | undefined;
 }
+
+/** A program's end is told by its exit status, and servers close a session without EOF. All close forwarded ports and sockets with it. */
+const closedEarly = ({ type }: Channel): Error | undefined =>
+  type === 'session' ? undefined : new DisconnectError('the peer closed the channel before the end of its data');
 
 /** Whether a peer, by its identification line, takes eow@openssh.com: OpenSSH does, from version 5 on, and others may take it for a fault. */
 export const takesEow = (ident: string): boolean => /^SSH-2\.0-OpenSSH_(?![2-4](?!\d))/.test(ident);
@@ -180,6 +201,7 @@ class Queue implements AsyncIterable<Uint8Array> {
   /** What comes is dropped. */
   discarding = false;
   #ended = false;
+  #error: Error | undefined;
   #wake: (() => void) | undefined;
 
   constructor(consumed: (bytes: number) => void) {
@@ -211,7 +233,9 @@ class Queue implements AsyncIterable<Uint8Array> {
     this.#wake?.();
   }
 
-  end(): void {
+  end(error: Error | undefined): void {
+    // What has ended in order stays so, whatever becomes of the channel.
+    if (!this.#ended) this.#error = error;
     this.#ended = true;
     this.#wake?.();
   }
@@ -226,8 +250,11 @@ class Queue implements AsyncIterable<Uint8Array> {
           // Credit only now: the reader has come back for more, or has left, so it is done with this.
           this.#consumed(chunk.length);
         }
-      } else if (this.#ended || this.discarding) return;
-      else {
+      } else if (this.discarding) return;
+      else if (this.#ended) {
+        if (this.#error !== undefined) throw this.#error;
+        return;
+      } else {
         await new Promise<void>(resolve => (this.#wake = resolve));
         this.#wake = undefined;
       }

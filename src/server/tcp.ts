@@ -14,6 +14,10 @@ export class SocketJoin {
   #left: Uint8Array = new Uint8Array(0);
   #socketEnded = false;
   #socketClosed = false;
+  /** The socket has failed: what came from it may be half of a whole. */
+  #socketFailed = false;
+  /** So may what the channel has brought: the socket ends with a reset, when all of it has left. */
+  #cut = false;
   /** Bytes for the socket, until the end of this tick: one write, however many packets they came in. */
   #gathered: Uint8Array[] = [];
   /** Bytes for the socket that still want credit. */
@@ -33,9 +37,11 @@ export class SocketJoin {
       writable: () => this.#push(),
       closed: () => {
         this.#flush();
-        socket.end();
+        this.#cut = this.#channel?.cut ?? false;
+        // An end in order would say that this is all.
+        if (!this.#cut) socket.end();
         socket.resume();
-        if (socket.pending === 0) socket.destroy();
+        if (socket.pending === 0) this.#destroy();
       },
     };
   }
@@ -60,15 +66,21 @@ export class SocketJoin {
       },
       drain: () => {
         this.#credit();
-        if (channel.closeSent) this.#socket.destroy();
+        if (channel.closeSent) this.#destroy();
       },
       // What came before is still delivered: the channel may have had no room for it.
-      close: () => {
+      close: error => {
+        this.#socketFailed = error !== undefined;
         this.#socketEnded = true;
         this.#socketClosed = true;
         this.#push();
       },
     });
+  }
+
+  #destroy(): void {
+    if (this.#cut && this.#socket.reset !== undefined) this.#socket.reset();
+    else this.#socket.destroy();
   }
 
   #flush(): void {
@@ -93,6 +105,8 @@ export class SocketJoin {
       if (this.#left.length > 0) this.#left = this.#left.subarray(channel.write(this.#left));
       if (this.#left.length > 0) return this.#socket.pause();
       this.#socket.resume();
+      // CLOSE without EOF: see `Channel.cut`.
+      if (this.#socketFailed) return channel.close();
       if (this.#socketEnded) channel.eof();
     }
     // Both directions have ended: so does the channel.

@@ -15,6 +15,8 @@ export class FakeSocket implements Socket {
   /** It has said that it writes no more. */
   ended = false;
   destroyed = false;
+  /** … by `reset`. */
+  wasReset = false;
   /** Calls of `write`. */
   writes = 0;
   /** Something was written, or it was ended or destroyed. */
@@ -81,6 +83,11 @@ export class FakeSocket implements Socket {
     this.#written = [];
     queueMicrotask(() => this.close());
     this.onchange?.();
+  }
+
+  reset(): void {
+    this.wasReset = !this.destroyed;
+    this.destroy();
   }
 
   // What the test calls

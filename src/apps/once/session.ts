@@ -147,7 +147,8 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
         });
     }
     if (terminal) session.onbreak = () => attempt(() => terminal.sendBreak());
-    input().catch(reject);
+    // A client that is gone has not said that this is all: see `lost`.
+    input().catch(error => error !== stream.error && reject(error));
     Promise.all([program.ended, output(program.stdout, 'output'), output(program.stderr, 'error')]).then(
       ([exit]) => resolve(exit),
       reject,

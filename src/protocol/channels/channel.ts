@@ -45,8 +45,8 @@ export interface ChannelHandler {
   request?(request: ChannelRequest): Eventually<boolean>;
   /** `write` may take more. */
   writable?(): void;
-  /** The channel is over. Called exactly once. */
-  closed?(): void;
+  /** The channel is over. Called exactly once; with the connection's error if that has ended and taken the channel with it. */
+  closed?(error?: Error): void;
 }
 
 /** What a channel needs of its connection. */
@@ -99,6 +99,8 @@ export class Channel {
   closeSent = false;
   /** The peer has sent CLOSE. */
   closeReceived = false;
+  /** It ended before the peer's EOF and before our CLOSE: what the peer has sent may be half of a whole. */
+  cut = false;
   /** The other end of a splice: what comes here leaves there. */
   partner: Channel | undefined;
   /** Bytes relayed to the partner. */
@@ -241,14 +243,16 @@ export class Channel {
   /** CHANNEL_CLOSE: answers it, and ends the channel. */
   receiveClose(): void {
     this.closeReceived = true;
+    this.cut = !this.eofReceived && !this.closeSent;
     this.close();
     this.end();
   }
 
-  /** The channel is over: closed on both sides, or the connection is gone. */
-  end(): void {
+  /** The channel is over: closed on both sides, or the connection is gone, for the reason in `error`. */
+  end(error?: Error): void {
     if (this.#over) return;
     this.#over = true;
+    if (error !== undefined) this.cut = !this.eofReceived && !this.closeSent;
     this.closeSent = true;
     this.backlog = undefined;
     this.host.forget(this);
@@ -259,6 +263,6 @@ export class Channel {
       if (partner.backlog !== undefined) partner.backlog.close = true;
       else partner.close();
     }
-    this.handler.closed?.();
+    this.handler.closed?.(error);
   }
 }

@@ -414,14 +414,14 @@ export class Mux {
     }
   }
 
-  /** The connection is gone: every channel ends, every wait is over. Returns what handlers threw: one must not keep the others from hearing. */
-  destroy(): unknown[] {
+  /** The connection is gone, for this reason: every channel ends, every wait is over. Returns what handlers threw: one must not keep the others from hearing. */
+  destroy(error: Error): unknown[] {
     if (this.#closed) return [];
     this.#closed = true;
     const faults: unknown[] = [];
     for (const entry of [...this.#channels]) {
       try {
-        if (entry instanceof Channel) entry.end();
+        if (entry instanceof Channel) entry.end(error);
         else entry?.failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
       } catch (fault) {
         faults.push(fault);

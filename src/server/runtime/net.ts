@@ -42,6 +42,8 @@ export interface Socket {
   end(): void;
   /** Closes at once. */
   destroy(): void;
+  /** The same, and tells the peer that something is missing, where there is a way to (TCP's RST; a Unix socket has none). */
+  reset?(): void;
 }
 
 /** How far a socket's output has come. */
@@ -192,6 +194,11 @@ export function wrap(accepted: NetSocket): Socket {
     destroy() {
       direct?.drop();
       socket.destroy();
+    },
+    reset() {
+      direct?.drop();
+      if (socket.remotePort === undefined) socket.destroy();
+      else socket.resetAndDestroy();
     },
   };
 }

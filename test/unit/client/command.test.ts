@@ -245,6 +245,31 @@ test('a signal that comes after the end has no effect, and is not held on to', a
   await client.close();
 });
 
+test('half of an output is not given for the whole of it, to exec or to whoever reads', async () => {
+  const client = await connected({
+    async exec(_command, session) {
+      await session.write('half');
+      await session.error('oops');
+      await turns(5);
+      session.client.connection.disconnect(Disconnect.BY_APPLICATION, 'restarting');
+    },
+  });
+  const whole = failure(client.exec('x'));
+  const running = await client.start('x');
+  for (const [stream, said] of [
+    [running.stdout, 'half'],
+    [running.stderr, 'oops'],
+  ] as const) {
+    let got = '';
+    const reading = async () => {
+      for await (const bytes of stream) got += text(bytes);
+    };
+    assert.is((await failure(reading())).message, 'restarting');
+    assert.is(got, said);
+  }
+  assert.is((await whole).message, 'restarting');
+});
+
 test('when the connection ends first, that is why; the status that had come counts all the same', async () => {
   const client = await connected({
     async exec(command, session) {

@@ -1,5 +1,6 @@
 // Forwarding as a client does it, against our own server: listeners on either side, callers as a loop, Unix sockets, and what ends with what.
 import { existsSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -16,6 +17,7 @@ import {
   readAll,
   refusesConnections,
   tcpConnect,
+  tcpServer,
   unixConnect,
   unixEcho,
 } from '../../kit/loopback.ts';
@@ -63,6 +65,32 @@ test(
     socket.end('and has an end');
     assert.is(String(await readAll(socket)), 'and has an end');
     await client.close();
+  }),
+);
+
+test(
+  'sockets whose connection dies are reset, on both sides: what came is not taken for all',
+  bounded(180, async scope => {
+    const reset: Promise<string>[] = [];
+    const code = (socket: Socket) =>
+      new Promise<string>(resolve => {
+        socket.on('error', ({ code }: { code?: string }) => resolve(`${code}`));
+        socket.on('end', () => resolve('an end in order'));
+      });
+    const target = await tcpServer(scope, socket => {
+      reset.push(code(socket));
+      socket.pipe(socket);
+    });
+    const { client } = await call(forwarder());
+    const local = await client.forwardLocal({ port: 0 }, { host: '127.0.0.1', port: target.port });
+    const remote = await client.forwardRemote({ port: 0 }, { host: '127.0.0.1', port: target.port });
+    for (const { port } of [local, remote]) {
+      const socket = await tcpConnect(scope, port);
+      await echoes(socket, 'half');
+      reset.push(code(socket));
+    }
+    client.connection.disconnect(2, 'cut');
+    assert.equal(await soon('all to be reset', Promise.all(reset)), Array(4).fill('ECONNRESET'));
   }),
 );
 
@@ -185,7 +213,8 @@ test(
     const looping = (async () => {
       for await (const caller of listener) {
         addresses.push(`${caller.address}:${caller.port}`);
-        void echo(caller);
+        // Its connection is closed while it reads.
+        echo(caller).catch(() => {});
       }
     })();
     await echoes(early, 'one');

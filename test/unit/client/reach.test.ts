@@ -173,9 +173,9 @@ test(
 
     // What leads there is part of the connection: without it there is none.
     const last = await dial({ ...who, via: middle, host: 'localhost', port: third.port });
-    await jump.close();
-    await soon('the last connection to end', last.closed);
-    await soon('the one in the middle to end', middle.closed);
+    jump.connection.disconnect(2, 'the way is cut');
+    for (const ended of [last, middle])
+      assert.is((await soon('the connection to end', ended.closed)).message, 'the way is cut');
   }),
 );
 

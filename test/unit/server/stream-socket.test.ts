@@ -21,16 +21,20 @@ async function joined(started = true) {
   const { client } = await call(server);
   const socket = streamSocket(await client.open('pipe@x'), '192.0.2.7', 22);
   const told: string[] = [];
+  const failures: (Error | undefined)[] = [];
   const data: Uint8Array[] = [];
   const start = (handle = socket) =>
     handle.start({
       data: chunk => void data.push(chunk),
       end: () => void told.push('end'),
       drain: () => void told.push('drain'),
-      close: () => void told.push('close'),
+      close: error => {
+        told.push('close');
+        failures.push(error);
+      },
     });
   if (started) start();
-  return { client, peer, socket, told, start, received: () => Buffer.concat(data).toString() };
+  return { client, peer, socket, told, failures, start, received: () => Buffer.concat(data).toString() };
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -125,13 +129,14 @@ test('destroyed: the channel closes, nothing more is told but that it is over, o
 });
 
 test('the end of the connection beneath is its end', async () => {
-  const { client, peer, told, socket } = await joined();
+  const { client, peer, told, failures, socket } = await joined();
   const writing: Socket = socket;
   writing.write([new Uint8Array(2 * WINDOW)]);
   await client.close();
   await peer.closed;
   await until(() => told.includes('close'));
-  assert.is(told.filter(what => what === 'close').length, 1);
+  assert.equal(told, ['close']);
+  assert.is(failures[0], client.connection.error);
   assert.is(socket.pending, 0);
 });
 

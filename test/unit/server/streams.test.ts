@@ -1,24 +1,39 @@
 // Channels as streams: backpressure both ways, leaving a loop, and writing after the end.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ClientConnection } from '../../../src/client/client.ts';
 import { type Channel, STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
-import { UsageError } from '../../../src/protocol/errors.ts';
+import { DisconnectError, UsageError } from '../../../src/protocol/errors.ts';
 import { ChannelStream, takesEow } from '../../../src/server/streams.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 
 /** A stream on both ends of one channel; `near`, the server's, may say that it reads no more. */
-async function joined(options: { eow?: boolean } = {}): Promise<{ near: ChannelStream; far: ChannelStream }> {
+async function joined(
+  options: { eow?: boolean } = {},
+  type = 'pipe@x',
+): Promise<{ near: ChannelStream; far: ChannelStream; client: ClientConnection }> {
   const near = new ChannelStream(options);
   const server = testServer({
     channels: {
-      'pipe@x': open => {
+      [type]: open => {
         near.channel = open.accept(near.handler);
       },
     },
   });
   const { client } = await call(server);
-  return { near, far: await client.open('pipe@x') };
+  return { near, far: await client.open(type), client };
+}
+
+/** What comes, and how it ends. */
+async function heard(source: AsyncIterable<Uint8Array>): Promise<[string, unknown]> {
+  let got = '';
+  try {
+    for await (const bytes of source) got += text(bytes);
+    return [got, 'whole'];
+  } catch (error) {
+    return [got, error];
+  }
 }
 
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
@@ -191,6 +206,62 @@ test('a writer that waits for room is let go when the channel closes', async () 
   for await (const _ of far) assert.unreachable();
 });
 
+test('a stream whose connection dies gives what has come, and then throws the reason, each time', async () => {
+  const { near, far, client } = await joined();
+  await far.write('half');
+  await far.write('oops', STDERR);
+  await turns();
+  const [half, web] = [near[Symbol.asyncIterator](), far.readable.getReader()];
+  client.connection.disconnect(2, 'cut');
+  await near.closed;
+  assert.is(text((await half.next()).value), 'half');
+  assert.instance(near.error, DisconnectError);
+  assert.match(near.error?.message ?? '', /cut/);
+  assert.equal(await heard({ [Symbol.asyncIterator]: () => half }), ['', near.error]);
+  assert.equal(await heard(near), ['', near.error]);
+  assert.equal(await heard(near.stderr), ['oops', near.error]);
+  // And the end that has died itself.
+  assert.is(await web.read().catch((error: unknown) => error), client.connection.error);
+});
+
+test('what has ended in order stays whole, however its connection ends; so does what we close ourselves', async () => {
+  const ended = await joined();
+  await ended.far.write('all');
+  await ended.far.end();
+  await turns();
+  await ended.client.close();
+  await ended.near.closed;
+  assert.equal(await heard(ended.near), ['all', 'whole']);
+
+  const left = await joined();
+  await left.near.close();
+  left.client.connection.disconnect(2, 'cut');
+  await left.near.closed;
+  assert.equal(await heard(left.near), ['', 'whole']);
+
+  const discarded = await joined();
+  discarded.near.discard();
+  discarded.client.connection.disconnect(2, 'cut');
+  await discarded.near.closed;
+  assert.equal(await heard(discarded.near), ['', 'whole']);
+});
+
+test('CLOSE without EOF is half of a whole for everything but a session, whose end is its exit status', async () => {
+  for (const type of ['pipe@x', 'session']) {
+    const { near, far } = await joined({}, type);
+    await far.write('half');
+    far.channel.close();
+    const [got, how] = await heard(near);
+    assert.is(got, 'half');
+    if (type === 'session') assert.is(how, 'whole');
+    else assert.match((how as Error).message, /closed the channel before the end/);
+  }
+  const { near, far } = await joined();
+  await far.write('all');
+  await far.close();
+  assert.equal(await heard(near), ['all', 'whole']);
+});
+
 test('the end of the connection ends the loops and is heard once', async () => {
   const near = new ChannelStream();
   let closes = 0;
@@ -208,7 +279,7 @@ test('the end of the connection ends the loops and is heard once', async () => {
     for await (const _ of near) assert.unreachable();
   })();
   await client.close();
-  await Promise.all([reading, near.closed, far.closed]);
+  await Promise.all([reading.catch(() => {}), near.closed, far.closed]);
   assert.is(closes, 1);
 });
 

@@ -1,6 +1,7 @@
 // A channel joined to a socket: half-close and backpressure both ways, and what is refused.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ClientConnection } from '../../../src/client/client.ts';
 import { STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
 import type { ChannelStream } from '../../../src/server/streams.ts';
 import { SocketJoin } from '../../../src/server/tcp.ts';
@@ -8,7 +9,7 @@ import { call, closeServers, testServer, textOf } from '../../kit/served.ts';
 import { FakeSocket, turn, turns, until } from '../../kit/socket.ts';
 
 /** A client's stream that the server has joined to a socket; the test is at both ends. */
-async function joined(): Promise<{ stream: ChannelStream; socket: FakeSocket }> {
+async function joined(): Promise<{ stream: ChannelStream; socket: FakeSocket; client: ClientConnection }> {
   const socket = new FakeSocket();
   const server = testServer({
     channels: {
@@ -19,7 +20,7 @@ async function joined(): Promise<{ stream: ChannelStream; socket: FakeSocket }> 
     },
   });
   const { client } = await call(server);
-  return { stream: await client.open('join@x'), socket };
+  return { stream: await client.open('join@x'), socket, client };
 }
 
 async function read(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
@@ -130,10 +131,46 @@ test('a target that ends while the caller has no room loses nothing of what it s
   await stream.closed;
 });
 
-test('a target that is reset closes the channel', async () => {
+test('a target that is reset closes the channel without EOF, so that what came is not taken for all', async () => {
   const { stream, socket } = await joined();
+  socket.receive('half');
   socket.close(new Error('read ECONNRESET'));
   await stream.closed;
+  assert.ok(stream.channel.cut);
+  const parts: string[] = [];
+  const reading = (async () => {
+    for await (const bytes of stream) parts.push(new TextDecoder().decode(bytes));
+  })();
+  assert.match(await reading.then(() => 'whole', String), /before the end of its data/);
+  assert.equal(parts, ['half']);
+});
+
+test('a caller whose connection dies: the target gets what came, and then a reset instead of an end', async () => {
+  const { stream, socket, client } = await joined();
+  await stream.write('half');
+  await turns();
+  client.connection.disconnect(2, 'cut');
+  await turns();
+  assert.not.ok(socket.ended);
+  assert.not.ok(socket.destroyed, 'the bytes have not left');
+  assert.is(textOf(socket), 'half');
+  assert.ok(socket.wasReset);
+
+  const quiet = await joined();
+  quiet.client.connection.disconnect(2, 'cut');
+  await turns();
+  assert.ok(quiet.socket.wasReset);
+  assert.not.ok(quiet.socket.ended);
+
+  const ended = await joined();
+  await ended.stream.write('all');
+  await ended.stream.end();
+  await turns();
+  ended.client.connection.disconnect(2, 'cut');
+  await turns();
+  assert.ok(ended.socket.ended);
+  assert.is(textOf(ended.socket), 'all');
+  assert.not.ok(ended.socket.wasReset);
 });
 
 test('a caller that closes is gone: the socket is closed as soon as its bytes have left, and no longer read', async () => {

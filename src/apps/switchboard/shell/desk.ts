@@ -118,7 +118,11 @@ export class Desk {
       }
       if (member.lines.length > 0) await session.stream.closed;
     };
-    await this.#listen(member, teller(session), work());
+    // A client that is gone gets no answer; half a line of its is no command.
+    const gone = (error: Error) => {
+      if (error !== session.stream.error) throw error;
+    };
+    await this.#listen(member, teller(session), work().catch(gone));
     return status;
   }
 
@@ -163,6 +167,10 @@ async function* linesOf({ stream }: Session): AsyncGenerator<string | undefined>
 /** Resolves when the user wants to go, or has gone. */
 async function departure({ stream }: Session): Promise<void> {
   // Ctrl-C and Ctrl-D come as bytes where the client has put its terminal into raw mode.
-  for await (const bytes of stream) if (bytes.some(byte => byte === 3 || byte === 4)) return;
-  await stream.closed;
+  try {
+    for await (const bytes of stream) if (bytes.some(byte => byte === 3 || byte === 4)) return;
+    await stream.closed;
+  } catch (error) {
+    if (error !== stream.error) throw error;
+  }
 }
