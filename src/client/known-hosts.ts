@@ -19,7 +19,8 @@ import {
   parsePublicKeyBlob,
 } from '../crypto/keys/index.ts';
 import type { CryptoProvider, SignatureAlgorithm } from '../crypto/provider.ts';
-import { Disconnect, ProtocolError } from '../protocol/errors.ts';
+import { Disconnect, KeyFormatError, ProtocolError } from '../protocol/errors.ts';
+import { concat } from '../protocol/wire/reader.ts';
 
 /**
  * What `dial` asks about a server's key. A plain function will do: true accepts the key. What it throws, `dial` throws.
@@ -61,8 +62,8 @@ export interface NewHost extends Required<HostName> {
 
 /**
  * A `hostKey` for `dial`: accepts what is in the files, by key or by a certificate of an authority in them.
- * It throws ProtocolError HOST_KEY_NOT_VERIFIABLE, with a message that names file and line, for any other; and the
- * system's error if a file cannot be read or written.
+ * It throws ProtocolError HOST_KEY_NOT_VERIFIABLE, with a message that names file and line, for any other; the
+ * system's error if a file cannot be read or written; and KeyFormatError if one is larger than 8 MiB.
  */
 export function knownHosts(options: KnownHostsOptions): HostKeyCheck {
   const { files, strict = true, hash = false, provider = accelerated, now = Date.now } = options;
@@ -118,7 +119,11 @@ export async function addKnownHost(
   }
 }
 
-/** The entries of one file; none if it is not there. @throws the system's error if it cannot be read */
+/**
+ * The entries of one file; none if it is not there.
+ * @throws the system's error if it cannot be read, KeyFormatError if it is larger than 8 MiB: with a part of it, a changed
+ * key would be a new one
+ */
 export async function readKnownHosts(file: string, problem?: (message: string) => void): Promise<KnownHost[]> {
   const text = await readText(file);
   if (text === undefined) return [];
@@ -126,6 +131,9 @@ export async function readKnownHosts(file: string, problem?: (message: string) =
   for (const { line, message } of problems) problem?.(line > 0 ? `${file}:${line}: ${message}` : `${file}: ${message}`);
   return entries;
 }
+
+/** Bytes that are read at once: more than most such files have. */
+const READ = 64 * 1024;
 
 async function readText(file: string): Promise<string | undefined> {
   let handle: Awaited<ReturnType<typeof open>>;
@@ -136,15 +144,15 @@ async function readText(file: string): Promise<string | undefined> {
     throw error;
   }
   try {
-    // Of a file that is too long only so much is read that the parser sees it.
-    const bytes = new Uint8Array(Math.min((await handle.stat()).size, MAX_KEY_FILE + 1));
-    let length = 0;
-    while (length < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length);
-      if (bytesRead === 0) break;
+    const parts: Uint8Array[] = [];
+    // Until its end, not its size: a pipe has none.
+    for (let length = 0; ; ) {
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(READ), 0, READ, null);
+      if (bytesRead === 0) return new TextDecoder().decode(concat(...parts));
+      parts.push(buffer.subarray(0, bytesRead));
       length += bytesRead;
+      if (length > MAX_KEY_FILE) throw new KeyFormatError(`${file} is larger than ${MAX_KEY_FILE} bytes`);
     }
-    return new TextDecoder().decode(bytes.subarray(0, length));
   } finally {
     await handle.close();
   }

@@ -77,9 +77,9 @@ export function parseKnownHosts(text: string, file?: string): { entries: KnownHo
 
 /**
  * What the lines of one or several files say about the key (a blob; a certificate too) that a host has shown. As in ssh:
- * a certificate that does not count (no authority, expired, for another name …) is taken for the plain key in it, and a
- * host on another port than 22 is also known by a line without a port that has its key. What is revoked under the plain
- * name counts for all ports.
+ * a certificate that does not count (no authority, expired, for another name …) is taken for the plain key in it. A host
+ * on another port than 22 of which no line with that port has a key is also known by a line without a port that has its
+ * key. An authority, or what is revoked, under the plain name counts for all ports.
  * @param policy.now milliseconds since 1970, for certificates
  * @throws KeyFormatError if a certificate makes no sense
  */
@@ -116,9 +116,10 @@ export function lookupHost(
     if (reason === undefined && entry) return { result: 'certificate', entry };
   }
   const plain = (list: readonly KnownHost[]) => list.filter(({ marker }) => marker === undefined);
-  const same = plain(known).find(entry => equalBytes(entry.key.blob, key));
-  if (same) return { result: 'match', entry: same };
   const others = plain(here);
+  // Whoever lists a key for this port means this one, and no other that the host has.
+  const same = (others.length > 0 ? others : plain(plainName)).find(entry => equalBytes(entry.key.blob, key));
+  if (same) return { result: 'match', entry: same };
   const because = reason === undefined ? {} : { reason };
   return others.length > 0 ? { result: 'changed', entries: others, ...because } : { result: 'unknown', ...because };
 }

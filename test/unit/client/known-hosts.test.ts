@@ -1,5 +1,7 @@
 // Known hosts for `dial`: what is accepted, what is remembered and how, and messages that name file and line.
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +10,7 @@ import { addKnownHost, type KnownHostsOptions, knownHosts, type NewHost } from '
 import { fingerprint, formatKnownHost, publicOf } from '../../../src/crypto/keys/index.ts';
 import { noble } from '../../../src/crypto/noble.ts';
 import { byName } from '../../../src/crypto/provider.ts';
-import { Disconnect, ProtocolError } from '../../../src/protocol/errors.ts';
+import { Disconnect, KeyFormatError, ProtocolError } from '../../../src/protocol/errors.ts';
 
 const [key, other] = [1, 2].map(() => publicOf(byName(noble.signatures, 'ssh-ed25519')!.generate(noble.random)));
 const ecdsa = publicOf(byName(noble.signatures, 'ecdsa-sha2-nistp256')!.generate(noble.random));
@@ -125,6 +127,33 @@ it('lines that are not understood are told, with their place, and skipped', asyn
   const problems: string[] = [];
   assert.is(await ask({ files: [file], problem: message => problems.push(message) }), true);
   assert.equal(problems, [`${file}:1: the line holds no key after "nonsense"`]);
+});
+
+it('a file that is too large is an error, and no empty one: a changed key would be a new one', async file => {
+  const changed = `${formatKnownHost('[h]:2222', other)}\n`;
+  const size = 8 * 1024 * 1024;
+  for (const filler of ['#', '# é']) {
+    // Both before and behind what would be read of it; and less than that in characters.
+    const comment = `${filler.repeat(size / Buffer.byteLength(filler))}\n`;
+    for (const content of [`${changed}${comment}`, `${comment}${changed}`]) {
+      writeFileSync(file, content);
+      for (const strict of [true, 'accept-new', () => true] as const) {
+        const said = await Promise.resolve(ask({ files: [file], strict })).catch((error: Error) => error);
+        assert.instance(said, KeyFormatError);
+        assert.is((said as Error).message, `${file} is larger than ${size} bytes`);
+      }
+      assert.is(readFileSync(file, 'utf8'), content);
+    }
+  }
+  writeFileSync(file, `${'#'.repeat(size - changed.length - 1)}\n${changed}`);
+  await refused({ files: [file], strict: 'accept-new' }, /is not the one in/);
+});
+
+it('a file that is a pipe is read to its end', async file => {
+  execFileSync('mkfifo', [file]);
+  const writing = writeFile(file, `${formatKnownHost('[h]:2222', key)}\n`);
+  assert.is(await ask({ files: [file] }), true);
+  await writing;
 });
 
 it('the algorithms of known keys are asked for first', async file => {

@@ -126,6 +126,12 @@ test('names, addresses, ports, patterns, negation, and no notice of case', () =>
   // As in ssh: the key that the host has on port 22 is a known one on any port.
   assert.ok(at('example.org', 'example.org', 2222));
   assert.is(verdict(good(line('example.org', ed25519)), 'example.org', ecdsa, 2222).result, 'unknown');
+  // Unless another one is listed for that port.
+  for (const listed of [other, ecdsa]) {
+    const lines = good(line('example.org', ed25519), line('[example.org]:2222', listed));
+    assert.equal(verdict(lines, 'example.org', ed25519, 2222), { result: 'changed', entries: [lines[1]] });
+    assert.is(verdict(lines, 'example.org', ed25519).result, 'match');
+  }
 });
 
 test('hashed names match the name in any case, with its port', () => {
@@ -212,6 +218,7 @@ test('a certificate that does not count is taken for the plain key in it', () =>
   const entries = good(line('h', plain));
   assert.is(verdict(entries, 'h', certificate()).result, 'match');
   assert.is(verdict(good(line('h', other)), 'h', certificate()).result, 'changed');
+  assert.is(verdict(good(line('h', plain), line('[h]:2222', other)), 'h', certificate(), 2222).result, 'changed');
 });
 
 test('a revoked authority, and a revoked key in a good certificate', () => {
