@@ -16,7 +16,7 @@ export function streamSocket(stream: ChannelStream, address = '', port = 0): Soc
   let ended = false;
   let destroyed = false;
   const closeIfOver = () => {
-    if (heardEnd && ended && pending === 0) void stream.close();
+    if (heardEnd && ended && pending === 0) stream.close().catch(() => {});
   };
   const read = async (tell: SocketEvents) => {
     try {
