@@ -6,10 +6,11 @@ import { Command } from 'commander';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addFlags } from '../../src/apps/switchboard/flags.ts';
+import { call, execute, says } from '../kit/board.ts';
 import { echoServer } from '../kit/loopback.ts';
 import { bounded, type Child, eventually, type Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { boardData, command, knownHost, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
+import { boardData, command, keyLine, knownHost, provide, type Switchboard, ssh, switchboard } from '../kit/ssh.ts';
 import { needs, skip, which } from '../kit/tools.ts';
 
 const it = needs(test, 'ssh', 'ssh-keygen');
@@ -18,9 +19,9 @@ const text = (file: string) => readFileSync(join(root, file), 'utf8');
 const TOKEN = 'a token that only this test knows';
 
 /** A listening socket, as systemd would make it. */
-async function listener(scope: Scope): Promise<{ server: Server; port: number; fd: number }> {
+async function listener(scope: Scope, host = '127.0.0.1'): Promise<{ server: Server; port: number; fd: number }> {
   const server = createServer();
-  await new Promise<void>(done => server.listen({ host: '127.0.0.1', port: 0 }, done));
+  await new Promise<void>(done => server.listen({ host, port: 0 }, done));
   scope.defer(() => void server.close());
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
   return { server, port: (server.address() as { port: number }).port, fd };
@@ -98,6 +99,65 @@ for (const workers of [1, 2]) {
       assert.match((await page(watchers.port, '/metrics')).text, /^cordboard_circuits 1$/m);
       caller.endInput();
       assert.is((await soon('ssh to end', caller.ended)).code, 0);
+    }),
+  );
+}
+
+it(
+  'sockets that it is given decide whether keys are enrolled, and not the default of --host',
+  bounded(180, async scope => {
+    for (const [hosts, enrols] of [
+      [['127.0.0.1'], true],
+      [['0.0.0.0'], false],
+      [['127.0.0.1', '0.0.0.0'], false],
+      [['127.0.0.1', '127.0.0.2'], true],
+    ] as const) {
+      const sockets = await Promise.all(hosts.map(host => listener(scope, host)));
+      const data = boardData(scope);
+      const args = ['switchboard', '--data', data];
+      const child = scope.start('sh', ['-c', 'LISTEN_PID=$$ exec "$0" "$@"', ...command, ...args], {
+        env: { LISTEN_FDS: String(sockets.length) },
+        descriptors: sockets.map(({ fd }) => fd),
+      });
+      await soon('it to start', child.says(/bob@\S+\n/m), 60);
+      for (const { server } of sockets) server.close();
+      assert.is(/any other on first contact/.test(child.stdout), enrols, hosts.join());
+      const [{ port }] = sockets;
+      const known = [knownHost('127.0.0.1', port, readFileSync(join(data, 'ssh_host_ed25519_key.pub'), 'utf8'))];
+      const board = { child, data, host: '127.0.0.1', port, known, greeting: child.stdout };
+      const { code } = await ssh(scope, board, 'stranger', ['--', 'whoami'], { input: '' }).ended;
+      assert.is(code, enrols ? 0 : 255);
+      assert.is(existsSync(join(data, 'authorized_keys')), enrols);
+      await child.stop();
+    }
+  }),
+);
+
+for (const workers of [1, 2]) {
+  it(
+    `a reload that turns enrolment on leaves no plain name to the strangers who may come then, with ${workers} ${workers === 1 ? 'process' : 'workers'}`,
+    bounded(180, async scope => {
+      const directory = scope.directory();
+      const [keys, config] = [join(directory, 'keys'), join(directory, 'board.ini')];
+      const say = (enrol: string) => writeFileSync(config, `[cordboard]\nenrol = ${enrol}\n`);
+      say('no');
+      writeFileSync(keys, `${keyLine('alice')}\n${keyLine('bob')}\n`);
+      const args = ['--config', config, '--authorized-keys', keys, '--workers', String(workers)];
+      const board = await switchboard(scope, { args });
+      const service = `80:localhost:${await says(scope, 'secret')}`;
+      const { alias } = await provide(scope, board, 'alice', [service], { key: 'alice' });
+      assert.is(await call(scope, board, 'alice:80'), 'secret', 'names are public among those who are known');
+      assert.match(await call(scope, board, 'alice:80', { key: 'stranger' }), /Permission denied/);
+      const heard = board.child.says(/files have been read again/, 'stderr');
+      say('yes');
+      board.child.signal('SIGHUP');
+      await soon('the reload', heard);
+      await eventually('the stranger to be enrolled', async () => {
+        return (await execute(scope, board, 'stranger', 'whoami', { key: 'stranger' })).code === 0;
+      });
+      assert.match(await call(scope, board, 'alice:80', { key: 'stranger' }), /no line named alice/);
+      assert.is(await call(scope, board, `${alias}:80`, { key: 'stranger' }), 'secret');
+      assert.not.match(board.child.stderr, /only a new start/);
     }),
   );
 }
@@ -191,6 +251,18 @@ test('what the Dockerfile copies is there, and what it runs is what the package 
   const { scripts, bin } = JSON.parse(text('package.json'));
   assert.ok(scripts.build);
   assert.match(text('Dockerfile'), new RegExp(`ENTRYPOINT \\["node", "${bin.cordboard.slice(2)}"\\]`));
+});
+
+test('nobody enrols, and no privileged port is asked for, where only the units decide', () => {
+  const set = (file: string, name: string) =>
+    [...text(file).matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value);
+  assert.equal(set('deploy/cordboard-switchboard.socket', 'ListenStream'), ['2222']);
+  const service = 'deploy/cordboard-switchboard.service';
+  assert.equal(set(service, 'Environment'), ['CORDBOARD_ENROL=no']);
+  const lines = text(service).split('\n');
+  const at = (name: string) => lines.findIndex(line => line.startsWith(`${name}=`));
+  assert.ok(at('Environment') < at('EnvironmentFile'), 'the operator has the last word');
+  assert.match(text('Dockerfile'), /CORDBOARD_ENROL=no/);
 });
 
 const UNITS = 'systemd takes the unit files as they are, and finds the service well shut in';

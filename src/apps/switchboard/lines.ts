@@ -22,7 +22,7 @@ export class NoSuchLine extends Error {}
 export class NotForYou extends Error {}
 
 export interface BoardOptions {
-  /** Others than the owner may call lines by names that are not given by the file, too, and not only by the alias. */
+  /** See `Board.publicNames`; by default false. */
   readonly publicNames?: boolean;
   /** Calls to one name go to its providers in turn, not to the newest. */
   readonly balance?: boolean;
@@ -44,6 +44,8 @@ export interface Found {
 }
 
 export class Board {
+  /** Others than the owner may call lines by names that are not given by the file, too, and not only by the alias. May change. */
+  publicNames: boolean;
   readonly #options: BoardOptions;
   /** Providers by alias and by each other name, newest first. One is in here while it has at least one line. */
   readonly #byName = new Map<string, Provider[]>();
@@ -58,6 +60,7 @@ export class Board {
 
   constructor(options: BoardOptions = {}) {
     this.#options = options;
+    this.publicNames = options.publicNames ?? false;
   }
 
   /** Providers that have lines, by alias, newest first. */
@@ -216,7 +219,7 @@ export class Board {
 
   /** The providers of a name that the caller may reach by it, newest first. */
   #reached(caller: Caller, name: string): readonly Provider[] {
-    const { publicNames = false } = this.#options;
+    const { publicNames } = this;
     const all = this.#byName.get(name) ?? [];
     const isOwn = ({ owner }: Provider) => owner === caller.owner;
     const open = ({ alias, given }: Provider) => name === alias || publicNames || given.includes(name);

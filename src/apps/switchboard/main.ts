@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint, formatPrivateKey, isCertificate } from '../../crypto/keys/index.ts';
+import { listeningAddress } from '../../server/runtime/listening.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { Access, type Appended } from './access.ts';
 import { alone } from './alone.ts';
@@ -22,7 +23,7 @@ import { nodesFor } from './nodes.ts';
 import type { Address } from './options.ts';
 import { Registry } from './registry.ts';
 import { Serving, type ServingOptions } from './serving.ts';
-import { changedForGood, type Settings, settingsOf } from './settings.ts';
+import { changedForGood, type Settings, type Started, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
 import {
   aliasSecret,
@@ -78,7 +79,8 @@ open circuits have ended, or after --drain; SIGHUP reads the files again. Status
 
 async function run(command: Command, version: string): Promise<void> {
   const sockets = inherited();
-  const settings = settingsOf(command);
+  const given = sockets.clients.map(fd => listeningAddress(fd) ?? '');
+  const settings = settingsOf(command, given.length === 0 ? undefined : { listened: given });
   // A socket for the console is a wish as much as the flag.
   const consoleAt = sockets.console === undefined ? settings.console : { fd: sockets.console };
   const log = logger(settings.logLevel, settings.logFormat);
@@ -103,21 +105,25 @@ async function run(command: Command, version: string): Promise<void> {
     giveBack: directory && (hash => directory.giveBack(hash)),
   });
   const certificates = hostCertificates(keyFilesOf(settings), keys);
-  const given = { version, sockets: sockets.clients, watched: consoleAt !== undefined, certificates };
+  const setup = { version, sockets: sockets.clients, watched: consoleAt !== undefined, certificates };
   const options = { hostKeys: certified(keys, certificates), aliasSecret: secret, access, registry, hints, log };
   const works: Works =
     settings.workers === 1
-      ? here(settings, given, options, hub, directory)
-      : together(settings, given, options, hub, directory);
+      ? here(settings, setup, options, hub, directory)
+      : together(settings, setup, options, hub, directory);
   stopOnSignals(async gracefully => {
     await directory?.stop();
     await works.stop(gracefully);
   });
   const address = await works.start();
   hints.port = address.port;
-  await directory?.start(settings.advertise ?? address);
-  reloadOnSignal(() => reload(command, settings, it => works.apply(it), log));
-  if (!enrol && !anyKey && access.size === 0) {
+  // A name may lead elsewhere than it says: what counts is where it has led.
+  const started = { listened: given.length === 0 ? [address.host] : given, anyKey };
+  const real = settingsOf(command, started);
+  if (real.enrol !== enrol) works.apply(real);
+  await directory?.start(real.advertise ?? address);
+  reloadOnSignal(() => reload(command, settings, started, it => works.apply(it), log));
+  if (!real.enrol && !anyKey && access.size === 0) {
     log.warn({ file }, `nobody can sign in: ${file} holds no keys and --enrol is off`);
   }
   const { processes } = works;
@@ -125,7 +131,7 @@ async function run(command: Command, version: string): Promise<void> {
     consoleAt && processes
       ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
       : [];
-  print(greeting(settings, keys, address, hints, opened));
+  print(greeting(real, keys, address, hints, opened));
 }
 
 /** What a process is given when it starts, besides settings. */
@@ -196,9 +202,15 @@ function together(
 }
 
 /** Reads the configuration anew; one that makes no sense leaves all as it is. */
-function reload(command: Command, old: Settings, apply: (settings: Settings) => void, log: ReturnType<typeof logger>) {
+function reload(
+  command: Command,
+  old: Settings,
+  started: Started,
+  apply: (settings: Settings) => void,
+  log: ReturnType<typeof logger>,
+) {
   try {
-    const settings = settingsOf(command);
+    const settings = settingsOf(command, started);
     const fixed = changedForGood(old, settings);
     if (fixed.length > 0) log.warn({}, `only a new start takes up what has changed of ${fixed.join(', ')}`);
     apply(settings);

@@ -67,7 +67,7 @@ export interface SwitchboardOptions {
   readonly hints: Hints;
   readonly log: Logger;
   readonly policy: Policy;
-  /** See BoardOptions. */
+  /** See BoardOptions; the first of them follows from whether keys are enrolled, and may change with that. */
   readonly publicNames: boolean;
   readonly balance: boolean;
   /** The verified host name of an address, for `from=`; without it there is none. */

@@ -19,8 +19,6 @@ export interface PluggingOptions {
   readonly access: Access;
   readonly registry: Registry;
   readonly hints: Hints;
-  /** See BoardOptions. */
-  readonly publicNames: boolean;
   readonly elsewhere?: Pick<Elsewhere, 'claim'>;
   readonly log: Logger;
 }
@@ -114,13 +112,13 @@ export class Plugging {
 
   /** What others call a provider's lines by. */
   callName({ names, given, alias }: Provider): string {
-    return (this.#options.publicNames ? names[0] : given[0]) ?? alias;
+    return (this.#options.board.publicNames ? names[0] : given[0]) ?? alias;
   }
 
   /** The names that a banner shows, beside the alias: one that he will have as soon as he plugs in a line is among them. */
   shown(it: Member): readonly string[] {
-    const { publicNames, registry } = this.#options;
-    if (it.names.length > 0 || !publicNames || !this.#isFree(it)) return it.names;
+    const { board, registry } = this.#options;
+    if (it.names.length > 0 || !board.publicNames || !this.#isFree(it)) return it.names;
     try {
       return (registry.ownerOf(it.name) ?? it.owner) === it.owner ? [it.name] : [];
     } catch {

@@ -54,6 +54,8 @@ export class Serving {
     log.level = settings.logLevel;
     hints.host = settings.shownHost;
     access.enrols = settings.enrol;
+    // Where strangers may come, plain names are not for everybody.
+    this.switchboard.board.publicNames = settings.publicNames;
     this.switchboard.policy = settings;
     this.#drain = settings.drain;
     try {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
+import { parseAddress } from '../../crypto/keys/index.ts';
 import type { Times } from '../../server/drive.ts';
 import { isLoopback } from '../../server/penalties.ts';
 import { reason } from '../../server/runtime/reason.ts';
@@ -51,7 +52,7 @@ export interface Settings {
 
 /** Settings that a running process does not take up. */
 const FIXED = [
-  ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'publicNames', 'balance'] as const),
+  ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'balance'] as const),
   ...(['deadAfter', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease'] as const),
   ...(['logFormat', 'audit', 'console', 'consoleTokenFile'] as const),
 ];
@@ -60,11 +61,19 @@ const FIXED = [
 export const changedForGood = (one: Settings, other: Settings): string[] =>
   FIXED.filter(key => JSON.stringify(one[key]) !== JSON.stringify(other[key]));
 
+/** What is so already, and decides what follows from the rest. */
+export interface Started {
+  /** Addresses that are really listened on, in place of `--host`; an empty text for one that nobody could find out. */
+  readonly listened: readonly string[];
+  /** Any key is let in, until a new start. */
+  readonly anyKey?: boolean;
+}
+
 /**
  * What a parsed command line comes to; asked again, it reads the configuration file anew.
  * @throws StateError if that file cannot be used, CommanderError for a value that makes no sense
  */
-export function settingsOf(command: Command): Settings {
+export function settingsOf(command: Command, started?: Started): Settings {
   const { config } = command.opts<Flags>();
   const file = config === undefined ? undefined : readConfiguration(config);
   const flags = { ...command.opts<Flags>() };
@@ -81,15 +90,18 @@ export function settingsOf(command: Command): Settings {
     const name = option.attributeName() as keyof Flags;
     if (!explicit(name)) set(flags, name, fromFile(option, value, `${config}: ${key}`));
   }
-  return complete(flags, file);
+  return complete(flags, file, started ?? { listened: [flags.host] });
 }
 
 /** What follows from the rest. */
-function complete(flags: Flags, file: FileSettings | undefined): Settings {
+function complete(flags: Flags, file: FileSettings | undefined, { listened, anyKey: already }: Started): Settings {
   const { host, port, data, anyKey = false } = flags;
-  const enrol = flags.enrol ?? (host === 'localhost' || isLoopback(host));
-  if (flags.directory !== undefined && flags.advertise === undefined && (host === '0.0.0.0' || host === '::')) {
-    throw new StateError(`--directory wants --advertise, because others cannot reach this one at ${host}`);
+  // Whoever can reach one of the addresses can enrol.
+  const enrol = flags.enrol ?? listened.every(one => one === 'localhost' || isLoopback(one));
+  const [first] = listened;
+  const reachable = first !== '' && !isWildcard(first);
+  if (flags.directory !== undefined && flags.advertise === undefined && !reachable) {
+    throw new StateError(`--directory needs --advertise HOST:PORT: other nodes cannot reach this one at "${first}"`);
   }
   if (flags.nodeKeys !== undefined) {
     if (flags.directory === undefined) throw new StateError('--node-keys is of no use without --directory');
@@ -102,10 +114,10 @@ function complete(flags: Flags, file: FileSettings | undefined): Settings {
   const hostKeys = flags.hostKey ? { files: flags.hostKey, made: false } : { files: file?.hostKeys ?? [], made: true };
   return {
     ...{ host, port, data, enrol, anyKey, hostKeys },
-    shownHost: flags.fqdn ?? (host === '0.0.0.0' || host === '::' ? 'localhost' : host),
+    shownHost: flags.fqdn ?? (reachable ? first : 'localhost'),
     authorizedKeys: flags.authorizedKeys ?? join(data, 'authorized_keys'),
     useDns: flags.useDns ?? false,
-    publicNames: flags.publicNames ?? !(enrol || anyKey),
+    publicNames: flags.publicNames ?? !(enrol || anyKey || already),
     balance: flags.balance ?? false,
     pty: flags.pty,
     shell: flags.shell,
@@ -123,6 +135,12 @@ function complete(flags: Flags, file: FileSettings | undefined): Settings {
     ...(flags.console !== undefined && { console: flags.console }),
     ...(flags.consoleTokenFile !== undefined && { consoleTokenFile: flags.consoleTokenFile }),
   };
+}
+
+/** 0.0.0.0 or ::, however it is written: every address of the machine. */
+function isWildcard(host: string): boolean {
+  const address = parseAddress(host);
+  return address !== undefined && address.every(byte => byte === 0);
 }
 
 /** `--balance`, `--no-pty`: in files and variables "balance" and "pty", yes or no. */

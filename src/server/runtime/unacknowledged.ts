@@ -37,8 +37,8 @@ function read(): Map<string, number> {
   return queues;
 }
 
-/** The address in words of 32 bits, each as the machine writes numbers: little end first where Node runs. */
-function addressOf(hex: string): Uint8Array | undefined {
+/** An address as those files have it, in words of 32 bits, each as the machine writes numbers: little end first where Node runs. */
+export function addressOf(hex: string): Uint8Array | undefined {
   const bytes = Buffer.from(hex, 'hex');
   bytes.swap32();
   if (bytes.length === 16 && bytes.subarray(0, 12).equals(MAPPED)) return new Uint8Array(bytes.subarray(12));

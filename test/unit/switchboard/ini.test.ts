@@ -7,7 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addFlags } from '../../../src/apps/switchboard/flags.ts';
 import { parseBoolean, parseIni } from '../../../src/apps/switchboard/ini.ts';
-import { changedForGood, settingsOf } from '../../../src/apps/switchboard/settings.ts';
+import { changedForGood, type Started, settingsOf } from '../../../src/apps/switchboard/settings.ts';
 import { StateError } from '../../../src/apps/switchboard/state.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cordboard-ini-'));
@@ -75,7 +75,7 @@ function file(text: string): string {
 }
 
 /** What a command line comes to, with these variables. */
-function settings(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+function settings(args: readonly string[], env: Readonly<Record<string, string>> = {}, started?: Started) {
   const command = addFlags(new Command('switchboard'))
     .exitOverride()
     .configureOutput({ writeErr() {} });
@@ -83,7 +83,7 @@ function settings(args: readonly string[], env: Readonly<Record<string, string>>
   Object.assign(process.env, env);
   try {
     command.parse([...args], { from: 'user' });
-    return settingsOf(command);
+    return settingsOf(command, started);
   } finally {
     for (const name of Object.keys(env)) delete process.env[name];
     Object.assign(process.env, before);
@@ -198,6 +198,43 @@ test('times that no timer can wait, and leases that would never stop beating, ar
       `${flag} ${value}`,
     );
   }
+});
+
+test('whether keys are enrolled, and what is said of this server, follows from the addresses that are really listened on', () => {
+  const started = (listened: string[], args: string[] = [], anyKey = false) => settings(args, {}, { listened, anyKey });
+  for (const [listened, enrol, shown] of [
+    [['127.0.0.1'], true, '127.0.0.1'],
+    [['::1', '127.9.9.9'], true, '::1'],
+    [['::'], false, 'localhost'],
+    [['0.0.0.0'], false, 'localhost'],
+    [['127.0.0.1', '::'], false, '127.0.0.1'],
+    [['192.0.2.1'], false, '192.0.2.1'],
+    [[''], false, 'localhost'],
+  ] as const) {
+    const found = started([...listened]);
+    // Whatever --host says: the default of that is a loopback address.
+    assert.equal([found.enrol, found.publicNames, found.shownHost], [enrol, !enrol, shown], listened.join());
+    assert.is(started([...listened], ['--enrol']).enrol, true);
+    assert.is(started([...listened], ['--no-enrol']).publicNames, true);
+    assert.is(started([...listened], ['--no-enrol'], true).publicNames, false, 'any key is let in until a new start');
+  }
+  const directory = ['--directory', 'redis://127.0.0.1'];
+  for (const wildcard of ['0.0.0.0', '::', '::0', '0:0:0:0:0:0:0:0', '::ffff:0.0.0.0', '']) {
+    assert.throws(
+      () => started([wildcard], directory),
+      (error: Error) => error instanceof StateError && /--directory needs --advertise/.test(error.message),
+      wildcard,
+    );
+    assert.is(started([wildcard], [...directory, '--advertise', '192.0.2.1:22']).advertise?.host, '192.0.2.1');
+  }
+  assert.is(started(['192.0.2.1'], directory).advertise, undefined);
+});
+
+test('what follows from a setting that a reload takes up is taken up with it', () => {
+  const closed = settings(['--no-enrol']);
+  const open = settings(['--enrol']);
+  assert.not.equal(closed.publicNames, open.publicNames);
+  assert.equal(changedForGood(closed, open), []);
 });
 
 test('what a running process does not take up is told from what it does', () => {
