@@ -1,6 +1,9 @@
 // Promises that nobody waits for, and timers: what they fail with is logged with its stack, and ends nothing else.
 import type { Logger } from './server.ts';
 
+/** What a program's log says of a promise that nobody has caught. The test kit looks for it: it is always a fault of ours. */
+export const UNHANDLED = 'unhandled rejection: a promise failed that nobody catches';
+
 /** What logs say of a fault of this program: the error, and where it was thrown. */
 export const faultFields = (error: unknown): { error: string; stack?: string } => ({
   error: String(error),

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UNHANDLED } from '../../src/server/detached.ts';
 import { which } from './tools.ts';
 
 /** How a program ended, and what it wrote. */
@@ -197,6 +198,17 @@ export class Scope {
     return child;
   }
 
+  /**
+   * A program that goes on after a promise has failed that nobody catches says so in its log: a fault, even where the test passes.
+   * @throws an error that quotes the line
+   */
+  checkLogs(): void {
+    for (const { stderr, title } of this.children) {
+      const line = stderr.split('\n').find(text => text.includes(UNHANDLED));
+      if (line !== undefined) throw new Error(`$ ${title}\n${line}`);
+    }
+  }
+
   /** Runs a program to its end. */
   run(program: string, args: readonly string[], options: SpawnOptions = {}): Promise<Ended> {
     return this.start(program, args, { input: '', ...options }).ended;
@@ -230,6 +242,7 @@ export function bounded(seconds: number, body: (scope: Scope) => Promise<void>):
           timer = setTimeout(() => reject(new Error(`not done after ${seconds} s`)), seconds * 1000);
         }),
       ]);
+      scope.checkLogs();
     } catch (error) {
       if (error instanceof Error && scope.children.length > 0) {
         // The newest first: what was going on when it failed.

@@ -11,7 +11,11 @@ export function shared<T>(
 ): (scope: Scope) => Promise<T> {
   const whole = new Scope();
   let started: Promise<T> | undefined;
-  test.after(() => whole.end());
+  test.after(async () => {
+    // What it said after the last test, too.
+    await whole.end();
+    whole.checkLogs();
+  });
   return async scope => {
     const thing = await (started ??= start(whole));
     scope.children.unshift(...whole.children);

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, '..', '..');
 const OUTSIDE = ['board-shell', 'console', 'once', 'once-session', 'once-terminal', 'once-transcript'];
 /** They import it. */
 const INSIDE = [
-  ...['shell', 'prompt', 'commands', 'console/exchange', 'console/feed', 'console/routes'].map(
+  ...['shell', 'prompt', 'commands', 'log', 'console/exchange', 'console/feed', 'console/routes'].map(
     name => `switchboard/${name}`,
   ),
   ...['account', 'files', 'formats', 'hiding', 'life', 'master', 'peer', 'termios', 'verify', 'view'].map(

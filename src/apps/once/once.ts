@@ -1,6 +1,7 @@
 // Puts a life together in the order of the specification: keys, log, host key, port, announcement; and sees it to its end.
 import { hostname } from 'node:os';
 import { accelerated } from '../../crypto/accelerated.ts';
+import { UNHANDLED } from '../../server/detached.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { account } from './account.ts';
@@ -52,6 +53,7 @@ export async function once(options: OnceOptions): Promise<number> {
     ...{ provider, hostKey: key, keys, transcript, shell, env, hide, timeout, idle, maxFailures, say },
   });
   const unheed = heedSignals(life);
+  const faulty = endOnRejections(life);
   try {
     const at = await open(life, options);
     const about: Announcement = { ...at, publicKey, fingerprint, knownHost: `${nameOf(at)} ${publicKey}` };
@@ -63,6 +65,7 @@ export async function once(options: OnceOptions): Promise<number> {
   } finally {
     await finish(life, transcript);
     unheed();
+    faulty();
   }
 }
 
@@ -132,6 +135,16 @@ function heedSignals(life: Life): () => void {
   return () => {
     for (const unheed of signals) unheed();
   };
+}
+
+/** The last resort: a fault that nobody has caught ends the session, with its transcript complete, and not the process in the middle of it. */
+function endOnRejections(life: Life): () => void {
+  const failed = (error: unknown) => {
+    say(`${UNHANDLED}: ${error instanceof Error ? error.stack : String(error)}`);
+    life.stop(new OnceError(`Internal error: ${error instanceof Error ? error.message : String(error)}`));
+  };
+  process.on('unhandledRejection', failed);
+  return () => process.off('unhandledRejection', failed);
 }
 
 /** The transcript is completed before the client is let go. */

@@ -199,8 +199,8 @@ function parseCount(text: string): number {
 
 function parseTime(text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined) throw new InvalidArgumentError(`It is not ${DURATION}.`);
-  if (seconds > MAX_TIME) throw new InvalidArgumentError('It is too long: 24d at most.');
+  if (seconds === undefined || seconds > MAX_TIME)
+    throw new InvalidArgumentError(`It is not ${DURATION}, 24d at most.`);
   return seconds;
 }
 

@@ -17,7 +17,7 @@ import { Hub } from './hub.ts';
 import { inherited } from './inherited.ts';
 import type { Setup } from './ipc.ts';
 import { bracketed } from './lines.ts';
-import { logger } from './log.ts';
+import { logger, surviveRejections } from './log.ts';
 import { addNames } from './names-command.ts';
 import { nodesFor } from './nodes.ts';
 import type { Address } from './options.ts';
@@ -84,6 +84,7 @@ async function run(command: Command, version: string): Promise<void> {
   // A socket for the console is a wish as much as the flag.
   const consoleAt = sockets.console === undefined ? settings.console : { fd: sockets.console };
   const log = logger(settings.logLevel, settings.logFormat);
+  surviveRejections(log);
   const { data, enrol, anyKey, authorizedKeys: file } = settings;
   openDirectory(data);
   const keys = keysFor(settings);

@@ -3,7 +3,7 @@
 /** Seconds that any time may have: 100 years of 365 days. What is longer is meant to be for ever. */
 const LONGEST = 100 * 365 * 86_400;
 /** What a time is that can be read, in words for messages. */
-export const DURATION = 'a time such as 90s, 15m, 2h or 7d, 100 years (36500d) at most';
+export const DURATION = 'a time such as 90s, 15m, 2h or 7d';
 /** Milliseconds before and after 1970 that a Date has (ECMA-262 §21.4.1.1): beyond, it throws when it is written down. */
 const MAX_DATE = 8.64e15;
 

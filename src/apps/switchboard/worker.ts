@@ -14,7 +14,7 @@ import type { Snapshot } from './events.ts';
 import { certified } from './host-certificates.ts';
 import { Outbox } from './hub.ts';
 import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
-import { logger } from './log.ts';
+import { logger, surviveRejections } from './log.ts';
 import { nodesFor } from './nodes.ts';
 import { OtherNodes } from './other-nodes.ts';
 import { Registry } from './registry.ts';
@@ -54,6 +54,7 @@ async function serve(setup: Setup): Promise<void> {
   const { place, news, hints, workers } = setup;
   const { settings } = setup;
   const log = logger(settings.logLevel, settings.logFormat, place.worker);
+  surviveRejections(log);
   const token = Buffer.from(setup.token, 'hex');
   const outbox = new Outbox(news => say({ news }), log);
   const tell = (message: ToPrimary) => detached(say(message), log, 'the primary process cannot be told');

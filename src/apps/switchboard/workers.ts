@@ -26,8 +26,6 @@ const RESTART_AT_MOST = 30_000;
 const LIVED = 60_000;
 /** Milliseconds for a worker to say goodbye to its clients, of whom each gets five seconds, once circuits have had their time. */
 const GOODBYE = 10_000;
-/** Milliseconds that a timer takes; a longer time would be none at all. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** Messages that a worker may have unread before it is told of no more penalties and rates. It hangs, and memory is not for those. */
 const MAX_UNREAD = 1000;
 
@@ -96,7 +94,7 @@ export class Workers {
       Array.from(this.#running.values(), ({ child, tell }) => {
         tell({ stop: gracefully });
         const patience = GOODBYE + (gracefully ? this.#settings.drain * 1000 : 0);
-        const timer = setTimeout(() => child.process.kill('SIGKILL'), Math.min(patience, LONGEST_TIMER));
+        const timer = setTimeout(() => child.process.kill('SIGKILL'), patience);
         return new Promise<void>(resolve =>
           child.once('exit', () => {
             clearTimeout(timer);

@@ -84,7 +84,8 @@ function end(options: Arguments['options'], name: string): number | undefined {
   const text = options.get(name);
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);
-  if (seconds === undefined || seconds === 0) throw new CommandError(`--${name} is ${DURATION}`, Status.USAGE);
+  if (seconds === undefined || seconds === 0)
+    throw new CommandError(`--${name} is ${DURATION}, 100 years (36500d) at most`, Status.USAGE);
   return Date.now() + seconds * 1000;
 }
 
