@@ -276,7 +276,7 @@ function spliced(
   size: number,
 ): Batch {
   let last!: import('../src/protocol/index.ts').Packet;
-  const host = { congested: false, roundTrip: 0, send: (packet: typeof last) => void (last = packet) };
+  const host = { congested: false, roundTrip: 0, send: (packet: typeof last) => void (last = packet), fault() {} };
   const WINDOW = 2 * 1024 * 1024;
   const common = { window: WINDOW, maxPacket: 32768, data: new Uint8Array(0) };
   const far = new Mux({ channelOpen() {}, globalRequest: () => false }, host);

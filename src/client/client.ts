@@ -108,7 +108,7 @@ export class ClientConnection {
 
   /**
    * Has the server listen, as `ssh -R`. Each caller goes to `called`; without that, the listener is to be looped over. A
-   * callback that throws ends the connection; one whose promise is rejected, its caller's stream.
+   * callback that fails, at once or later, ends its caller's stream (see `DialOptions.fault`).
    * @param host the address that the server listens on: "localhost" for its own host, an empty one for everybody
    * @param port 0 lets the server choose
    * @throws RequestError if it refuses
@@ -176,7 +176,7 @@ export class ClientConnection {
   }
 
   /** For `dial`: a channel that the server opens. */
-  called(open: ChannelOpen): void {
-    this.#forwards.called(open);
+  called(open: ChannelOpen): void | Promise<void> {
+    return this.#forwards.called(open);
   }
 }

@@ -54,10 +54,14 @@ export interface DialOptions extends SignInOptions {
   banner?(message: string): void;
   /**
    * All host keys of the server, once after sign-in, if it names them and has proved that it has their private halves (ssh's
-   * UpdateHostKeys): those that are new may be remembered with `addKnownHost`, so that it can change its key one day. What
-   * this throws ends the connection, and is what `closed` resolves to.
+   * UpdateHostKeys): those that are new may be remembered with `addKnownHost`, so that it can change its key one day.
    */
   hostKeys?(keys: readonly PublicKey[], host: Required<HostName>): void | Promise<void>;
+  /**
+   * After sign-in: a function of yours has failed, with this (until then `dial` throws it). What it was called for is refused
+   * or closed, and the connection lives on.
+   */
+  fault?(error: unknown): void;
 }
 
 /**
@@ -106,6 +110,10 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
             });
         },
         banner: message => options.banner?.(message),
+        fault: error => {
+          if (connection.stage === 'connection') return options.fault?.(error);
+          giveUp(error instanceof Error ? error : new Error(String(error)));
+        },
         ready: () => {
           signal?.removeEventListener('abort', abort);
           resolve(client);
@@ -117,8 +125,8 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
           // What is malformed ends the connection here and now.
           const blobs = announcedHostKeys(data, provider);
           prove(blobs)
-            .then(keys => keys && options.hostKeys?.(keys, target))
-            .catch(fault);
+            .then(keys => keys && told(keys))
+            .catch(broken);
           return true;
         },
         closed: cause => {
@@ -131,7 +139,15 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
       },
     );
     const client = new ClientConnection(connection, closed);
-    const fault = (error: Error) => {
+    const told = async (keys: readonly PublicKey[]) => {
+      try {
+        await options.hostKeys?.(keys, target);
+      } catch (error) {
+        connection.fault(error);
+      }
+    };
+    /** The proof was malformed. */
+    const broken = (error: Error) => {
       failure ??= error;
       const [reason, message] =
         error instanceof ProtocolError ? [error.reason, error.message] : [Disconnect.BY_APPLICATION, 'internal error'];

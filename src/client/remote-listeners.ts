@@ -8,7 +8,7 @@ import {
 } from '../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import type { Connection } from '../protocol/connection.ts';
-import { Disconnect, OpenFailure, RequestError } from '../protocol/errors.ts';
+import { OpenFailure, RequestError } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import { ChannelStream } from '../server/streams.ts';
 import type { Endpoint } from './forwards.ts';
@@ -26,7 +26,7 @@ export interface RemoteCall {
 /** Callers that wait for whoever iterates over them; more are refused. What listen(2) commonly has. */
 const BACKLOG = 128;
 
-type Answer = (open: ChannelOpen, address: string, port: number) => void;
+type Answer = (open: ChannelOpen, address: string, port: number) => void | Promise<void>;
 
 /** The listeners of one connection on the server's side. */
 export class RemoteForwards {
@@ -48,7 +48,7 @@ export class RemoteForwards {
     const answer: Answer =
       called === undefined
         ? (open, address, port) => waiting.add({ open, address, port })
-        : (open, address, port) => serve(accept({ open, address, port }), called);
+        : (open, address, port) => called(accept({ open, address, port }));
     const listener = await this.listenRaw(at, answer, waiting);
     const end = () => waiting.end();
     this.#closed.then(end, end);
@@ -98,7 +98,7 @@ export class RemoteForwards {
   }
 
   /** A channel that the server opens. */
-  called(open: ChannelOpen): void {
+  called(open: ChannelOpen): void | Promise<void> {
     const refuse = () => open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not asked for');
     const found = callOf(open);
     if (found === undefined) return refuse();
@@ -107,10 +107,7 @@ export class RemoteForwards {
     if (answer !== undefined) return answer(open, address, port);
     if (this.#asking.size === 0) return refuse();
     // A caller may come right behind the server's "yes", before `listen` has heard of that.
-    Promise.allSettled(this.#asking)
-      .then(() => (this.#listeners.get(name) ?? refuse)(open, address, port))
-      // As when it throws at once: a fault of this program ends this connection.
-      .catch(() => this.#connection.disconnect(Disconnect.BY_APPLICATION, 'internal error'));
+    return Promise.allSettled(this.#asking).then(() => (this.#listeners.get(name) ?? refuse)(open, address, port));
   }
 }
 
@@ -201,12 +198,6 @@ function accept({ open, address, port }: Ringing): RemoteCall {
   const stream = new ChannelStream();
   stream.channel = open.accept(stream.handler);
   return { stream, address, port };
-}
-
-/** A callback that throws ends its connection; one whose promise is rejected, only its caller's stream. */
-function serve(call: RemoteCall, called: (call: RemoteCall) => void | Promise<void>): void {
-  const working = called(call);
-  working?.catch(() => call.stream.channel.close());
 }
 
 /** Which listener a channel is for, and who calls; undefined for channels that a client has no business with. @throws ProtocolError if it is malformed */

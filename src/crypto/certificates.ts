@@ -27,6 +27,13 @@ export function certified(signature: SignatureAlgorithm): SignatureAlgorithm {
     name: certificateName(signature.name),
     keyType,
     plain: signature.name,
+    plainKey(certificate) {
+      try {
+        return parseCertificate(certificate).key.blob;
+      } catch {
+        return undefined;
+      }
+    },
     verify(blob, data, value) {
       try {
         const { type, key } = parseCertificate(blob);

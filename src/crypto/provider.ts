@@ -145,6 +145,8 @@ export interface SignatureAlgorithm {
   readonly keyType: string;
   /** Of an algorithm for certificates: the name of the one that it verifies with, and that stands in its signatures. */
   readonly plain?: string;
+  /** Of an algorithm for certificates: the blob of the plain key in one; undefined if it is malformed. */
+  plainKey?(certificate: Uint8Array): Uint8Array | undefined;
   /** Whether `signature` (the whole blob: string name ‖ string value) is by the key `blob` over `data`. A malformed key or signature is false, never an exception. */
   verify(blob: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
   /** The whole signature blob. @throws UsageError if `key` is not of `keyType`, or lies in a security token. */

@@ -4,6 +4,7 @@ import type { Eventually } from './channels/answers.ts';
 import type { Channel, ChannelHandler } from './channels/channel.ts';
 import { type ChannelOpen, type GlobalReply, type GlobalRequest, Mux } from './channels/mux.ts';
 import { Disconnect, DisconnectError, ProtocolError, UsageError } from './errors.ts';
+import { guarded, isLater } from './guard.ts';
 import { allowed, CHANNEL_DATA, type Stage } from './messages.ts';
 import { PING_EXTENSION } from './transport/extensions.ts';
 import type { HostKeyQuestion } from './transport/kex.ts';
@@ -45,6 +46,8 @@ export interface ServerConnectionOptions extends CommonOptions {
   readonly hostKeys: readonly PrivateKey[];
   /** Sign-in methods that the client is told of, best first. */
   readonly methods: readonly string[];
+  /** Lists of methods of which one has to be gone through, in its order; by default each method suffices. See ServerAuthOptions. */
+  readonly require?: readonly (readonly string[])[];
   /** Text shown before sign-in. */
   readonly banner?: string;
   /** Failed tries before the connection is closed. */
@@ -64,7 +67,11 @@ export interface ClientConnectionOptions extends CommonOptions {
   readonly hostKeyAlgorithms?: readonly string[];
 }
 
-/** What the owner of a connection hears. Calls come from inside the protocol: return soon. */
+/**
+ * What the owner of a connection hears. Calls come from inside the protocol: return soon. What one of them throws, or the rejection
+ * of a promise that it returns, refuses what it was asked about, goes to `fault`, and ends nothing else; but a ProtocolError that
+ * `channelOpen` or `globalRequest` throws at once says that the peer's message was malformed, and ends the connection.
+ */
 export interface ConnectionEvents {
   /** `takeOutput` has something, where it had nothing. */
   output(): void;
@@ -77,7 +84,7 @@ export interface ConnectionEvents {
   /** Signed in. */
   ready?(): void;
   /** The peer wants a channel. Absent: refused. */
-  channelOpen?(open: ChannelOpen): void;
+  channelOpen?(open: ChannelOpen): void | Promise<void>;
   /** A global request; absent: refused. */
   globalRequest?(request: GlobalRequest): Eventually<GlobalReply>;
   /**
@@ -85,7 +92,7 @@ export interface ConnectionEvents {
    * output). DisconnectError: somebody said goodbye. Anything else is a fault of this program.
    */
   closed?(error: Error): void;
-  /** A handler threw while the connection was being closed: a fault of this program. Must not throw itself. */
+  /** A handler has failed: a fault of this program, of which the peer knows nothing. */
   fault?(error: unknown): void;
 }
 
@@ -140,6 +147,7 @@ export class Connection {
           return connection.roundTrip;
         },
         send: packet => this.send(packet),
+        fault: error => this.fault(error),
       },
     );
     const { provider } = options;
@@ -161,6 +169,8 @@ export class Connection {
             {
               provider,
               methods: options.methods,
+              require: options.require,
+              fault: error => this.fault(error),
               banner: options.banner,
               maxTries: options.maxTries,
               ask: (question, answer) => this.#askAuth(question, answer),
@@ -170,11 +180,13 @@ export class Connection {
         : new ClientAuth(
             {
               ...options,
-              banner: message => events.banner?.(message),
-              ask: (credential, respond) => this.#later(respond, decide => credential.ask(decide)),
-              prompt: (credential, round, respond) => this.#later(respond, decide => credential.answer(round, decide)),
+              banner: message => this.#told(() => events.banner?.(message)),
+              // One that fails has nothing to give, and the next credential is tried.
+              ask: (credential, respond) => this.#later(respond, decide => credential.ask(decide), undefined),
+              prompt: (credential, round, respond) =>
+                this.#later(respond, decide => credential.answer(round, decide), undefined),
               sign: (credential, data, algorithm, respond) =>
-                this.#later(respond, decide => credential.sign(data, algorithm, decide)),
+                this.#later(respond, decide => credential.sign(data, algorithm, decide), undefined),
             },
             authTransport,
           );
@@ -341,12 +353,12 @@ export class Connection {
     if (!this.#auth.done || this.stage === 'connection' || this.closed) return;
     this.stage = 'connection';
     this.transport.mayRekey = true;
-    this.#events.ready?.();
+    this.#told(() => this.#events.ready?.());
   }
 
   #askAuth(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void {
     if (this.#events.auth === undefined) return answer({ result: 'reject' });
-    this.#later(answer, decide => this.#events.auth!(question, decide));
+    this.#later(answer, decide => this.#events.auth!(question, decide), { result: 'reject' });
   }
 
   #judgeHostKey(question: HostKeyQuestion): void {
@@ -358,15 +370,21 @@ export class Connection {
         this.transport.answerHostKey(accepted);
       },
       decide => this.#events.hostKey!(question, decide),
+      false,
     );
   }
 
-  /** Puts a question whose answer may come at once, inside the running `receive`, or later, on its own. */
-  #later<T>(answer: (value: T) => void, ask: (decide: (value: T) => void) => void): void {
+  /** Puts a question whose answer may come at once, inside the running `receive`, or later, on its own; it is `otherwise` if asking fails. */
+  #later<T>(answer: (value: T) => void, ask: (decide: (value: T) => void) => void, otherwise: NoInfer<T>): void {
     let asking = true;
-    ask(value => {
-      if (this.closed) return;
-      if (asking) return answer(value);
+    let answered = false;
+    const decide = (value: T) => {
+      if (this.closed || answered) return;
+      answered = true;
+      if (asking) {
+        now = () => answer(value);
+        return;
+      }
       this.#guard(() => {
         answer(value);
         this.#checkSignedIn();
@@ -374,13 +392,38 @@ export class Connection {
       });
       // The driver may have stopped reading meanwhile; output makes it look again.
       this.#events.output();
-    });
+    };
+    let now: (() => void) | undefined;
+    const failed = (error: unknown) => {
+      this.fault(error);
+      decide(otherwise);
+    };
+    try {
+      const asked: unknown = ask(decide);
+      if (isLater(asked)) asked.then(undefined, failed);
+    } catch (error) {
+      failed(error);
+    }
     asking = false;
+    now?.();
   }
 
-  #channelOpen(open: ChannelOpen): void {
+  /** Tells the owner something that wants no answer. */
+  #told(tell: () => unknown): void {
+    guarded(tell, error => this.fault(error));
+  }
+
+  /** A function of the owner's has failed, here or in something that uses this connection: `ConnectionEvents.fault` hears of it. Never throws. */
+  fault(error: unknown): void {
+    guarded(
+      () => this.#events.fault?.(error),
+      () => {}, // there is nobody left to tell
+    );
+  }
+
+  #channelOpen(open: ChannelOpen): void | Promise<void> {
     if (this.#events.channelOpen === undefined) open.reject(3, 'channels are not accepted here');
-    else this.#events.channelOpen(open);
+    else return this.#events.channelOpen(open);
   }
 
   #guard(body: () => void): void {
@@ -412,12 +455,7 @@ export class Connection {
   #close(error: Error): void {
     if (this.closed) return;
     this.error = error;
-    const faults = this.mux.destroy(error);
-    try {
-      this.#events.closed?.(error);
-    } catch (fault) {
-      faults.push(fault);
-    }
-    for (const fault of faults) this.#events.fault?.(fault);
+    this.mux.destroy(error);
+    this.#told(() => this.#events.closed?.(error));
   }
 }

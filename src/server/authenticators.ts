@@ -4,7 +4,7 @@ import type { Eventually } from '../protocol/channels/answers.ts';
 import type { AuthAnswer, AuthQuestion, Prompt } from '../protocol/userauth/server.ts';
 import type { Client } from './server.ts';
 
-/** One sign-in method. `answer` hears only questions of its own method. */
+/** One sign-in method. `answer` hears only questions of its own method; of several with the same, each until one does not reject. */
 export interface Authenticator {
   /** Its name on the wire: none, publickey, password, keyboard-interactive. */
   readonly method: string;
@@ -23,7 +23,7 @@ export interface OfferedKey {
   readonly algorithm: string;
   /** Public key blob (RFC 4253 §6.6); with an algorithm for certificates a certificate, of which nothing has been checked. */
   readonly key: Uint8Array;
-  /** Of a signature by a security token. One that was not touched counts only if the answer says `untouched: true`. */
+  /** Of a signature by a security token. One that was not touched counts only if both answers say `untouched: true`. */
   readonly presence?: Presence;
 }
 
@@ -31,10 +31,12 @@ export interface OfferedKey {
  * Sign-in by public key, for those who have a list of their own (for authorized_keys lines see `authorizedKeys`).
  * Two different questions, on purpose:
  * `acceptable` is asked for keys that anyone may name without owning them, so it must have no effect at all;
- * `proven` only after the signature was verified, and it alone may store, name or grant anything.
+ * `proven` only after the signature was verified, and it alone may store, name or grant anything. It is not called for a
+ * signature by a security token that nobody touched, unless `acceptable` has answered `{ result: 'accept', untouched: true }`. Where
+ * `ServerOptions.require` has another method follow, what may be granted only then belongs into `ServerOptions.signedIn`.
  */
 export function publicKeys(checks: {
-  acceptable(offer: OfferedKey, client: Client): Eventually<boolean>;
+  acceptable(offer: OfferedKey, client: Client): Eventually<boolean | AuthAnswer>;
   proven(offer: OfferedKey, client: Client): Eventually<boolean | AuthAnswer>;
 }): Authenticator {
   return {

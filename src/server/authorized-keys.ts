@@ -21,7 +21,8 @@ import { KeyFormatError, printable } from '../protocol/errors.ts';
 import type { AuthAnswer } from '../protocol/userauth/server.ts';
 import { equalBytes } from '../protocol/wire/reader.ts';
 import type { Authenticator } from './authenticators.ts';
-import { type Client, describe, type Logger } from './server.ts';
+import { type Logger, unfailing } from './logger.ts';
+import { type Client, describe } from './server.ts';
 import { TokenCounters } from './token-counters.ts';
 
 /** Somebody who wants to sign in with a key. */
@@ -160,7 +161,8 @@ export interface AuthorizedKeysOptions extends KeyPolicy {
 
 /** Sign-in by public key or certificate, as the lines say. What keeps somebody out is in the log, one sentence that names the rule. */
 export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
-  const { log, now = Date.now, counters = new TokenCounters() } = options;
+  const { now = Date.now, counters = new TokenCounters() } = options;
+  const log = unfailing(options.log);
   return {
     method: 'publickey',
     async answer(question, client) {
@@ -170,23 +172,23 @@ export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
       const fields = { ...describe(client), user: printable(user), key: fingerprint(key) };
       const verdict = judgeKey(await options.keys(user, client), { user, key, presence, address, now: now() }, options);
       if ('refused' in verdict) {
-        log?.[verdict.known ? 'info' : 'debug'](fields, `sign-in refused: ${verdict.refused}`);
+        log[verdict.known ? 'info' : 'debug'](fields, `sign-in refused: ${verdict.refused}`);
         return { result: 'reject' };
       }
       const { certificate, entry, rules } = verdict;
       const subject = certificate === undefined ? 'the key' : describeCertificate(certificate);
       const revoked = await revocation(verdict, subject, blob => options.revoked?.(blob, client));
       if (revoked !== undefined) {
-        log?.info(fields, `sign-in refused: ${revoked}`);
+        log.info(fields, `sign-in refused: ${revoked}`);
         return { result: 'reject' };
       }
       const untouched = !rules.touchRequired;
-      if (question.method === 'publickey-query') return { result: 'accept' };
+      if (question.method === 'publickey-query') return { result: 'accept', untouched };
       if (presence !== undefined && counters && !counters.note(fingerprint(verdict.key), presence.counter)) {
-        log?.warn(fields, `sign-in refused: ${copied(subject, presence)}`);
+        log.warn(fields, `sign-in refused: ${copied(subject, presence)}`);
         return { result: 'reject' };
       }
-      log?.info(fields, `${subject} is accepted by line ${entry.line}`);
+      log.info(fields, `${subject} is accepted by line ${entry.line}`);
       const answer = (await options.admitted(verdict, client)) ?? true;
       if (typeof answer === 'boolean') return answer ? { result: 'accept', untouched } : { result: 'reject' };
       return answer.result === 'accept' || answer.result === 'partial' ? { ...answer, untouched } : answer;

@@ -1,5 +1,5 @@
 // Promises that nobody waits for, and timers: what they fail with is logged with its stack, and ends nothing else.
-import type { Logger } from './server.ts';
+import type { Logger } from './logger.ts';
 
 /** What a program's log says of a promise that nobody has caught. The test kit looks for it: it is always a fault of ours. */
 export const UNHANDLED = 'unhandled rejection: a promise failed that nobody catches';

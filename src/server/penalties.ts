@@ -10,7 +10,7 @@ export type Offence =
   | 'authfail'
   /** It was not signed in when the login grace time was over. */
   | 'grace'
-  /** It made this program fail. */
+  /** It broke the protocol before it had signed in. (What makes this program fail is this program's fault, and counts for nothing.) */
   | 'crash';
 
 /** OpenSSH's PerSourcePenalties; seconds, of which 0 switches one off. They add up. */
@@ -21,7 +21,7 @@ export interface PenaltyTimes {
   readonly authfail: number;
   /** For not being signed in when the login grace time is over. */
   readonly grace: number;
-  /** For making this program fail. */
+  /** For breaking the protocol before signing in. */
   readonly crash: number;
   /** Nothing is refused before the penalties of an address have come to this. */
   readonly min: number;

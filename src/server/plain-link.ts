@@ -10,7 +10,7 @@ import type { Socket } from './runtime/net.ts';
 
 /** What a link is made with. */
 export interface PlainLinkOptions extends MuxOptions {
-  /** A handler threw while the link was being closed: a fault of this program. */
+  /** A handler has failed: a fault of this program. Must not throw itself. */
   fault?(error: unknown): void;
 }
 
@@ -24,7 +24,6 @@ export class PlainLink {
   /** Resolves to the reason when it is over; its channels have ended by then. */
   readonly closed: Promise<Error>;
   readonly #socket: Socket;
-  readonly #options: PlainLinkOptions;
   readonly #frames = new FrameReader(opener);
   #output: Uint8Array[] = [];
   #outputBytes = 0;
@@ -39,7 +38,6 @@ export class PlainLink {
   /** Takes over a connected socket. */
   constructor(socket: Socket, options: PlainLinkOptions) {
     this.#socket = socket;
-    this.#options = options;
     this.closed = new Promise(resolve => (this.#over = resolve));
     const link = this;
     this.mux = new Mux(options, {
@@ -48,6 +46,7 @@ export class PlainLink {
       },
       roundTrip: 0,
       send: packet => this.#send(packet),
+      fault: error => options.fault?.(error),
     });
     socket.start({
       borrows: true,
@@ -125,7 +124,7 @@ export class PlainLink {
     this.#output = [];
     // First, so that who waits for the end hears of it before anybody who had a channel does something about it.
     this.#over(error);
-    for (const fault of this.mux.destroy(error)) this.#options.fault?.(fault);
+    this.mux.destroy(error);
     this.#socket.destroy();
   }
 }

@@ -4,11 +4,14 @@ import type { Eventually } from '../protocol/channels/answers.ts';
 import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channels/mux.ts';
 import { Connection } from '../protocol/connection.ts';
 import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
+import { guarded } from '../protocol/guard.ts';
 import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
+import { Authentication, checkRequired } from './authentication.ts';
 import type { Authenticator } from './authenticators.ts';
 import { detached, faultFields } from './detached.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
+import { type Logger, unfailing } from './logger.ts';
 import {
   dropsEarly,
   isLoopback,
@@ -21,23 +24,19 @@ import {
 } from './penalties.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 
+/**
+ * How a peer breaks the protocol that no honest program would: garbage where packets should be. One that speaks no SSH, or has no
+ * algorithm in common with us, has only not signed in.
+ */
+const BREACHES: readonly number[] = [Disconnect.PROTOCOL_ERROR, Disconnect.MAC_ERROR];
+
 /** Connections at once; some 30 KiB each when idle. */
 export const MAX_CONNECTIONS = 10_000;
 
 /** A client that will open no further session says so, for the case that somebody takes it over later (OpenSSH PROTOCOL §2.2). */
 const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
 
-/** Where messages for the operator go. Fields are for machines; `message` never contains secrets. */
-export interface Logger {
-  /** Each step: connected, a sign-in step. */
-  debug(fields: object, message: string): void;
-  /** Who signed in, who was refused and why, who left. */
-  info(fields: object, message: string): void;
-  /** A peer that broke the protocol, or was turned away. */
-  warn(fields: object, message: string): void;
-  /** A fault of this program, handlers included. */
-  error(fields: object, message: string): void;
-}
+export type { Logger } from './logger.ts';
 
 /** One connection, as handlers see it. */
 export interface Client {
@@ -55,9 +54,9 @@ export interface Client {
   readonly closed: Promise<Error>;
 }
 
-/** One that throws at once ends its connection; one whose promise is rejected, only the channel that is not open yet. */
+/** One that fails, at once or later, refuses its channel, or closes it if it has accepted it; the connection lives on. */
 export type ChannelOpenHandler = (open: ChannelOpen, client: Client) => void | Promise<void>;
-/** Answers a global request: false refuses, bytes go into the reply. One that throws at once ends its connection; a rejected promise refuses. */
+/** Answers a global request: false refuses, bytes go into the reply. One that fails, at once or later, refuses. */
 export type GlobalRequestHandler = (request: GlobalRequest, client: Client) => Eventually<GlobalReply>;
 
 /** What a server is made with. */
@@ -66,8 +65,14 @@ export interface ServerOptions {
   readonly hostKeys: readonly PrivateKey[];
   /** Its lists are what clients are offered, in their order. */
   readonly provider: CryptoProvider;
-  /** Sign-in methods, best first; none of them, and nobody gets in. */
+  /** Sign-in methods, best first; none of them, and nobody gets in. Those of one method are asked in turn, until one does not reject. */
   readonly authenticators: readonly Authenticator[];
+  /**
+   * Lists of methods of which one has to be gone through, in its order (AuthenticationMethods of sshd_config(5)):
+   * [['publickey', 'password']] is two factors. No key counts twice. By default each authenticator lets in by itself. An answer
+   * `partial` is a step in such a list, and refused where no list goes on with what it asks for.
+   */
+  readonly require?: readonly (readonly string[])[];
   /** Channel type → handler. */
   readonly channels?: Readonly<Record<string, ChannelOpenHandler>>;
   /** Global request type → handler. */
@@ -108,6 +113,8 @@ export interface ServerOptions {
 /** A server: any number of listeners, and the clients that came by them. */
 export class Server {
   readonly #options: ServerOptions;
+  readonly #log: Logger;
+  readonly #signIn: Authentication;
   readonly #times: Times;
   readonly #drivers = new Map<Client, Driver>();
   readonly #listeners: Listener[] = [];
@@ -117,13 +124,18 @@ export class Server {
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
 
-  /** @throws UsageError without a host key that the provider can sign with */
+  /** @throws UsageError without a host key that the provider can sign with, or if `require` has a method without an authenticator */
   constructor(options: ServerOptions) {
     const { provider, hostKeys } = options;
     if (!hostKeys.some(key => provider.signatures.some(({ keyType }) => keyType === key.type))) {
       throw new UsageError('a server needs a host key of a type that its provider knows');
     }
+    checkRequired(options);
     this.#options = options;
+    this.#log = unfailing(options.log);
+    this.#signIn = new Authentication(options.authenticators, (error, client) =>
+      this.#fault(error, client, 'an authenticator failed'),
+    );
     this.#times = { ...TIMES, ...options.times };
     if (options.penalties !== false) this.#penalties = new Penalties(options.penalties ?? PENALTIES);
   }
@@ -158,7 +170,7 @@ export class Server {
     const options = this.#options;
     const refusal = this.#refusal(socket.address);
     if (refusal !== undefined) {
-      options.log?.warn({ address: socket.address }, `connection refused: ${refusal}`);
+      this.#log.warn({ address: socket.address }, `connection refused: ${refusal}`);
       socket.start({ data() {}, end() {}, drain() {}, close() {} });
       // A line before the identification is shown by clients that could not connect.
       socket.write([new TextEncoder().encode(`${refusal}\r\n`)]);
@@ -178,7 +190,8 @@ export class Server {
         role: 'server',
         provider: options.provider,
         hostKeys: options.hostKeys,
-        methods: options.authenticators.map(({ method }) => method).filter(method => method !== 'none'),
+        methods: [...new Set(options.authenticators.map(({ method }) => method))].filter(method => method !== 'none'),
+        require: options.require,
         banner: options.banner,
         maxTries: options.maxTries,
         maxChannels: options.maxChannels,
@@ -192,9 +205,9 @@ export class Server {
         ready: () => {
           signedIn = true;
           this.#unauthenticated--;
-          options.log?.info(describe(client), 'signed in');
+          this.#log.info(describe(client), 'signed in');
           connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys, options.provider));
-          options.signedIn?.(client);
+          return options.signedIn?.(client);
         },
         channelOpen: open => {
           const handler = own(options.channels, open.type);
@@ -202,7 +215,7 @@ export class Server {
             open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'you wanted no more sessions');
           } else if (handler === undefined) {
             open.reject(OpenFailure.UNKNOWN_CHANNEL_TYPE, 'channels of this type are not served here');
-          } else this.#heed(handler(open, client), open, client);
+          } else return handler(open, client);
         },
         globalRequest: request => {
           switch (request.type) {
@@ -217,12 +230,12 @@ export class Server {
         closed: error => {
           over(error);
           if (!signedIn) this.#unauthenticated--;
-          this.#logEnd(client, error, signedIn);
-          this.#judge(client, error, signedIn, driver.graceOver);
           driver.wake();
-          if (signedIn) options.gone?.(client);
+          this.#logEnd(client, error, signedIn);
+          if (!signedIn) this.#judge(client, error, driver.graceOver);
+          if (signedIn) return options.gone?.(client);
         },
-        fault: error => options.log?.error({ ...describe(client), ...faultFields(error) }, 'a handler failed'),
+        fault: error => this.#fault(error, client),
       },
     );
     const client: Client = {
@@ -236,7 +249,7 @@ export class Server {
       closed,
     };
     this.#drivers.set(client, driver);
-    options.log?.debug(describe(client), 'connected');
+    this.#log.debug(describe(client), 'connected');
     this.#ticker ??= setInterval(() => this.tick(), 1000);
     const forget = () => this.#forget(client);
     driver.closed.then(forget, forget);
@@ -244,14 +257,11 @@ export class Server {
     return client;
   }
 
-  /** A handler that works on must not take the process down when it fails. */
-  #heed(working: void | Promise<void>, open: ChannelOpen, client: Client): void {
-    Promise.resolve(working).catch((error: unknown) => {
-      // What a reader of one of its streams throws.
-      if (error === client.connection.error) return;
-      this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'a handler failed');
-      open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
-    });
+  /** For the operator: what a function of `options` has failed with. */
+  #fault(error: unknown, client: Client, message = 'a handler failed'): void {
+    // What a reader of one of its streams throws is how the connection has ended.
+    if (error === client.connection.error) return;
+    this.#log.error({ ...describe(client), ...faultFields(error) }, message);
   }
 
   /** Why one more connection from the address is not served; undefined if it is. */
@@ -266,14 +276,19 @@ export class Server {
     return undefined;
   }
 
-  #judge({ address, connection }: Client, error: Error, signedIn: boolean, graceOver: boolean): void {
-    let offence: Offence | undefined;
-    if (!(error instanceof ProtocolError || error instanceof DisconnectError)) offence = 'crash';
-    else if (signedIn || this.#closing) return;
-    else if (graceOver) offence = 'grace';
-    else offence = connection.failures > 0 ? 'authfail' : 'noauth';
+  /** What the peer has done before it had signed in. A fault of this program is nobody's offence. */
+  #judge(client: Client, error: Error, graceOver: boolean): void {
+    const { address, connection } = client;
+    if (this.#closing || !(error instanceof ProtocolError || error instanceof DisconnectError)) return;
+    let offence: Offence = 'noauth';
+    if (graceOver) offence = 'grace';
+    else if (connection.failures > 0) offence = 'authfail';
+    else if (error instanceof ProtocolError && BREACHES.includes(error.reason)) offence = 'crash';
     this.penalise(address, offence);
-    this.#options.penalised?.(address, offence);
+    guarded(
+      () => this.#options.penalised?.(address, offence),
+      fault => this.#fault(fault, client),
+    );
   }
 
   /** Penalises an address for what it has done elsewhere, as if it had been here. */
@@ -282,30 +297,21 @@ export class Server {
   }
 
   #authenticate(question: AuthQuestion, answer: (answer: AuthAnswer) => void, client: Client): void {
-    const method = question.method === 'publickey-query' ? 'publickey' : question.method;
-    const authenticator = this.#options.authenticators.find(candidate => candidate.method === method);
-    if (authenticator === undefined) return answer({ result: 'reject' });
-    const failed = (error: unknown) => {
-      this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'an authenticator failed');
-      answer({ result: 'reject' });
-    };
-    // Whichever way it fails, and be it by an answer that is none, the user is refused and the connection lives on.
-    const asked = async () => {
-      const given = await authenticator.answer(question, client);
+    const asked = this.#signIn.ask(question, client).then(given => {
       if (question.method !== 'publickey-query') {
-        this.#options.log?.debug({ ...describe(client), method, result: given.result }, 'sign-in step');
+        this.#log.debug({ ...describe(client), method: question.method, result: given.result }, 'sign-in step');
       }
-      return given;
-    };
-    asked().then(answer, failed);
+      answer(given);
+    });
+    detached(asked, this.#log, 'a sign-in could not be answered', describe(client));
   }
 
   #logEnd(client: Client, error: Error, signedIn: boolean): void {
-    const { log } = this.#options;
+    const log = this.#log;
     const fields = { ...describe(client), signedIn, reason: error.message };
-    if (error instanceof ProtocolError) log?.warn(fields, 'disconnected: protocol error');
-    else if (error instanceof DisconnectError) log?.info(fields, 'disconnected');
-    else log?.error({ ...fields, stack: error.stack }, 'disconnected: fault in this program');
+    if (error instanceof ProtocolError) log.warn(fields, 'disconnected: protocol error');
+    else if (error instanceof DisconnectError) log.info(fields, 'disconnected');
+    else log.error({ ...fields, stack: error.stack }, 'disconnected: fault in this program');
   }
 
   /** One second has passed; called by the server itself while it has clients. */
@@ -314,7 +320,7 @@ export class Server {
       try {
         driver.tick();
       } catch (error) {
-        this.#options.log?.error({ ...describe(client), ...faultFields(error) }, 'a connection could not be seen to');
+        this.#log.error({ ...describe(client), ...faultFields(error) }, 'a connection could not be seen to');
       }
     }
   }
@@ -331,7 +337,7 @@ export class Server {
     this.#closing = true;
     // A listener counts as closed when its connections are; they are not waited for.
     for (const listener of this.#listeners.splice(0))
-      detached(listener.close(), this.#options.log, 'a listener cannot be closed');
+      detached(listener.close(), this.#log, 'a listener cannot be closed');
   }
 
   /** Stops listening, says goodbye to everyone, and resolves when all sockets are closed: a peer that does not close gets five seconds. */

@@ -14,6 +14,7 @@ import {
   WINDOW_CHANGE,
 } from '../protocol/channels/session-requests.ts';
 import { OpenFailure } from '../protocol/errors.ts';
+import { isLater } from '../protocol/guard.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import type { ChannelOpenHandler, Client } from './server.ts';
 import { ChannelStream, takesEow } from './streams.ts';
@@ -126,6 +127,8 @@ function serve(
     exitSignal: (signal, { coreDumped = false, message = '' } = {}) =>
       finish('exit-signal', pack(EXIT_SIGNAL, { signal, coreDumped, message, language: new Uint8Array(0) })),
   };
+  const fault = (error: unknown) => client.connection.fault(error);
+  const heed = (given: unknown) => void (isLater(given) && given.then(undefined, fault));
   const run = (body: () => void | Promise<void>): boolean => {
     if (started) return false;
     started = true;
@@ -144,7 +147,11 @@ function serve(
     switch (type) {
       case 'pty-req': {
         const { pty = true } = handlers;
-        if (started || session.terminal || !(typeof pty === 'function' ? pty(client) : pty)) return false;
+        if (started || session.terminal) return false;
+        const granted = typeof pty === 'function' ? pty(client) : pty;
+        heed(granted);
+        // A promise grants nothing.
+        if (granted !== true) return false;
         const { term, columns, rows, modes } = unpack(PTY_REQ, data);
         session.terminal = { term, columns, rows, modes };
         return true;
@@ -173,21 +180,21 @@ function serve(
         const { columns, rows } = unpack(WINDOW_CHANGE, data);
         session.terminal.columns = columns;
         session.terminal.rows = rows;
-        session.onresize?.();
+        heed(session.onresize?.());
         return true;
       }
       case 'signal':
-        session.onsignal?.(unpack(SIGNAL, data).signal);
+        heed(session.onsignal?.(unpack(SIGNAL, data).signal));
         return session.onsignal !== undefined;
       case 'break':
-        session.onbreak?.(unpack(BREAK, data).length);
+        heed(session.onbreak?.(unpack(BREAK, data).length));
         return session.onbreak !== undefined;
     }
     return false;
   };
   stream.onrequest = request => {
     const granted = grant(request);
-    if (!granted) handlers.refused?.(request, client);
+    if (!granted) heed(handlers.refused?.(request, client));
     return granted;
   };
   stream.channel = open.accept(stream.handler);

@@ -19,9 +19,9 @@ const WRITES_PER_TURN = 64;
 export class ChannelStream implements AsyncIterable<Uint8Array> {
   /** Bound by the creator as soon as the channel exists. */
   channel!: Channel;
-  /** Hears requests on the channel. */
+  /** Hears requests on the channel; one that fails refuses. */
   onrequest: ((request: ChannelRequest) => Eventually<boolean>) | undefined;
-  /** Called once when the channel is over. */
+  /** Called once when the channel is over; what it throws is logged. */
   onclose: (() => void) | undefined;
   /** Resolves when the channel is over. */
   readonly closed: Promise<void>;
@@ -62,7 +62,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
         this.#end(this.channel.cut ? (error ?? closedEarly(this.channel)) : undefined);
         this.#writable?.();
         over();
-        this.onclose?.();
+        return this.onclose?.();
       },
     };
   }

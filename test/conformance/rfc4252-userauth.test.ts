@@ -1,6 +1,15 @@
 // RFC 4252: user authentication, the server's side, by everything but keyboard-interactive and the details of public keys.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import {
+  certifiedKey,
+  issueCertificate,
+  parseCertificate,
+  publicOf,
+  STANDARD_EXTENSIONS,
+} from '../../src/crypto/keys/index.ts';
+import { noble } from '../../src/crypto/noble.ts';
+import { byName } from '../../src/crypto/provider.ts';
 import { Disconnect } from '../../src/protocol/errors.ts';
 import {
   GLOBAL_REQUEST,
@@ -26,6 +35,18 @@ const accept: AuthAnswer = { result: 'accept' };
 const METHODS = ['publickey', 'password', 'keyboard-interactive'];
 const key = insecureKey(new Uint8Array(8).fill(1));
 const ALGORITHM = 'insecure-signature';
+const ed25519 = byName(noble.signatures, 'ssh-ed25519')!;
+const [real, one, two] = Array.from({ length: 3 }, () => ed25519.generate(noble.random));
+const issued = parseCertificate(
+  issueCertificate(
+    {
+      ...{ key: publicOf(one), kind: 'user', keyId: 'one', principals: ['alice'], serial: 1n },
+      ...{ validAfter: 0n, validBefore: 2n ** 40n, extensions: STANDARD_EXTENSIONS },
+    },
+    real,
+    noble,
+  ),
+);
 const serviceRequest = (service: string) => payloadOf(SERVICE_REQUEST, { service });
 
 // Services (RFC 4253 §10).
@@ -139,10 +160,13 @@ test('RFC 4252 §5.1: with nobody to decide, nobody gets in', () => {
 });
 
 test('RFC 4252 §5.1: partial success is told, with the methods that must follow, and only they count from then on', () => {
-  const signIn = new SignIn(question => {
-    if (question.method === 'password') return { result: 'partial', methods: ['keyboard-interactive'] };
-    return question.method === 'keyboard-interactive' ? accept : reject;
-  });
+  const signIn = new SignIn(
+    question => {
+      if (question.method === 'password') return { result: 'partial', methods: ['keyboard-interactive'] };
+      return question.method === 'keyboard-interactive' ? accept : reject;
+    },
+    { core: { methods: METHODS, require: [['password', 'keyboard-interactive'], ['password']] } },
+  );
   signIn.password('right');
   signIn.failed(['keyboard-interactive'], true);
   signIn.password('right');
@@ -153,14 +177,91 @@ test('RFC 4252 §5.1: partial success is told, with the methods that must follow
 });
 
 test('RFC 4252 §5.1: partial success alone lets nobody in', () => {
-  const signIn = new SignIn(question =>
-    question.method === 'password' ? { result: 'partial', methods: METHODS } : reject,
+  const signIn = new SignIn(
+    question => (question.method === 'password' ? { result: 'partial', methods: METHODS } : reject),
+    { core: { methods: METHODS, require: METHODS.map(method => ['password', method]) } },
   );
   signIn.password('right');
   signIn.failed(METHODS, true);
   assert.not(signIn.peer.core.stage === 'connection');
   signIn.peer.send(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing });
   signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+});
+
+// Several steps (AuthenticationMethods of sshd_config(5)).
+
+/** Everybody is let in by everything; the lists decide. */
+const steps = (...require: string[][]) =>
+  new SignIn(() => accept, { provider: noble, hostKey: real, core: { methods: METHODS, require } });
+
+test('sshd_config(5): only what comes next in some list may be tried, and is told', () => {
+  const signIn = steps(['publickey', 'password'], ['publickey', 'keyboard-interactive']);
+  signIn.none();
+  signIn.failed(['publickey']);
+  signIn.password('right');
+  signIn.failed(['publickey']);
+  assert.equal(signIn.methods, [], 'nobody has been asked');
+  signIn.signed({ key: one });
+  signIn.failed(['password', 'keyboard-interactive'], true);
+  signIn.password('right');
+  signIn.succeeded();
+  assert.equal(signIn.methods, ['publickey', 'password']);
+});
+
+test('sshd_config(5): lists that do not begin with what has succeeded stay as they are', () => {
+  const signIn = steps(['password', 'publickey'], ['publickey', 'password']);
+  signIn.password('right');
+  signIn.failed(['publickey'], true);
+  signIn.signed({ key: one });
+  signIn.succeeded();
+});
+
+test('sshd_config(5): publickey,publickey wants two keys, with a certificate or without, and none of them twice', () => {
+  const signIn = steps(['publickey', 'publickey']);
+  const certified = certifiedKey(one, issued);
+  signIn.signed({ key: one });
+  signIn.failed(['publickey'], true);
+  signIn.signed({ key: one });
+  signIn.failed(['publickey']);
+  signIn.probe(one, one.type);
+  signIn.failed(['publickey']);
+  signIn.signed({ key: certified });
+  signIn.failed(['publickey']);
+  assert.equal(signIn.methods, ['publickey'], 'nobody has been asked about it');
+  signIn.signed({ key: two });
+  signIn.succeeded();
+});
+
+test('none is a way in only where a list says so', () => {
+  const signIn = steps(['publickey']);
+  signIn.none();
+  signIn.failed(['publickey']);
+  assert.equal(signIn.methods, []);
+  const open = steps(['none'], ['publickey']);
+  open.none();
+  open.succeeded();
+});
+
+test('a step that wants another one is refused where no list goes on with that: what follows would let in by itself', () => {
+  const faults: string[] = [];
+  const signIn = new SignIn(
+    ({ method }) => (method === 'publickey' ? { result: 'partial', methods: ['password'] } : accept),
+    { provider: noble, hostKey: real, events: { fault: error => faults.push(String(error)) } },
+  );
+  signIn.signed({ key: one });
+  signIn.failed(METHODS);
+  assert.equal(faults, ['UsageError: no list in "require" has publickey and then password']);
+});
+
+test('what steps have to say is shown when all have succeeded', () => {
+  const signIn = new SignIn(({ method }) => ({ result: 'accept', banner: `by ${method}\n` }), {
+    core: { methods: METHODS, require: [['password', 'keyboard-interactive']] },
+  });
+  signIn.password('right');
+  signIn.failed(['keyboard-interactive'], true);
+  signIn.request('keyboard-interactive', new Writer().string('').string('').finish());
+  assert.is(signIn.peer.take(USERAUTH_BANNER).message, 'by password\r\nby keyboard-interactive\r\n');
+  signIn.succeeded();
 });
 
 test('RFC 4252 §5.1: after success further requests are ignored in silence', () => {
@@ -206,7 +307,7 @@ test('RFC 4252 §5: a user name that changes half-way ends the connection, and n
 });
 
 test('RFC 4252 §5: so does one that changes after partial success', () => {
-  const signIn = new SignIn(() => ({ result: 'partial', methods: ['password'] }));
+  const signIn = new SignIn(() => accept, { core: { methods: METHODS, require: [['password', 'password']] } });
   signIn.password('right');
   signIn.failed(['password'], true);
   signIn.password('right', undefined, 'root');
@@ -297,7 +398,8 @@ test('requests without end are refused even if none of them fails', () => {
 });
 
 test('partial successes without end are refused', () => {
-  const signIn = new SignIn(() => ({ result: 'partial', methods: ['password'] }));
+  const require = [Array.from({ length: 1000 }, () => 'password')];
+  const signIn = new SignIn(() => accept, { core: { methods: METHODS, require } });
   let sent = 0;
   for (; sent < 1000 && !signIn.peer.core.closed; sent++) signIn.password('right');
   signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
@@ -436,15 +538,18 @@ test('an answer given twice, or after the end, has no effect', () => {
   assert.not(late.peer.core.stage === 'connection');
 });
 
-test('a question whose answer throws ends this connection with "internal error", and says no more', () => {
-  const signIn = new SignIn(() => {
+test('a question whose answer throws is a failure, and nobody but the owner hears why', () => {
+  const faults: string[] = [];
+  const broken = (): AuthAnswer => {
     throw new Error('the database is at 10.0.0.7');
-  });
+  };
+  const signIn = new SignIn(broken, { events: { fault: error => faults.push(String(error)), auth: broken } });
   signIn.password('x');
   const last = signIn.peer.heard.at(-1)!;
-  assert.is(last.number, 1);
   assert.not.match(Buffer.from(last.payload).toString('latin1'), /10\.0\.0\.7/);
-  assert.ok(signIn.peer.core.closed);
+  signIn.failed(METHODS);
+  assert.equal(faults, ['Error: the database is at 10.0.0.7']);
+  assert.not.ok(signIn.peer.core.closed);
 });
 
 test('IGNORE between requests changes nothing', () => {

@@ -188,20 +188,16 @@ withSshpass(
   'a key and then a password: neither is enough by itself',
   bounded(180, async scope => {
     const known = Buffer.from(readKey('alice').blob);
-    const proven = new WeakSet<object>();
     const server = await serve(scope, {
       provider: accelerated,
       authenticators: [
         publicKeys({
           acceptable: ({ key }) => known.equals(key),
-          proven({ key }, client) {
-            if (!known.equals(key)) return false;
-            proven.add(client);
-            return { result: 'partial', methods: ['password'] };
-          },
+          proven: ({ key }) => known.equals(key),
         }),
-        passwords((_user, password, client) => proven.has(client) && password === 'sesame'),
+        passwords((_user, password) => password === 'sesame'),
       ],
+      require: [['publickey', 'password']],
     });
     const both = await sshpass(scope, server, 'sesame', 'publickey,password').ended;
     assert.is(both.stdout.toString(), 'in\n', both.stderr);

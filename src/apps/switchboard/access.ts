@@ -97,6 +97,14 @@ export class Access implements Keeper {
     });
   }
 
+  /** Whether a line lets the key in without a touch of the security token that it is in. Changes nothing, as `acceptable`. */
+  untouched(visitor: Visitor): boolean {
+    return this.#orElse(visitor, false, () => {
+      const verdict = this.#admissible(visitor);
+      return verdict !== undefined && 'grant' in verdict && this.#known(visitor.key) && verdict.grant.untouched;
+    });
+  }
+
   /** The rights of a key whose owner has proved to be one, who is enrolled if that is on; or why he stays out. */
   async admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
     const fault = { refused: 'something failed here; it is in the log' };

@@ -82,8 +82,12 @@ export class Switchboard implements EventSource {
       rekeyBytes: options.rekeyBytes,
       authenticators: [
         publicKeys({
-          acceptable: async (offer, client) =>
-            elsewhere?.isNode?.(offer) || access.acceptable(await this.#visitor(offer, client)),
+          acceptable: async (offer, client) => {
+            if (elsewhere?.isNode?.(offer)) return true;
+            const visitor = await this.#visitor(offer, client);
+            if (!access.acceptable(visitor)) return false;
+            return { result: 'accept', untouched: offer.presence !== undefined && access.untouched(visitor) };
+          },
           proven: (offer, client) => this.#signIn(offer, client),
         }),
       ],

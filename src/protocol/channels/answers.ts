@@ -1,5 +1,6 @@
 // Replies leave in the order of their requests, however late each becomes known (RFC 4254 §4 and §5.4).
 import { ProtocolError } from '../errors.ts';
+import { isLater } from '../guard.ts';
 
 /** A reply, now or later. */
 export type Eventually<T> = T | PromiseLike<T>;
@@ -10,14 +11,16 @@ const MAX_PENDING = 256;
 export class Answers<T> {
   readonly #send: (reply: T) => void;
   readonly #otherwise: T;
+  readonly #fault: (error: unknown) => void;
   readonly #queue: { reply?: T; known: boolean }[] = [];
   /** Requests under consideration that want no reply. */
   #unasked = 0;
 
-  /** `send` is called with each reply in turn; `otherwise` is the reply where a promise is rejected. */
-  constructor(send: (reply: T) => void, otherwise: T) {
+  /** `send` is called with each reply in turn; `otherwise` is the reply where a promise is rejected, and `fault` hears why. */
+  constructor(send: (reply: T) => void, otherwise: T, fault: (error: unknown) => void) {
     this.#send = send;
     this.#otherwise = otherwise;
+    this.#fault = fault;
   }
 
   /** What was decided on a request; `wanted`: its sender awaits a reply. @throws ProtocolError if too many are undecided */
@@ -31,7 +34,11 @@ export class Answers<T> {
     if (!wanted) {
       this.#unasked++;
       const decided = () => void this.#unasked--;
-      if (later) reply.then(decided, decided);
+      if (later)
+        reply.then(decided, (error: unknown) => {
+          decided();
+          this.#fault(error);
+        });
       return;
     }
     const entry: { reply?: T; known: boolean } = later ? { known: false } : { reply, known: true };
@@ -42,14 +49,13 @@ export class Answers<T> {
       entry.known = true;
       this.#flush();
     };
-    reply.then(settle, () => settle(this.#otherwise));
+    reply.then(settle, (error: unknown) => {
+      settle(this.#otherwise);
+      this.#fault(error);
+    });
   }
 
   #flush(): void {
     while (this.#queue[0]?.known) this.#send(this.#queue.shift()!.reply as T);
   }
-}
-
-function isLater<T>(reply: Eventually<T>): reply is PromiseLike<T> {
-  return typeof (reply as PromiseLike<T> | undefined)?.then === 'function';
 }

@@ -1,6 +1,7 @@
 // A channel (RFC 4254 §5): two windows, and a life in two halves. EOF ends one direction, CLOSE ends the channel.
 
-import { UsageError } from '../errors.ts';
+import { ProtocolError, UsageError } from '../errors.ts';
+import { isLater } from '../guard.ts';
 import {
   CHANNEL_CLOSE,
   CHANNEL_DATA,
@@ -35,7 +36,11 @@ export interface ChannelRequest {
   readonly data: Uint8Array;
 }
 
-/** What the owner of a channel wants to hear. Each call is made from inside the protocol: return soon and do not throw. */
+/**
+ * What the owner of a channel wants to hear. Each call is made from inside the protocol: return soon. A handler that throws, or
+ * returns a promise that is rejected, fails: its request is refused, or its channel closed, and nothing else ends. A
+ * ProtocolError thrown at once (as `unpack` does) says that the peer's message was malformed, and ends the connection.
+ */
 export interface ChannelHandler {
   /** Bytes came (`type` 0, or STDERR). They are lent until this returns; tell `channel.consumed` once they have left you. */
   data?(bytes: Uint8Array, type: number): void;
@@ -56,6 +61,8 @@ export interface ChannelHost {
   /** Milliseconds to the peer and back; 0 while that is not known. */
   readonly roundTrip: number;
   send(packet: Packet): void;
+  /** A handler has failed: a fault of this program. Does not throw. */
+  fault(error: unknown): void;
   /** Takes a channel that is closed on both sides out of the table. */
   forget(channel: Channel): void;
 }
@@ -117,12 +124,16 @@ export class Channel {
   #over = false;
   /** Our requests that await their reply. */
   readonly #asked: ((granted: boolean) => void)[] = [];
-  readonly #answers = new Answers<boolean>(granted => {
-    if (!this.closeSent) {
-      const message = granted ? CHANNEL_SUCCESS : CHANNEL_FAILURE;
-      this.host.send(encode(message, { recipient: this.remoteId }));
-    }
-  }, false);
+  readonly #answers = new Answers<boolean>(
+    granted => {
+      if (!this.closeSent) {
+        const message = granted ? CHANNEL_SUCCESS : CHANNEL_FAILURE;
+        this.host.send(encode(message, { recipient: this.remoteId }));
+      }
+    },
+    false,
+    error => this.host.fault(error),
+  );
 
   constructor(type: string, host: ChannelHost, ends: ChannelEnds, handler: ChannelHandler) {
     this.type = type;
@@ -221,7 +232,15 @@ export class Channel {
   /** CHANNEL_REQUEST: asks the handler, and answers in the order of the requests. */
   receiveRequest(request: ChannelRequest): void {
     // A byte stream that is relayed has no requests; they are refused here, not passed on.
-    const reply = this.partner === undefined ? (this.handler.request?.(request) ?? false) : false;
+    let reply: Eventually<boolean> = false;
+    if (this.partner === undefined) {
+      try {
+        reply = this.handler.request?.(request) ?? false;
+      } catch (error) {
+        if (error instanceof ProtocolError) throw error;
+        this.host.fault(error);
+      }
+    }
     this.#answers.add(reply, request.wantReply);
   }
 
@@ -237,7 +256,7 @@ export class Channel {
     this.eofReceived = true;
     if (this.partner !== undefined) this.partner.eof();
     // After our CLOSE the data before it was dropped: whoever heard EOF then would take what it has for the whole.
-    else if (!this.closeSent) this.handler.eof?.();
+    else if (!this.closeSent) this.#tell('eof');
   }
 
   /** CHANNEL_CLOSE: answers it, and ends the channel. */
@@ -263,6 +282,42 @@ export class Channel {
       if (partner.backlog !== undefined) partner.backlog.close = true;
       else partner.close();
     }
-    this.handler.closed?.(error);
+    this.#tell('closed', error);
   }
+
+  /** Received data, for the handler. */
+  deliver(bytes: Uint8Array, type: number): void {
+    try {
+      const given: unknown = this.handler.data?.(bytes, type);
+      if (isLater(given)) given.then(undefined, this.#failed);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /** The handler may write more. */
+  wake(): void {
+    if (!this.closeSent) this.#tell('writable');
+  }
+
+  #tell(event: 'eof' | 'writable' | 'closed', why?: Error): void {
+    try {
+      const given: unknown = this.handler[event]?.(why);
+      if (isLater(given)) given.then(undefined, this.#failed);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /** What the peer has done wrong is the connection's business, as long as there is one. */
+  #threw(error: unknown): void {
+    if (error instanceof ProtocolError && !this.#over) throw error;
+    this.#failed(error);
+  }
+
+  /** A handler has failed: its channel ends, and whoever runs this program hears why. */
+  readonly #failed = (error: unknown): void => {
+    this.host.fault(error);
+    this.close();
+  };
 }

@@ -1,5 +1,6 @@
 // The connection protocol (RFC 4254): the table of channels, opens in both directions, global requests.
 import { OpenError, OpenFailure, type OpenFailureReason, ProtocolError, printable, UsageError } from '../errors.ts';
+import { guarded, isLater } from '../guard.ts';
 import {
   CHANNEL_CLOSE,
   CHANNEL_DATA,
@@ -67,8 +68,9 @@ export interface ChannelOpen {
 
 export interface MuxOptions {
   readonly maxChannels?: number;
-  /** Asked for each channel the peer opens. */
-  channelOpen(open: ChannelOpen): void;
+  /** Asked for each channel the peer opens. Where it fails, that channel is refused, or closed if it has been accepted. */
+  channelOpen(open: ChannelOpen): void | Promise<void>;
+  /** Asked for each request of the peer. Where it fails, that request is refused. */
   globalRequest(request: GlobalRequest): Eventually<GlobalReply>;
 }
 
@@ -81,10 +83,13 @@ interface PendingOpen {
   failed(error: OpenError): void;
 }
 
+/** What the channels of one connection need of it. */
+export type MuxHost = Pick<ChannelHost, 'send' | 'congested' | 'roundTrip' | 'fault'>;
+
 /** The channels and global requests of one connection (RFC 4254 §4 and §5); most users go by way of `Connection`. */
 export class Mux {
   readonly #options: MuxOptions;
-  readonly #host: Pick<ChannelHost, 'send' | 'congested' | 'roundTrip'>;
+  readonly #host: MuxHost;
   /** By local id. An id whose open awaits its confirmation holds the pending open. */
   readonly #channels: (Channel | PendingOpen | undefined)[] = [];
   readonly #freeIds: number[] = [];
@@ -96,13 +101,17 @@ export class Mux {
   readonly #asked: ((reply: GlobalReply) => void)[] = [];
   /** Our PINGs that await their PONG; they come in order. */
   readonly #pings: (() => void)[] = [];
-  readonly #answers = new Answers<GlobalReply>(reply => {
-    if (reply === false) this.#host.send(encode(REQUEST_FAILURE, {}));
-    else this.#host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
-  }, false);
+  readonly #answers = new Answers<GlobalReply>(
+    reply => {
+      if (reply === false) this.#host.send(encode(REQUEST_FAILURE, {}));
+      else this.#host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
+    },
+    false,
+    error => this.#host.fault(error),
+  );
   readonly #channelHost: ChannelHost;
 
-  constructor(options: MuxOptions, host: Pick<ChannelHost, 'send' | 'congested' | 'roundTrip'>) {
+  constructor(options: MuxOptions, host: MuxHost) {
     this.#options = options;
     this.maxChannels = options.maxChannels ?? MAX_CHANNELS;
     this.#host = host;
@@ -114,6 +123,7 @@ export class Mux {
         return host.roundTrip;
       },
       send: packet => host.send(packet),
+      fault: error => host.fault(error),
       forget: channel => this.#free(channel.localId),
     };
   }
@@ -152,7 +162,12 @@ export class Mux {
         return this.#openFailure(packet);
       case GLOBAL_REQUEST.number: {
         const { type, wantReply, data } = decode(GLOBAL_REQUEST, packet);
-        const reply = this.#options.globalRequest({ type, wantReply, data: data.slice() });
+        let reply: Eventually<GlobalReply> = false;
+        try {
+          reply = this.#options.globalRequest({ type, wantReply, data: data.slice() });
+        } catch (error) {
+          this.#threw(error);
+        }
         this.#answers.add(reply, wantReply);
         return;
       }
@@ -183,7 +198,7 @@ export class Mux {
     this.#admit(channel, length);
     if (channel.closeSent) return;
     if (channel.partner !== undefined) relay(channel, packet, length);
-    else channel.handler.data?.(bytes.subarray(start + 9, end), 0);
+    else channel.deliver(bytes.subarray(start + 9, end), 0);
   }
 
   #extendedData(packet: Packet): void {
@@ -196,7 +211,7 @@ export class Mux {
     if (channel.closeSent) return;
     // A relayed byte stream has no second stream: dropped, and its credit comes back with the next top-up.
     if (channel.partner !== undefined) topUp(channel);
-    else channel.handler.data?.(bytes.subarray(start + 13, end), readUint32(bytes, start + 5));
+    else channel.deliver(bytes.subarray(start + 13, end), readUint32(bytes, start + 5));
   }
 
   #admit(channel: Channel, length: number): void {
@@ -214,7 +229,7 @@ export class Mux {
     channel.outbound.grant(readUint32(packet.bytes, packet.start + 5));
     if (channel.backlog !== undefined) flush(channel);
     if (channel.partner !== undefined) topUp(channel.partner);
-    else if (!channel.closeSent) channel.handler.writable?.();
+    else channel.wake();
   }
 
   /** // hot — The channel that a message 93–100 is for; `length` checks the whole payload's length. */
@@ -263,6 +278,7 @@ export class Mux {
     }
     this.count++;
     let answered = false;
+    let accepted: Channel | undefined;
     const answer = (): boolean => {
       const first = !answered && !this.#closed;
       if (!answered) this.count--;
@@ -276,6 +292,7 @@ export class Mux {
       const ends = { localId, remoteId: sender, inbound, outbound: window, maxInbound, maxOutbound: maxPacket };
       const channel = new Channel(type, this.#channelHost, ends, handler);
       this.#channels[localId] = channel;
+      accepted = channel;
       this.#host.send(
         encode(CHANNEL_OPEN_CONFIRMATION, {
           recipient: sender,
@@ -320,7 +337,18 @@ export class Mux {
         );
       },
     };
-    this.#options.channelOpen(open);
+    const failed = (error: unknown) => {
+      this.#host.fault(error);
+      if (accepted === undefined) open.reject(OpenFailure.CONNECT_FAILED, 'internal error');
+      else accepted.close();
+    };
+    try {
+      const working: unknown = this.#options.channelOpen(open);
+      if (isLater(working)) working.then(undefined, failed);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      failed(error);
+    }
   }
 
   // Opening, our wish.
@@ -334,9 +362,9 @@ export class Mux {
     failed: (error: OpenError) => void,
     offer: { window: number; maxInbound: number } = { window: WINDOW, maxInbound: MAX_DATA },
   ): void {
-    if (this.#closed) return failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
+    if (this.#closed) return this.#fail(failed, new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
     if (this.count >= this.maxChannels) {
-      return failed(new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
+      return this.#fail(failed, new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
     }
     const sender = this.#allocate();
     this.#channels[sender] = { type, ...offer, handler, opened, failed };
@@ -356,14 +384,34 @@ export class Mux {
     };
     const channel = new Channel(pending.type, this.#channelHost, ends, pending.handler);
     this.#channels[recipient] = channel;
-    pending.opened(channel);
+    guarded(
+      () => pending.opened(channel),
+      error => {
+        this.#host.fault(error);
+        channel.close();
+      },
+    );
   }
 
   #openFailure(packet: Packet): void {
     const { recipient, reason, description } = decode(CHANNEL_OPEN_FAILURE, packet);
     const pending = this.#pending(recipient);
     this.#free(recipient);
-    pending.failed(new OpenError(printable(description), reason));
+    this.#fail(pending.failed, new OpenError(printable(description), reason));
+  }
+
+  /** Says that there will be no channel. */
+  #fail(failed: (error: OpenError) => void, why: OpenError): void {
+    guarded(
+      () => failed(why),
+      error => this.#host.fault(error),
+    );
+  }
+
+  /** What a callback has thrown: that the peer is wrong, or a fault of this program, which ends nothing else. */
+  #threw(error: unknown): void {
+    if (error instanceof ProtocolError) throw error;
+    this.#host.fault(error);
   }
 
   #pending(id: number): PendingOpen {
@@ -410,26 +458,20 @@ export class Mux {
       if (!(entry instanceof Channel)) continue;
       if (entry.backlog !== undefined) flush(entry);
       if (entry.partner !== undefined) topUp(entry.partner);
-      else if (!entry.closeSent) entry.handler.writable?.();
+      else entry.wake();
     }
   }
 
-  /** The connection is gone, for this reason: every channel ends, every wait is over. Returns what handlers threw: one must not keep the others from hearing. */
-  destroy(error: Error): unknown[] {
-    if (this.#closed) return [];
+  /** The connection is gone, for this reason: every channel ends, every wait is over. */
+  destroy(error: Error): void {
+    if (this.#closed) return;
     this.#closed = true;
-    const faults: unknown[] = [];
     for (const entry of [...this.#channels]) {
-      try {
-        if (entry instanceof Channel) entry.end(error);
-        else entry?.failed(new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
-      } catch (fault) {
-        faults.push(fault);
-      }
+      if (entry instanceof Channel) entry.end(error);
+      else if (entry) this.#fail(entry.failed, new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
     }
     this.#channels.length = 0;
     for (const resolve of this.#asked.splice(0)) resolve(false);
     for (const resolve of this.#pings.splice(0)) resolve();
-    return faults;
   }
 }

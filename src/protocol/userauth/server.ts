@@ -1,6 +1,6 @@
 // User authentication, the server's side (RFC 4252; keyboard-interactive RFC 4256). It decides nothing: each request becomes one question, and nothing more is read until that is answered.
 import { byName, type CryptoProvider, type Presence } from '../../crypto/provider.ts';
-import { Disconnect, ProtocolError, printable } from '../errors.ts';
+import { Disconnect, ProtocolError, printable, UsageError } from '../errors.ts';
 import {
   SERVICE_ACCEPT,
   SERVICE_REQUEST,
@@ -38,8 +38,9 @@ export interface Prompt {
 }
 
 /**
- * What the server's owner is asked. `publickey-query` ("would this key do?") carries no proof and must have no effect;
- * `publickey` comes only after the signature over this very session has been verified.
+ * What the server's owner is asked. `publickey-query` ("would this key do?") must have no effect; `publickey` comes only after the
+ * signature over this very session has been verified, and with it whether a security token was touched. Either may have effects only
+ * where nothing else can keep the user out: with `require` a method that follows can, so grants belong into what happens after sign-in.
  */
 export type AuthQuestion = { readonly user: string } & (
   | { readonly method: 'none' }
@@ -48,7 +49,7 @@ export type AuthQuestion = { readonly user: string } & (
       readonly algorithm: string;
       /** The key's blob; with an algorithm for certificates that is the certificate, of which nothing has been checked. */
       readonly key: Uint8Array;
-      /** Of a signature by a security token: whether somebody was there. */
+      /** Of a signature by a security token, which has been verified: whether somebody was there. A query has it if nobody was. */
       readonly presence?: Presence;
     }
   | { readonly method: 'password'; readonly password: string; readonly newPassword?: string }
@@ -61,8 +62,10 @@ export type AuthAnswer =
   /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */
   | { readonly result: 'accept'; readonly banner?: string; readonly untouched?: boolean }
   /**
-   * This step succeeded, and one of `methods` must follow (RFC 4252 §5.1). Here and in `accept`, a signature by a security
-   * token that nobody touched counts as none, unless `untouched` is true.
+   * This step succeeded, and one of `methods` must follow (RFC 4252 §5.1), as a list in `ServerAuthOptions.require` says: without
+   * such a list what follows would let in by itself, so the step is refused, as a fault of this program. Here and in `accept`, a
+   * signature by a security token that nobody touched counts as none, unless the answers to both questions, the query and
+   * the proof, have `untouched: true`.
    */
   | { readonly result: 'partial'; readonly methods: readonly string[]; readonly untouched?: boolean }
   /** keyboard-interactive: ask the user this; its question comes again with `responses`. */
@@ -79,6 +82,13 @@ export interface ServerAuthOptions {
   readonly provider: CryptoProvider;
   /** Methods that the client is told of, best first: publickey, password, keyboard-interactive. */
   readonly methods: readonly string[];
+  /**
+   * Lists of methods of which one has to be gone through, in its order (AuthenticationMethods of sshd_config(5)):
+   * [['publickey', 'password'], ['publickey', 'publickey']]. No key counts twice. By default each method suffices.
+   */
+  readonly require?: readonly (readonly string[])[];
+  /** Hears of faults of this program. */
+  fault?(error: unknown): void;
   /** Shown before the first answer. */
   readonly banner?: string;
   /** Failures before the connection is closed. */
@@ -107,7 +117,12 @@ export class ServerAuth {
 
   readonly #options: ServerAuthOptions;
   readonly #transport: ServerAuthTransport;
-  #methods: readonly string[];
+  /** What is left of the lists: one of them has to be gone through. */
+  #lists: readonly (readonly string[])[];
+  /** Plain keys that have counted. */
+  readonly #used: Uint8Array[] = [];
+  /** Of steps that have succeeded: shown when all have. */
+  #greetings = '';
   #service = false;
   #requests = 0;
   #bannerSent = false;
@@ -117,7 +132,7 @@ export class ServerAuth {
   constructor(options: ServerAuthOptions, transport: ServerAuthTransport) {
     this.#options = options;
     this.#transport = transport;
-    this.#methods = options.methods;
+    this.#lists = options.require ?? ['none', ...options.methods].map(method => [method]);
   }
 
   /** @throws ProtocolError */
@@ -159,7 +174,7 @@ export class ServerAuth {
     const reader = new Reader(request.data);
     // OpenSSH PROTOCOL §3.1: the same method, with the server's host key under the signature.
     const method = request.method === HOSTBOUND_METHOD ? 'publickey' : request.method;
-    if (method !== 'none' && !this.#methods.includes(method)) return this.#fail();
+    if (method !== 'none' && !this.#next.includes(method)) return this.#fail();
     switch (method) {
       case 'none':
         return this.#none(reader);
@@ -175,11 +190,12 @@ export class ServerAuth {
 
   #none(reader: Reader): void {
     reader.finish();
+    // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
+    const refuse = () => (this.#requests === 1 ? this.#sendFailure(false) : this.#fail());
+    if (!this.#lists.some(([method]) => method === 'none')) return refuse();
     this.#ask({ user: this.user!, method: 'none' }, answer => {
-      if (answer.result === 'accept') this.#succeed(answer);
-      // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
-      else if (this.#requests === 1) this.#sendFailure(false);
-      else this.#fail();
+      if (answer.result === 'accept') this.#conclude(answer, 'none');
+      else refuse();
     });
   }
 
@@ -194,6 +210,8 @@ export class ServerAuth {
     if (hostKey !== undefined && !equalBytes(hostKey, this.#transport.hostKey!)) return this.#fail();
     const verifier = byName(this.#options.provider.signatures, algorithm);
     if (verifier === undefined || !isOfType(key, verifier.keyType)) return this.#fail();
+    const plain = verifier.plainKey === undefined ? key : verifier.plainKey(key);
+    if (plain === undefined || this.#used.some(used => equalBytes(used, plain))) return this.#fail();
     const user = this.user!;
     if (signature === undefined) {
       this.#ask({ user, method: 'publickey-query', algorithm, key }, answer => {
@@ -205,10 +223,18 @@ export class ServerAuth {
     const data = signedData(this.#transport.sessionId!, request, algorithm, key, hostKey);
     if (!verifier.verify(key, data, signature)) return this.#fail();
     const presence = verifier.presence?.(signature);
-    this.#ask({ user, method: 'publickey', algorithm, key, ...(presence && { presence }) }, answer => {
-      // Malware can have a token sign as long as it is plugged in; the touch says that its owner wanted it to.
-      const wanted = presence === undefined || presence.touched || ('untouched' in answer && answer.untouched === true);
-      this.#conclude(wanted ? answer : { result: 'reject' });
+    const present = presence === undefined || presence.touched;
+    // Malware can have a token sign as long as it is plugged in; the touch says that its owner wanted it to.
+    const wanted = (answer: AuthAnswer) => present || ('untouched' in answer && answer.untouched === true);
+    const prove = () =>
+      this.#ask({ user, method: 'publickey', algorithm, key, ...(presence && { presence }) }, answer => {
+        if (this.#conclude(wanted(answer) ? answer : { result: 'reject' }, 'publickey')) this.#used.push(plain);
+      });
+    if (present) return prove();
+    // The proof may have effects, so it is asked about only once it is known that the key does without a touch.
+    this.#ask({ user, method: 'publickey-query', algorithm, key, presence }, answer => {
+      if (answer.result === 'accept' && wanted(answer)) prove();
+      else this.#fail();
     });
   }
 
@@ -218,7 +244,7 @@ export class ServerAuth {
     const newPassword = change ? reader.text() : undefined;
     reader.finish();
     this.#ask({ user: this.user!, method: 'password', password, newPassword }, answer => {
-      if (answer.result !== 'change-password') return this.#conclude(answer);
+      if (answer.result !== 'change-password') return void this.#conclude(answer, 'password');
       this.#transport.send(encode(USERAUTH_PASSWD_CHANGEREQ, { prompt: answer.prompt, language: new Uint8Array(0) }));
     });
   }
@@ -250,7 +276,7 @@ export class ServerAuth {
   }
 
   #concludeInteractive(answer: AuthAnswer, submethods: string): void {
-    if (answer.result !== 'prompt') return this.#conclude(answer);
+    if (answer.result !== 'prompt') return void this.#conclude(answer, 'keyboard-interactive');
     const prompts = new Writer();
     for (const { text, echo } of answer.prompts.slice(0, MAX_PROMPTS)) prompts.string(text).boolean(echo);
     const count = Math.min(answer.prompts.length, MAX_PROMPTS);
@@ -277,17 +303,41 @@ export class ServerAuth {
     });
   }
 
-  #conclude(answer: AuthAnswer): void {
-    if (answer.result === 'accept') return this.#succeed(answer);
-    if (answer.result !== 'partial') return this.#fail();
-    this.#methods = answer.methods;
-    this.#sendFailure(true);
+  /** The end of one step. @returns whether it counts */
+  #conclude(answer: AuthAnswer, method: string): boolean {
+    const { result } = answer;
+    if (result !== 'accept' && result !== 'partial') {
+      this.#fail();
+      return false;
+    }
+    let advanced = this.#lists.filter(([first]) => first === method).map(list => list.slice(1));
+    let others = this.#lists.filter(([first]) => first !== method);
+    if (result === 'partial') {
+      const follows = ([first]: readonly string[]) => first !== undefined && answer.methods.includes(first);
+      advanced = advanced.filter(follows);
+      others = others.filter(follows);
+    } else if (answer.banner !== undefined) this.#greetings += answer.banner;
+    if (advanced.length === 0) {
+      const wanted = result === 'partial' ? answer.methods.join(' or ') : 'nothing';
+      this.#options.fault?.(new UsageError(`no list in "require" has ${method} and then ${wanted}`));
+      this.#fail();
+      return false;
+    }
+    this.#lists = [...advanced, ...others];
+    if (advanced.some(list => list.length === 0)) this.#succeed();
+    else this.#sendFailure(true);
+    return true;
   }
 
-  #succeed(answer: { readonly banner?: string }): void {
-    if (answer.banner !== undefined) this.#banner(answer.banner);
+  #succeed(): void {
+    if (this.#greetings !== '') this.#banner(this.#greetings);
     this.done = true;
     this.#transport.send(encode(USERAUTH_SUCCESS, {}));
+  }
+
+  /** Methods that come next in some list. */
+  get #next(): string[] {
+    return this.#options.methods.filter(method => this.#lists.some(([first]) => first === method));
   }
 
   #fail(): void {
@@ -297,7 +347,7 @@ export class ServerAuth {
   }
 
   #sendFailure(partialSuccess: boolean): void {
-    this.#transport.send(encode(USERAUTH_FAILURE, { methods: [...this.#methods], partialSuccess }));
+    this.#transport.send(encode(USERAUTH_FAILURE, { methods: this.#next, partialSuccess }));
   }
 
   #banner(message: string): void {

@@ -24,7 +24,7 @@ import { insecureKey } from '../../kit/insecure.ts';
 import { echoServer, freePort } from '../../kit/loopback.ts';
 import { bounded, soon } from '../../kit/processes.ts';
 import { call, closeServers, hostKey, provider, testServer, textOf } from '../../kit/served.ts';
-import { FakeSocket, turn, turns } from '../../kit/socket.ts';
+import { FakeSocket, turn, turns, until } from '../../kit/socket.ts';
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -374,7 +374,7 @@ test('a caller that comes right behind the server’s "yes" is not turned away',
   }
 });
 
-test('one that nobody asked for is turned away then, too; a handler that fails ends the connection', async () => {
+test('one that nobody asked for is turned away then, too; a handler that fails ends its caller’s stream only', async () => {
   let stranger: Promise<Error> | undefined;
   const server = board(4711, ({ connection }) => {
     stranger ??= failure(caller(connection, 'localhost', 81));
@@ -384,11 +384,16 @@ test('one that nobody asked for is turned away then, too; a handler that fails e
   assert.is(((await stranger) as OpenError).reason, OpenFailure.ADMINISTRATIVELY_PROHIBITED);
 
   const failing = board(4711, ({ connection }) => void caller(connection, 'localhost', 80).catch(() => {}));
-  const { client: second } = await call(failing);
+  const faults: unknown[] = [];
+  const { client: second } = await call(failing, { fault: error => faults.push(error) });
   await second.listen('localhost', 80, () => {
     throw new Error('my fault');
   });
-  assert.match((await second.closed).message, /internal error/);
+  await until(() => faults.length > 0);
+  assert.equal(String(faults), 'Error: my fault');
+  await until(() => second.connection.mux.count === 0);
+  assert.not.ok(second.connection.closed);
+  await second.close();
 });
 
 test('channels and requests that a client has no business with are refused', async () => {

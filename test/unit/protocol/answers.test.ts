@@ -7,9 +7,15 @@ import { seeded } from '../../kit/insecure.ts';
 
 const turn = () => new Promise(resolve => setImmediate(resolve));
 
-function collecting(): { sent: number[]; answers: Answers<number> } {
+function collecting(): { sent: number[]; faults: string[]; answers: Answers<number> } {
   const sent: number[] = [];
-  return { sent, answers: new Answers<number>(reply => void sent.push(reply), -1) };
+  const faults: string[] = [];
+  const answers = new Answers<number>(
+    reply => void sent.push(reply),
+    -1,
+    fault => void faults.push(String(fault)),
+  );
+  return { sent, faults, answers };
 }
 
 test('what is known at once is sent at once', () => {
@@ -81,8 +87,7 @@ test('replies known at once have no limit, undecided ones do', () => {
 });
 
 test('a request that wants no reply gets none, may fail, and counts while it is undecided', async () => {
-  const sent: number[] = [];
-  const answers = new Answers<number>(reply => sent.push(reply), -1);
+  const { sent, faults, answers } = collecting();
   answers.add(1, false);
   let fail: (error: Error) => void = () => {};
   answers.add(new Promise((_, reject) => (fail = reject)), false);
@@ -91,6 +96,7 @@ test('a request that wants no reply gets none, may fail, and counts while it is 
   fail(new Error('on purpose'));
   // An unhandled rejection would end the process here.
   await new Promise(resolve => setImmediate(resolve));
+  assert.equal(faults, ['Error: on purpose']);
   assert.equal(sent, [2]);
   for (let i = 0; i < 256; i++) answers.add(new Promise(() => {}), false);
   assert.throws(() => answers.add(new Promise(() => {}), false), /too many requests/);

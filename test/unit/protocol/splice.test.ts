@@ -88,7 +88,7 @@ test('whoever forwards hears of the circuit, or that there will be none', async 
   assert.is(await attempt(), 'opened');
   // The caller leaves while the provider thinks about it.
   let late: ChannelOpen | undefined;
-  provider.called = open => (late = open);
+  provider.called = open => void (late = open);
   void attempt();
   while (late === undefined) await turns(1);
   caller.connection.disconnect(11, 'bye');

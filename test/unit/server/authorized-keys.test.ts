@@ -347,7 +347,7 @@ const ask = (key: { blob: Uint8Array }, method: 'publickey' | 'publickey-query' 
 
 test('a query is answered and has no effect; a proof hands the rules over', async () => {
   const { answer, admissions, log } = authenticator(lines(['no-pty', user]));
-  assert.equal(await answer(ask(user, 'publickey-query')), { result: 'accept' });
+  assert.equal(await answer(ask(user, 'publickey-query')), { result: 'accept', untouched: false });
   assert.equal([admissions.length, log], [0, []]);
   assert.equal(await answer(ask(user)), { result: 'accept', untouched: false });
   assert.not(admissions[0].rules.pty);
@@ -464,8 +464,8 @@ test('the lines are those of the user, read for each question', async () => {
 
 // In a connection
 
-/** Signs in over two glued cores; what the server's owner was asked, and whether it let the client in. */
-function signIn(flags: number, answer: AuthAnswer, key: PrivateKey = token.privateKey) {
+/** Signs in over two glued cores; of which proofs the server's owner was asked, and whether it let the client in. */
+function signIn(flags: number, answer: AuthAnswer, key: PrivateKey = token.privateKey, query = answer) {
   const asked: AuthQuestion[] = [];
   let signedIn = false;
   new Pair({
@@ -480,7 +480,8 @@ function signIn(flags: number, answer: AuthAnswer, key: PrivateKey = token.priva
     serverEvents: {
       auth: (question, reply) => {
         if (question.method === 'publickey') asked.push(question);
-        reply(question.method === 'publickey' ? answer : { result: 'reject' });
+        const { method } = question;
+        reply(method === 'publickey' ? answer : method === 'publickey-query' ? query : { result: 'reject' });
       },
     },
   }).start();
@@ -492,8 +493,11 @@ test('sign-in takes no untouched signature, whoever forgets to ask', () => {
   assert.ok(touched.in);
   assert.equal((touched.asked[0] as { presence: Presence }).presence, { touched: true, verified: true, counter: 42 });
   const untouched = signIn(VERIFIED, { result: 'accept' });
-  assert.is(untouched.asked.length, 1);
+  assert.equal(untouched.asked, [], 'what a proof may have effects on is not even asked');
   assert.not(untouched.in);
+  const careless = signIn(0, { result: 'accept', untouched: true }, token.privateKey, { result: 'accept' });
+  assert.equal(careless.asked, []);
+  assert.not(signIn(0, { result: 'accept' }, token.privateKey, { result: 'accept', untouched: true }).in);
   assert.not(signIn(0, { result: 'partial', methods: ['publickey'] }).in);
   assert.ok(signIn(0, { result: 'accept', untouched: true }).in);
   const withCertificate = certifiedKey(token.privateKey, certificate({ key: parsePublicKeyBlob(token.blob) }));

@@ -229,7 +229,7 @@ test('who is told that the link is congested hears when it is not, though the wi
   const near = new PlainLink(a, refuse);
   const far = new PlainLink(b, {
     ...refuse,
-    channelOpen: open => (service.channel = open.accept(service.handler, there.length)),
+    channelOpen: open => void (service.channel = open.accept(service.handler, there.length)),
   });
   const caller = new End();
   near.mux.open(

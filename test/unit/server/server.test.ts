@@ -155,7 +155,7 @@ test('no more sessions means no more sessions', async () => {
   await client.close();
 });
 
-test('a handler that throws ends its own connection and no other', async () => {
+test('a handler that throws refuses its channel or its request; the connection lives on', async () => {
   const log = notes();
   const server = testServer({
     log,
@@ -172,16 +172,17 @@ test('a handler that throws ends its own connection and no other', async () => {
       },
     },
   });
-  const { client: other } = await call(server);
-  const { client: first } = await call(server);
-  await refusal(first.open('bad@x'));
-  assert.match((await first.closed).message, /internal error/, 'the peer is not told what is wrong with us');
-  const { client: second } = await call(server);
-  assert.is(await second.connection.request('bad@x'), undefined);
-  assert.match((await second.closed).message, /internal error/);
-  assert.is(log.lines.filter(line => line === 'error disconnected: fault in this program').length, 2);
-  await other.open('good@x');
-  await other.close();
+  const { client } = await call(server);
+  const error = await refusal(client.open('bad@x'));
+  assert.is(error.reason, OpenFailure.CONNECT_FAILED);
+  assert.match(error.message, /^internal error/, 'the peer is not told what is wrong with us');
+  assert.is(await client.connection.request('bad@x'), undefined);
+  assert.equal(
+    log.lines.filter(line => line.startsWith('error')),
+    ['error a handler failed: Error: my fault', 'error a handler failed: Error: my fault, too'],
+  );
+  await client.open('good@x');
+  await client.close();
 });
 
 test('a handler whose promise is rejected refuses its channel or its request; the connection lives on', async () => {
@@ -208,7 +209,11 @@ test('a handler whose promise is rejected refuses its channel or its request; th
   assert.is(await client.connection.request('bad@x'), undefined);
   assert.equal(
     log.lines.filter(line => line.startsWith('error')),
-    ['error a handler failed: Error: my fault', 'error a handler failed: Error: too late'],
+    [
+      'error a handler failed: Error: my fault',
+      'error a handler failed: Error: too late',
+      'error a handler failed: Error: my fault, too',
+    ],
   );
   await client.close();
 });

@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Authenticator, passwords, type Server, type ServerOptions, TIMES } from '../../../src/server/index.ts';
-import { call, closeServers, notes, silent, testServer, textOf } from '../../kit/served.ts';
+import { call, closeServers, notes, provider, silent, testServer, textOf } from '../../kit/served.ts';
 import { turn, turns } from '../../kit/socket.ts';
 
 test.after(closeServers);
@@ -77,19 +77,35 @@ test('by default two that let the login grace time pass turn their address away'
   assert.is(await refusedFor(at, OTHER), 0);
 });
 
-test('by default one fault of this program is enough, though its cause was signed in', async () => {
-  const at = server({
-    requests: {
-      fail() {
-        throw new Error('a bug');
-      },
-    },
-  });
-  const { client } = await call(at);
-  await client.connection.request('fail');
-  await turns();
+test('by default one breach of the protocol before sign-in is enough', async () => {
+  const at = server();
+  const socket = silent(at);
+  socket.receive('SSH-2.0-x\r\n\0\0\0\0garbage where packets should be');
+  await turn();
   assert.ok((await refusedFor(at, HOST)) > 60);
   assert.is(await refusedFor(at, OTHER), 0);
+});
+
+test('no exception of ours is an offence: before sign-in, at it, or after', async () => {
+  const bug = () => {
+    throw new Error('a bug');
+  };
+  const penalties = { noauth: 0, authfail: 0, grace: 0, crash: 6000, min: 1, max: 6000 };
+  const broken = [
+    { authenticators: [{ method: 'none', answer: bug }, passwords(() => true)] },
+    { signedIn: bug, gone: bug, requests: { bug }, channels: { bug } },
+    { provider: { ...provider, signatures: [{ ...provider.signatures[0], sign: bug }] } },
+  ];
+  for (const options of broken) {
+    const at = server({ penalties, ...options });
+    const credentials = [{ method: 'password', password: 'x' }] as const;
+    const { client } = await call(at, { credentials }).catch(() => ({ client: undefined }));
+    await client?.connection.request('bug');
+    await client?.open('bug').catch(() => {});
+    await client?.close();
+    await turns();
+    assert.is(await refusedFor(at, HOST), 0, Object.keys(options).join());
+  }
 });
 
 test('who was signed in and leaves, in whatever way, has done nothing', async () => {
@@ -110,11 +126,8 @@ test('a network of IPv6 counts as one address', async () => {
 });
 
 test('false switches penalties off, and loopback has none', async () => {
-  const bug = () => {
-    throw new Error('a bug');
-  };
-  const off = server({ penalties: false, requests: { bug } });
-  await (await call(off)).client.connection.request('bug');
+  const off = server({ penalties: false });
+  silent(off).receive('SSH-2.0-x\r\n\0\0\0\0garbage where packets should be');
   await turns();
   assert.is(await refusedFor(off, HOST), 0);
   const on = server({ penalties: { ...SEVERE, noauth: 6000 } });

@@ -1,0 +1,73 @@
+// Who of several authenticators decides: those of one method are asked in turn (RFC 4252 §5), and one that fails refuses.
+import { UsageError } from '../protocol/errors.ts';
+import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
+import type { Authenticator } from './authenticators.ts';
+import type { Client } from './server.ts';
+
+const REJECT: AuthAnswer = { result: 'reject' };
+
+/** @throws UsageError if no list can be gone through, or one of them cannot */
+export function checkRequired({
+  require,
+  authenticators,
+}: {
+  readonly require?: readonly (readonly string[])[];
+  readonly authenticators: readonly Authenticator[];
+}): void {
+  if (require === undefined) return;
+  if (require.length === 0) throw new UsageError('"require" has no list, so nobody could sign in: leave it out');
+  for (const list of require) {
+    if (list.length === 0) throw new UsageError('a list in "require" is empty: it would let everybody in');
+    const missing = list.find(method => !authenticators.some(authenticator => authenticator.method === method));
+    if (missing !== undefined) throw new UsageError(`there is no authenticator for "${missing}", which "require" has`);
+  }
+}
+
+/** All authenticators of a server. */
+export class Authentication {
+  readonly #authenticators: readonly Authenticator[];
+  readonly #failed: (error: unknown, client: Client) => void;
+  /** Whose prompts a client is answering. */
+  readonly #prompted = new WeakMap<Client, Authenticator>();
+
+  /** `failed` hears what an authenticator throws, or an answer that is none. */
+  constructor(authenticators: readonly Authenticator[], failed: (error: unknown, client: Client) => void) {
+    this.#authenticators = authenticators;
+    this.#failed = failed;
+  }
+
+  /** The answer of the first that does not reject. Never rejects itself. */
+  async ask(question: AuthQuestion, client: Client): Promise<AuthAnswer> {
+    const method = question.method === 'publickey-query' ? 'publickey' : question.method;
+    const those = this.#authenticators.filter(authenticator => authenticator.method === method);
+    const prompted = this.#prompted.get(client);
+    this.#prompted.delete(client);
+    const answering = question.method === 'keyboard-interactive' && question.responses !== undefined;
+    // Those before the one that has prompted have rejected already; those behind it have prompts of their own.
+    const first = answering && prompted !== undefined ? those.indexOf(prompted) : 0;
+    for (const [i, authenticator] of those.entries()) {
+      if (i < first) continue;
+      const own: AuthQuestion = answering && i > first ? { ...question, responses: undefined } : question;
+      const given = await this.#one(authenticator, own, client);
+      if (given.result === 'prompt') this.#prompted.set(client, authenticator);
+      if (given.result !== 'reject') return given;
+    }
+    return REJECT;
+  }
+
+  /** Whichever way it fails, and be it by an answer that is none, it refuses. */
+  async #one(authenticator: Authenticator, question: AuthQuestion, client: Client): Promise<AuthAnswer> {
+    try {
+      // A proof may have effects: nobody is asked about one without a touch who would not do without.
+      if (question.method === 'publickey' && question.presence?.touched === false) {
+        const would = await authenticator.answer({ ...question, method: 'publickey-query' }, client);
+        if (would.result !== 'accept' || would.untouched !== true) return REJECT;
+      }
+      const given = await authenticator.answer(question, client);
+      return typeof given.result === 'string' ? given : REJECT;
+    } catch (error) {
+      this.#failed(error, client);
+      return REJECT;
+    }
+  }
+}
