@@ -162,13 +162,7 @@ export class Mux {
         return this.#openFailure(packet);
       case GLOBAL_REQUEST.number: {
         const { type, wantReply, data } = decode(GLOBAL_REQUEST, packet);
-        let reply: Eventually<GlobalReply> = false;
-        try {
-          reply = this.#options.globalRequest({ type, wantReply, data: data.slice() });
-        } catch (error) {
-          this.#threw(error);
-        }
-        this.#answers.add(reply, wantReply);
+        this.#answers.add(this.#decide({ type, wantReply, data: data.slice() }), wantReply);
         return;
       }
       case REQUEST_SUCCESS.number:
@@ -406,6 +400,15 @@ export class Mux {
       () => failed(why),
       error => this.#host.fault(error),
     );
+  }
+
+  #decide(request: GlobalRequest): Eventually<GlobalReply> {
+    try {
+      return this.#options.globalRequest(request);
+    } catch (error) {
+      this.#threw(error);
+      return false;
+    }
   }
 
   /** What a callback has thrown: that the peer is wrong, or a fault of this program, which ends nothing else. */
