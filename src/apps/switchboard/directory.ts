@@ -255,11 +255,11 @@ export class Directory {
       await within(PATIENCE, this.#commands.sRem(PLACES, id));
       return undefined;
     }
-    return parseRecord(id, fields);
+    return parseRecord(id, fields, Date.now());
   }
 
   #hear(text: string): void {
-    const heard = parseNote(text);
+    const heard = parseNote(text, Date.now());
     if (heard === undefined) return this.#options.log.warn({}, 'something in the directory makes no sense');
     this.#heed(heard).catch((error: unknown) => {
       // Our own file may be in use, or the disk full.
@@ -275,7 +275,9 @@ export class Directory {
       if (heard.node === this.#node) {
         this.#beating = false;
         this.#replica.beat();
-      } else for (const [place, version] of heard.beat) this.#replica.hear({ place, version });
+      } else
+        for (const [place, version] of heard.beat)
+          if (!this.#ours.versions.has(place)) this.#replica.hear({ place, version });
     } else if ('released' in heard) await registry.release(heard.released, 0);
     else if ('claimed' in heard) await registry.learnNames([[heard.claimed, heard.owner]]);
     else if ('rule' in heard) await this.#rules.hear(heard.rule, heard.sealed);

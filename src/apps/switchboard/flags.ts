@@ -1,5 +1,6 @@
 // The flags of `cordboard switchboard`, once for the command line, the environment and the configuration file.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { isNodeAddress } from './fields.ts';
 import type { NodeAddress } from './lines.ts';
 import { LEVELS } from './log.ts';
 import { DURATION, parseBytes, parseDuration } from './measures.ts';
@@ -187,9 +188,11 @@ function parseWorkers(text: string): number {
 
 function parseAddress(text: string): NodeAddress {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
-  if (port === undefined)
+  const address = { host: bracketed ?? plain, port: Number(port) };
+  // What other nodes would not take from the directory.
+  if (!isNodeAddress(address))
     throw new InvalidArgumentError('It is not an address such as 10.0.0.7:2222 or [2001:db8::7]:2222.');
-  return { host: bracketed ?? plain, port: parsePort(port) };
+  return address;
 }
 
 function parseCount(text: string): number {

@@ -55,8 +55,6 @@ export class Board {
   readonly places = new Map<string, Place>();
   /** With `balance`, calls so far by what was called. */
   readonly #turns = new Map<string, number>();
-  /** The highest `since` of all that were seen. */
-  #latest = 0;
 
   constructor(options: BoardOptions = {}) {
     this.#options = options;
@@ -70,8 +68,8 @@ export class Board {
   }
 
   /**
-   * Plugs a line in. A peer's first one makes it the newest of its alias: later than now as the clock has it, and later than
-   * everything that this board has heard of, however the clock of whoever it comes from goes.
+   * Plugs a line in. A peer's first one makes it the newest of its names: later than now as the clock has it, and later than
+   * all that there are, however the clock of whoever they come from goes.
    * @throws LineRefused
    * @returns the line, with its port chosen if 0 was asked for
    */
@@ -79,7 +77,7 @@ export class Board {
     const line = choose(peer.lines, wanted);
     peer.lines.push(line);
     if (peer.lines.length === 1) {
-      peer.since = Math.max((this.#options.now ?? Date.now)(), this.#latest + 1);
+      peer.since = Math.max((this.#options.now ?? Date.now)(), this.#latest(peer) + 1);
       this.#enter(peer);
     }
     this.#options.changed?.(peer);
@@ -147,13 +145,20 @@ export class Board {
     );
   }
 
+  /** When the newest came of those that it is compared with. Of what is gone nothing is left. */
+  #latest(peer: Peer): number {
+    let latest = 0;
+    for (const { since } of this.#byOwner.get(peer.owner) ?? []) latest = Math.max(latest, since);
+    for (const name of namesOf(peer)) latest = Math.max(latest, this.#byName.get(name)?.[0]?.since ?? 0);
+    return latest;
+  }
+
   #overtake(provider: Provider): void {
     const older = new Set(provider.lines.flatMap(line => this.olderOf(provider, line)));
     for (const other of older) if (isPeer(other)) this.#options.overtaken?.(other);
   }
 
   #enter(provider: Provider): void {
-    this.#latest = Math.max(this.#latest, provider.since);
     this.#byId.set(provider.id, provider);
     const owned = this.#byOwner.get(provider.owner) ?? new Set();
     this.#byOwner.set(provider.owner, owned.add(provider));

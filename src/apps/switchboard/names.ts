@@ -9,6 +9,13 @@ const SUFFIX = 10;
 /** A host name label's limit (RFC 1035) less the suffix. */
 const MAX_NAME = 50;
 
+/** Characters of any text that people are shown. */
+const MAX_SHOWN = 1000;
+
+/** Whether people may be shown it as it is: without anything that a terminal would carry out, or that hides what it says. */
+export const isShown = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= MAX_SHOWN && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(value);
+
 /** A user name as it may stand in a host name: ssh lowercases what its user types, and colons, spaces and slashes would end the name. */
 export function hostName(user: string): string {
   const name = user
@@ -41,6 +48,10 @@ export function aliasOf(secret: Uint8Array, owner: Uint8Array, name: string): st
   }
   return `${name}-${suffix}`;
 }
+
+/** Whether it is the alias of somebody with this host name: see `aliasOf`. */
+export const isAliasOf = (text: string, name: string): boolean =>
+  text.startsWith(`${name}-`) && /^\d[0-9a-z]{9}$/.test(text.slice(name.length + 1));
 
 /** Whether it has the form of an alias: then it cannot be had as a plain name, or who knows an alias could take its place. */
 export const looksLikeAlias = (name: string): boolean => /-\d[0-9a-z]{9}$/.test(name);

@@ -42,7 +42,7 @@ export class OtherNodes {
     const parts = await Promise.all(
       [...this.#addresses()].map(async ([node, address]) => {
         try {
-          const { clients, circuits } = parseSnapshot(await this.#ask(address, { survey: true }));
+          const { clients, circuits } = parseSnapshot(await this.#ask(address, { survey: true }), Date.now());
           return { clients: clients.map(one => ({ ...one, node })), circuits: circuits.map(one => ({ ...one, node })) };
         } catch (error) {
           this.#options.log.warn({ node, error: String(error) }, 'a node does not say what it has');

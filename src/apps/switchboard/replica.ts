@@ -34,6 +34,8 @@ export interface ReplicaOptions {
 interface Known {
   /** Below 0 until it has been read. */
   version: number;
+  /** What it is, as JSON, as soon as it has been read. */
+  place?: string;
   readonly providers: Set<string>;
   /** Our own beats since it was heard of. */
   silent: number;
@@ -99,7 +101,8 @@ export class Replica {
 
   #follow({ place, version, news }: Message, known: Known): void {
     if (news !== undefined && version === known.version + 1) this.#apply(place, known, version, news);
-    else if (version > known.version) this.look(place);
+    // A beat with a lower one than what is known: that is not of this place, but of somebody who wrote into it.
+    else if (version > known.version || (news === undefined && version < known.version)) this.look(place);
   }
 
   async #read(id: string, known: Known): Promise<void> {
@@ -114,13 +117,19 @@ export class Replica {
     const said = known.waiting.splice(0);
     // It may have said goodbye meanwhile.
     if (this.#places.get(id) !== known) return;
-    if (record !== undefined && record.version > known.version) this.#replace(id, known, record);
+    if (record !== undefined && record.version !== known.version) this.#replace(id, known, record);
     // One that was not read is not read again and again for what was said meanwhile.
     if (record !== undefined) for (const message of said) this.hear(message);
   }
 
   #replace(id: string, known: Known, { place, version, providers }: Record): void {
-    if (known.version < 0) this.#options.learn({ up: place });
+    const text = JSON.stringify(place);
+    if (known.place !== text) {
+      if (known.place !== undefined) this.#options.learn({ down: id });
+      known.providers.clear();
+      known.place = text;
+      this.#options.learn({ up: place });
+    }
     const gone = new Set(known.providers);
     for (const provider of providers) gone.delete(provider.id);
     const withdrawn = [...gone].map(name => ({ provider: { ...nobody, id: name, place: id } }));

@@ -1,10 +1,9 @@
 // Rules: bans and invitations, as all switchboards that share a directory are told of them. Of two that are about the same thing one is newer, everywhere the same one.
 import { createHmac } from 'node:crypto';
 import { equalBytes } from '../../protocol/index.ts';
-import { RIGHTS, type Right } from './grants.ts';
+import { isBetween, isObject, isRight, isText, SKEW } from './fields.ts';
 import { isMoment } from './measures.ts';
-import { isName } from './names.ts';
-import { isObject, isText } from './shapes.ts';
+import { isName, isShown } from './names.ts';
 import { parseSubject } from './subjects.ts';
 
 /** Somebody, or some place, that stays out. */
@@ -33,8 +32,6 @@ export interface Invitation {
 /** `hash`: of the code, which nobody keeps. */
 export type Rule = { readonly ban: Ban } | { readonly invitation: Invitation & { readonly hash: string } };
 
-/** Milliseconds that the clock of another switchboard may be ahead of ours, or behind. */
-const SKEW = 86_400_000;
 /** Milliseconds that what is over is remembered: longer than an invitation may last, so that none comes back once it has been used. */
 export const KEEP = 30 * 86_400_000 + 2 * SKEW;
 /** When something ends that is to be over now, by every clock. */
@@ -100,14 +97,14 @@ function isRule(value: unknown, now: number): value is Rule {
   if (!isObject(value)) return false;
   if (isObject(value.ban)) {
     const { subject, until, reason, by, made } = value.ban;
-    if (!isText(subject) || parseSubject(subject) !== subject || !isText(reason) || !isText(by)) return false;
-    return isMoment(made) && made <= now + SKEW && (until === undefined || isMoment(until));
+    if (!isText(subject) || parseSubject(subject) !== subject || !isShown(reason) || !isShown(by)) return false;
+    return isBetween(made, 0, now + SKEW) && (until === undefined || isMoment(until));
   }
   if (!isObject(value.invitation)) return false;
   const { hash, access, hostname, expires, by } = value.invitation;
-  if (!isText(hash) || !/^[0-9a-f]{64}$/.test(hash) || !isText(by)) return false;
+  if (!isText(hash) || !/^[0-9a-f]{64}$/.test(hash) || !isShown(by)) return false;
   if (!isMoment(expires) || expires > now + KEEP || !Array.isArray(access)) return false;
-  return access.every(right => RIGHTS.includes(right as Right)) && (hostname === undefined || isHostName(hostname));
+  return access.length > 0 && access.every(isRight) && (hostname === undefined || isHostName(hostname));
 }
 
 const isHostName = (value: unknown): boolean => isText(value) && isName(value);

@@ -140,7 +140,7 @@ function complete(flags: Flags, file: FileSettings | undefined, { listened, anyK
 /** 0.0.0.0 or ::, however it is written: every address of the machine. */
 function isWildcard(host: string): boolean {
   const address = parseAddress(host);
-  return address !== undefined && address.every(byte => byte === 0);
+  return address?.every(byte => byte === 0) ?? false;
 }
 
 /** `--balance`, `--no-pty`: in files and variables "balance" and "pty", yes or no. */

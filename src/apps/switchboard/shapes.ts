@@ -1,8 +1,29 @@
 // What comes from the directory and from other nodes, checked: whoever else may write there, or an older version of this program, must not make this one fail.
 import { printable } from '../../protocol/errors.ts';
-import type { CircuitInfo, ClientInfo, Snapshot } from './events.ts';
-import type { News, Place, Provider } from './lines.ts';
-import { isName } from './names.ts';
+import type { CircuitInfo, CircuitProvider, ClientInfo, Snapshot } from './events.ts';
+import {
+  isAlias,
+  isBetween,
+  isConnectionId,
+  isCount,
+  isFingerprint,
+  isHostName,
+  isIp,
+  isLine,
+  isLineKey,
+  isListOf,
+  isNodeAddress,
+  isObject,
+  isOwner,
+  isPlaceId,
+  isPort,
+  isRight,
+  isSince,
+  isText,
+  isVersion,
+} from './fields.ts';
+import { type News, nodeName, type Place, type Provider } from './lines.ts';
+import { isAliasOf, isName, isShown } from './names.ts';
 import type { NodeQuestion } from './other-nodes.ts';
 import type { Message, Record } from './replica.ts';
 
@@ -22,41 +43,86 @@ export type Note =
 
 /** Characters of a note; what is in a longer one is found when the place is read. */
 const MAX_NOTE = 4 * 1024 * 1024;
-/** Characters of a name, an address, whatever there is. */
-const MAX_SHOWN = 1000;
 /** Characters of what is said to somebody who has to go. */
 const MAX_REASON = 200;
+/** Number of the last worker that anybody may have. */
+const MAX_WORKER = 999;
 
-/** Undefined for what makes no sense. */
-export function parseNote(text: string): Note | undefined {
+/** `now`: milliseconds since 1970. Undefined for what makes no sense. */
+export function parseNote(text: string, now: number): Note | undefined {
   const note = text.length > MAX_NOTE ? undefined : parse(text);
   if (!isObject(note)) return undefined;
-  if ('rule' in note) return isText(note.rule) && isText(note.sealed) ? (note as Note) : undefined;
-  if ('claimed' in note) return isClaim([note.claimed, note.owner]) ? (note as Note) : undefined;
-  if ('gone' in note) return isText(note.gone) ? (note as Note) : undefined;
-  if ('released' in note) return isText(note.released) ? (note as Note) : undefined;
-  if ('beat' in note) {
-    const isPair = (pair: unknown) => Array.isArray(pair) && isText(pair[0]) && Number.isSafeInteger(pair[1]);
-    return isText(note.node) && Array.isArray(note.beat) && note.beat.every(isPair) ? (note as Note) : undefined;
-  }
-  if (!isText(note.place) || !Number.isSafeInteger(note.version)) return undefined;
-  const { news } = note;
-  return news === undefined || (Array.isArray(news) && news.every(isNews)) ? (note as unknown as Note) : undefined;
+  const { rule, sealed, claimed, owner, gone, released, node, beat, place, version, news } = note;
+  if (rule !== undefined) return isShown(rule) && isText(sealed) ? { rule, sealed } : undefined;
+  if (claimed !== undefined) return isClaim([claimed, owner]) ? ({ claimed, owner } as Note) : undefined;
+  if (gone !== undefined) return isPlaceId(gone) ? { gone } : undefined;
+  if (released !== undefined) return isText(released) && isName(released) ? { released } : undefined;
+  if (beat !== undefined) return isPlaceId(node) && isListOf(beat, isVersionOfPlace) ? { node, beat } : undefined;
+  if (!isPlaceId(place) || !isVersion(version)) return undefined;
+  if (news === undefined) return { place, version };
+  const known = isListOf(news, isObject) ? news.map(item => parseNews(item, now)) : [undefined];
+  return known.includes(undefined) ? undefined : { place, version, news: known as News[] };
 }
+
+const isVersionOfPlace = (value: unknown): value is [place: string, version: number] =>
+  Array.isArray(value) && value.length === 2 && isPlaceId(value[0]) && isVersion(value[1]);
 
 /** Whether it is a name, and somebody who may have it. */
-export function isClaim([name, owner]: readonly unknown[]): boolean {
-  return isText(name) && isName(name) && isShown(owner) && String(owner).startsWith('SHA256:');
+export const isClaim = (claim: readonly unknown[]): claim is [name: string, owner: string] =>
+  isText(claim[0]) && isName(claim[0]) && isOwner(claim[1]);
+
+/** The place `id` as its hash in the directory has it, with those of its providers that make sense; undefined if it does not. */
+export function parseRecord(
+  id: string,
+  fields: Readonly<{ [field: string]: string }>,
+  now: number,
+): Record | undefined {
+  const { place: placeText, version: versionText, ...rest } = fields;
+  const place = parsePlace(parse(placeText ?? ''));
+  const version = /^\d{1,15}$/.test(versionText ?? '') ? Number(versionText) : undefined;
+  if (place?.id !== id || version === undefined) return undefined;
+  const providers = Object.values(rest).map(text => parseProvider(parse(text), now));
+  return { place, version, providers: providers.filter(one => one?.place === id) as Provider[] };
 }
 
-/** The place `id` as its hash in the directory has it; undefined if that makes no sense. */
-export function parseRecord(id: string, fields: Readonly<{ [field: string]: string }>): Record | undefined {
-  const { place: placeText, version, ...rest } = fields;
-  const place = parse(placeText ?? '');
-  const providers = Object.values(rest).map(parse);
-  if (!isPlace(place) || place.id !== id || !/^\d{1,15}$/.test(version ?? '')) return undefined;
-  return { place, version: Number(version), providers: providers.filter(isProvider) };
+/** What a process says of its own providers, or another node of its; undefined if it makes no sense. */
+export function parseNews(item: unknown, now: number): News | undefined {
+  if (!isObject(item)) return undefined;
+  if ('provider' in item) {
+    const provider = parseProvider(item.provider, now);
+    return provider && { provider };
+  }
+  const up = parsePlace(item.up);
+  return up && { up };
 }
+
+/** Only that of another node: a path would lead to one of our own sockets. */
+function parsePlace(value: unknown): Place | undefined {
+  if (!isObject(value) || 'path' in value) return undefined;
+  const { id, worker, node } = value;
+  if (!isPlaceId(id) || !isBetween(worker, 1, MAX_WORKER) || !isNodeAddress(node)) return undefined;
+  return { id, worker, node: { host: node.host, port: node.port } };
+}
+
+/** With the fields that we know, and no other. */
+function parseProvider(value: unknown, now: number): Provider | undefined {
+  if (!isObject(value) || 'client' in value) return undefined;
+  const { id, place, owner, name, alias, names, given, allow, address, since, doubted, lines } = value;
+  if (!isConnectionId(id) || !isPlaceId(place) || !id.startsWith(`${place}/`)) return undefined;
+  if (!isOwner(owner) || !isIp(address) || !isSince(since, now) || typeof doubted !== 'boolean') return undefined;
+  if (!isHostName(name) || !isText(alias) || !isAliasOf(alias, name)) return undefined;
+  if (!isListOf(names, isPlainName) || !isListOf(given, isPlainName) || !isListOf(lines, isLine)) return undefined;
+  if (allow !== undefined && !isListOf(allow, isShown)) return undefined;
+  return {
+    ...{ id, place, owner, name, alias, names, given, address, since, doubted },
+    ...(allow !== undefined && { allow }),
+    lines: lines.map(line =>
+      line.kind === 'unix' ? { kind: 'unix', path: line.path } : { kind: 'tcp', host: line.host, port: line.port },
+    ),
+  };
+}
+
+const isPlainName = (value: unknown): value is string => isText(value) && isName(value);
 
 // What another node says over its own connection: one of a newer version may say it differently
 
@@ -66,32 +132,61 @@ export function parseQuestion(text: string): NodeQuestion | undefined {
   if (!isObject(question)) return undefined;
   if (question.survey === true) return { survey: true };
   const { kick } = question;
-  if (!isObject(kick) || !isTexts(kick.ids) || !isText(kick.reason)) return undefined;
-  return { kick: { ids: kick.ids as string[], reason: printable(kick.reason, MAX_REASON) } };
+  if (!isObject(kick) || !isListOf(kick.ids, isConnectionId) || !isText(kick.reason)) return undefined;
+  return { kick: { ids: kick.ids, reason: printable(kick.reason, MAX_REASON) } };
 }
 
 /** What another node has. @throws if it makes no sense */
-export function parseSnapshot(text: string): Pick<Snapshot, 'clients' | 'circuits'> {
+export function parseSnapshot(text: string, now: number): Pick<Snapshot, 'clients' | 'circuits'> {
   const parts = parse(text);
   if (!isObject(parts) || !Array.isArray(parts.clients) || !Array.isArray(parts.circuits)) {
     throw new Error('its answer makes no sense');
   }
-  return { clients: parts.clients.filter(isClient), circuits: parts.circuits.filter(isCircuit) };
+  return {
+    clients: parts.clients.flatMap(one => parseClient(one, now) ?? []),
+    circuits: parts.circuits.flatMap(one => parseCircuit(one, now) ?? []),
+  };
 }
 
-function isClient(value: unknown): value is ClientInfo {
-  if (!isObject(value)) return false;
-  const { id, address, user, name, alias, key, owner, rights, since } = value;
-  return [id, address, user, name, alias, key, owner].every(isShown) && isTexts(rights) && Number.isSafeInteger(since);
+function parseClient(value: unknown, now: number): ClientInfo | undefined {
+  if (!isObject(value)) return undefined;
+  const { id, address, port, user, name, alias, key, owner, rights, since } = value;
+  if (!isConnectionId(id) || !isIp(address) || !isShown(user) || !isSince(since, now)) return undefined;
+  if (!isHostName(name) || !isText(alias) || !isAliasOf(alias, name)) return undefined;
+  if (!isFingerprint(key) || !isOwner(owner) || !isListOf(rights, isText)) return undefined;
+  return {
+    ...{ id, address, port: isPort(port) ? port : 0, user, name, alias, key, owner },
+    ...{ rights: rights.filter(isRight), since },
+  };
 }
 
-function isCircuit(value: unknown): value is CircuitInfo {
-  if (!isObject(value) || !isClient(value.caller) || !isObject(value.provider)) return false;
-  const { id, provider, target, line, since, toProvider, toCaller } = value;
-  return (
-    [provider.id, provider.alias, provider.address, target, line].every(isShown) &&
-    [id, since, toProvider, toCaller].every(Number.isSafeInteger)
-  );
+function parseCircuit(value: unknown, now: number): CircuitInfo | undefined {
+  if (!isObject(value)) return undefined;
+  const { id, target, line, since, toProvider, toCaller } = value;
+  const caller = parseClient(value.caller, now);
+  const provider = parseCircuitProvider(value.provider);
+  if (caller === undefined || provider === undefined || !isCount(id)) return undefined;
+  if (!isShown(target) || !isLineKey(line) || !isSince(since, now)) return undefined;
+  if (!isCount(toProvider) || !isCount(toCaller)) return undefined;
+  return { id, caller, provider, target, line, since, toProvider, toCaller };
+}
+
+function parseCircuitProvider(value: unknown): CircuitProvider | undefined {
+  if (!isObject(value)) return undefined;
+  const { id, alias, address, worker, node } = value;
+  if (!isConnectionId(id) || !isAlias(alias) || !isIp(address)) return undefined;
+  return {
+    ...{ id, alias, address },
+    ...(isBetween(worker, 1, MAX_WORKER) && { worker }),
+    ...(isNodeName(node) && { node }),
+  };
+}
+
+/** See `nodeName`. */
+function isNodeName(value: unknown): value is string {
+  const [, host, port] = (isText(value) && /^(?:\[?)([^\]]*)\]?:(\d{1,5})$/.exec(value)) || [];
+  const address = { host, port: Number(port) };
+  return isNodeAddress(address) && nodeName(address) === value;
 }
 
 function parse(text: string): unknown {
@@ -100,42 +195,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-export const isObject = (value: unknown): value is { [name: string]: unknown } =>
-  typeof value === 'object' && value !== null;
-export const isText = (value: unknown): value is string => typeof value === 'string';
-/** What people are shown: without anything that a terminal would carry out. */
-const isShown = (value: unknown): boolean =>
-  isText(value) && value.length <= MAX_SHOWN && !/[\p{Cc}\p{Cf}]/u.test(value);
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isShown);
-const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535;
-
-const isNews = (value: unknown): value is News =>
-  isObject(value) && ('provider' in value ? isProvider(value.provider) : isPlace(value.up));
-
-/** Only that of another node: a path would lead to one of our own sockets. */
-function isPlace(value: unknown): value is Place {
-  if (!isObject(value) || 'path' in value || !isObject(value.node)) return false;
-  const { host, port } = value.node;
-  return isShown(value.id) && Number.isSafeInteger(value.worker) && isShown(host) && isPort(port);
-}
-
-function isProvider(value: unknown): value is Provider {
-  if (!isObject(value) || 'client' in value) return false;
-  const { id, place, owner, name, alias, names, given, allow, address, since, doubted, lines } = value;
-  const isLine = (line: unknown) =>
-    isObject(line) &&
-    (line.kind === 'unix' ? isShown(line.path) : line.kind === 'tcp' && isText(line.host) && isPort(line.port));
-  return (
-    [id, place, owner, name, alias, address].every(isShown) &&
-    (id as string).startsWith(`${place}/`) &&
-    isTexts(names) &&
-    isTexts(given) &&
-    (allow === undefined || isTexts(allow)) &&
-    Number.isFinite(since) &&
-    typeof doubted === 'boolean' &&
-    Array.isArray(lines) &&
-    lines.every(isLine)
-  );
 }

@@ -2,6 +2,7 @@
 
 import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
+import { isOwner, isSince } from './fields.ts';
 import { type Client, channelOf, load, note, PAGE, PATIENCE, pages, within } from './redis.ts';
 import { type Claim, PATIENCE_FOR_NAMES, type Registry } from './registry.ts';
 import { isClaim } from './shapes.ts';
@@ -37,6 +38,7 @@ export class SharedNames {
       const [set, now] = await within(PATIENCE, claimed);
       fresh = Number(set) === 1;
       holder = String(now);
+      if (!isOwner(holder)) return registry.ownerOf(name) === owner; // what makes no sense is nobody
     } catch {
       return registry.ownerOf(name) === owner;
     }
@@ -81,7 +83,9 @@ export class SharedNames {
   async #claimAll(known: readonly Claim[]): Promise<void> {
     const { registry, log, commands } = this.#options;
     const given = await within(PATIENCE, commands.hmGet(RELEASED, namesOf(known)));
-    const claims = known.filter(({ claimed }, i) => !(Number(given[i]) > claimed));
+    const now = Date.now();
+    const since = (i: number) => (isSince(Number(given[i]), now) ? Number(given[i]) : 0);
+    const claims = known.filter(({ claimed }, i) => since(i) <= claimed);
     for (const one of known) if (!claims.includes(one)) await registry.release(one.name);
     if (claims.length === 0) return;
     const all = commands.multi();
@@ -89,7 +93,7 @@ export class SharedNames {
     await within(PATIENCE, all.exec());
     const holders = await within(PATIENCE, commands.hmGet(NAMES, namesOf(claims)));
     for (const [i, { name, owner }] of claims.entries()) {
-      if (holders[i] === owner) continue;
+      if (holders[i] === owner || !isOwner(holders[i])) continue;
       await registry.release(name);
       log.warn({ name, owner, holder: holders[i] }, 'a name belongs to somebody else in the directory');
     }

@@ -11,8 +11,9 @@ import type { Directory } from './directory.ts';
 import type { Snapshot } from './events.ts';
 import type { Hub } from './hub.ts';
 import type { Answer, Question, Setup, ToPrimary, ToWorker } from './ipc.ts';
-import type { Place } from './lines.ts';
+import type { News, Place } from './lines.ts';
 import type { Settings } from './settings.ts';
+import { parseNews } from './shapes.ts';
 import { StateError, socketDirectory } from './state.ts';
 import { Surveys, together } from './surveys.ts';
 import { Tally } from './tally.ts';
@@ -178,7 +179,7 @@ export class Workers {
     // The last words of one that has died would leave something behind that nobody takes away.
     if (this.#running.get(place.worker) !== running) return;
     if ('ready' in message) this.#setUp(running);
-    else if ('news' in message) this.#options.hub.hear(place.id, message.news);
+    else if ('news' in message) this.#options.hub.hear(place.id, checked(message.news));
     else if ('ask' in message) this.#answer(running, message.ask, message.question);
     else if ('surveyed' in message) this.#surveys.hear(place.id, message.surveyed, message.part);
     else if ('recheck' in message) this.#others(running, { recheck: true });
@@ -253,3 +254,9 @@ export class Workers {
     }
   }
 }
+
+/** What a worker says goes to all others, and to other nodes: what would not be taken there is not passed on. */
+const checked = (news: readonly News[]): News[] => {
+  const now = Date.now();
+  return news.flatMap(item => parseNews(item, now) ?? []);
+};

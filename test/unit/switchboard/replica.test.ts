@@ -7,10 +7,12 @@ import { parseNote, parseQuestion, parseRecord, parseSnapshot } from '../../../s
 import { seeded } from '../../kit/insecure.ts';
 import { turns } from '../../kit/socket.ts';
 
+const OWNER = `SHA256:${'a'.repeat(43)}`;
+
 function provider(id: string, ports = [80], since = 1): Provider {
   const lines = ports.map(port => ({ kind: 'tcp', host: '', port }) as const);
   return {
-    ...{ id, place: id.split('/')[0], owner: 'SHA256:a', name: 'a', alias: 'a-0', names: [], given: [] },
+    ...{ id, place: id.split('/')[0], owner: OWNER, name: 'a', alias: 'a-0123456789', names: [], given: [] },
     ...{ address: '192.0.2.1', since, doubted: false, lines },
   };
 }
@@ -230,6 +232,38 @@ test('over many seeds: messages are lost, doubled and late, places die and come;
   }
 });
 
+test('whatever somebody writes into a place, it is as its node has it once the key was written anew', async () => {
+  const poisons: ((record: Record) => Record)[] = [
+    record => ({ ...record, version: 999_999_999_999_999 }),
+    record => ({ ...record, place: { ...place('x'), node: { host: '198.51.100.66', port: 22 } } }),
+    record => ({ ...record, providers: [...record.providers, provider('x/666', [22], 5)] }),
+    () => ({ version: 10 ** 14, place: { ...place('x'), worker: 9 }, providers: [] }),
+  ];
+  const own: Record = { place: place('x'), version: 7, providers: [provider('x/1')] };
+  for (const poison of poisons) {
+    for (const first of [true, false]) {
+      const { directory, replica, told, of } = stage();
+      directory.set('x', first ? poison(own) : own);
+      replica.look('x');
+      await turns(2);
+      // Somebody says so, as well.
+      const { version } = poison(own);
+      directory.set('x', poison(own));
+      replica.hear({ place: 'x', version });
+      await turns(2);
+      // The key is deleted; its node finds out with its next beat, writes it anew and goes on as always.
+      directory.set('x', { ...own, version: 8 });
+      replica.hear({ place: 'x', version: 8 });
+      await turns(2);
+      assert.equal(of('x'), ['x/1 1']);
+      const ups = told.flatMap(news => ('up' in news ? [news.up] : []));
+      assert.equal(ups.at(-1), place('x'), 'where it is reached');
+      replica.hear({ place: 'x', version: 9, news: [{ provider: provider('x/2') }] });
+      assert.equal(of('x'), ['x/1 1', 'x/2 1']);
+    }
+  }
+});
+
 test('what comes from the directory is looked at before it is believed', () => {
   const good: unknown[] = [
     { place: 'x', version: 1 },
@@ -237,10 +271,10 @@ test('what comes from the directory is looked at before it is believed', () => {
     { node: 'n', beat: [['x', 1]] },
     { gone: 'x' },
     { released: 'alice' },
-    { claimed: 'alice', owner: 'SHA256:a' },
+    { claimed: 'alice', owner: OWNER },
     { rule: 'ban 192.0.2.1', sealed: 'x' },
   ];
-  for (const note of good) assert.equal(parseNote(JSON.stringify(note)), note);
+  for (const note of good) assert.equal(parseNote(JSON.stringify(note), 1000), note);
   const whole = provider('x/1') as unknown as { [field: string]: unknown };
   const bad: unknown[] = [
     ...[null, 1, 'x', [], {}, { gone: 1 }, { released: {} }, { place: 'x' }, { place: 'x', version: 1.5 }],
@@ -265,7 +299,7 @@ test('what comes from the directory is looked at before it is believed', () => {
     { place: 'x', version: 1, news: [{ provider: { ...whole, lines: [{ kind: 'tcp', host: '', port: 70_000 }] } }] },
     ...[
       { rule: 1, sealed: '' },
-      { claimed: 'Alice', owner: 'SHA256:a' },
+      { claimed: 'Alice', owner: OWNER },
       { claimed: 'alice', owner: 'me' },
     ],
     ...['alias', 'address', 'owner', 'name'].map(field => ({
@@ -275,15 +309,15 @@ test('what comes from the directory is looked at before it is believed', () => {
     { place: 'x', version: 1, news: [{ provider: { ...whole, client: {} } }] },
     { place: 'x', version: 1, news: [{ provider: { ...whole, id: 'y/1' } }] },
   ];
-  for (const note of bad) assert.is(parseNote(JSON.stringify(note)), undefined, JSON.stringify(note));
-  assert.is(parseNote('{"gone":'), undefined);
+  for (const note of bad) assert.is(parseNote(JSON.stringify(note), 1000), undefined, JSON.stringify(note));
+  assert.is(parseNote('{"gone":', 1000), undefined);
 
   const fields = { place: JSON.stringify(place('x')), version: '3', 'x/1': JSON.stringify(whole), 'x/2': 'junk' };
-  assert.equal(parseRecord('x', fields), { place: place('x'), version: 3, providers: [provider('x/1')] });
-  assert.is(parseRecord('y', fields), undefined);
-  assert.is(parseRecord('x', { ...fields, version: '-1' }), undefined);
-  assert.is(parseRecord('x', { ...fields, place: '{}' }), undefined);
-  assert.is(parseRecord('x', {}), undefined);
+  assert.equal(parseRecord('x', fields, 1000), { place: place('x'), version: 3, providers: [provider('x/1')] });
+  assert.is(parseRecord('y', fields, 1000), undefined);
+  assert.is(parseRecord('x', { ...fields, version: '-1' }, 1000), undefined);
+  assert.is(parseRecord('x', { ...fields, place: '{}' }, 1000), undefined);
+  assert.is(parseRecord('x', {}, 1000), undefined);
 });
 
 test('so is what other nodes say', () => {
@@ -299,17 +333,22 @@ test('so is what other nodes say', () => {
       port: 1,
       user: 'a',
       name: 'a',
-      alias: 'a-0',
-      key: 'SHA256:a',
-      owner: 'SHA256:a',
+      alias: 'a-0123456789',
+      key: OWNER,
+      owner: OWNER,
     },
     ...{ rights: ['list'], since: 1 },
   };
   const circuit = {
-    ...{ id: 1, caller: client, provider: { id: 'y/1', alias: 'b-0', address: '192.0.2.2' }, target: 'b-0:80' },
+    ...{
+      id: 1,
+      caller: client,
+      provider: { id: 'y/1', alias: 'b-0123456789', address: '192.0.2.2' },
+      target: 'b-0123456789:80',
+    },
     ...{ line: '80', since: 1, toProvider: 0, toCaller: 0 },
   };
-  const say = (clients: unknown, circuits: unknown) => parseSnapshot(JSON.stringify({ clients, circuits }));
+  const say = (clients: unknown, circuits: unknown) => parseSnapshot(JSON.stringify({ clients, circuits }), 1000);
   assert.equal(say([client], [circuit]), { clients: [client], circuits: [circuit] });
   const none = { clients: [], circuits: [] };
   for (const field of Object.keys(client)) {
@@ -317,7 +356,7 @@ test('so is what other nodes say', () => {
   }
   assert.equal(say([null, { ...client, user: '\u009b2J' }], []), none);
   for (const field of Object.keys(circuit)) assert.equal(say([], [{ ...circuit, [field]: null }]), none, field);
-  for (const text of ['', '[]', '{"clients":[]}']) assert.throws(() => parseSnapshot(text), /makes no sense/);
+  for (const text of ['', '[]', '{"clients":[]}']) assert.throws(() => parseSnapshot(text, 1000), /makes no sense/);
 });
 
 test.run();
