@@ -3,14 +3,11 @@
 import { Command } from 'commander';
 import { addOnce } from './apps/once/main.ts';
 import { addSwitchboard } from './apps/switchboard/main.ts';
-import { main } from './command.ts';
-import { packaged } from './server/runtime/packaged.ts';
-
-const { version } = JSON.parse(packaged('cordboard/package.json')) as { version: string };
+import { main, version } from './command.ts';
 
 const program = new Command('cordboard')
   .description('SSH-2 from the first byte, and services built on it')
-  .version(version)
+  .version(version())
   .configureHelp({ showGlobalOptions: true });
 addSwitchboard(program);
 addOnce(program);

@@ -4,6 +4,10 @@ import { OnceError } from './apps/once/failure.ts';
 import { StateError } from './apps/switchboard/state.ts';
 import { KeyFormatError, UsageError } from './protocol/errors.ts';
 import { enableTransfer, keepNurserySmall } from './server/runtime/memory.ts';
+import { packaged } from './server/runtime/packaged.ts';
+
+/** The version of the package. */
+export const version = (): string => (JSON.parse(packaged('cordboard/package.json')) as { version: string }).version;
 
 /** Runs a command. Exit codes: 0 done, 1 failed, 2 wrong usage; `once` has that of its shell. */
 export function main(program: Command, args: readonly string[]): void {

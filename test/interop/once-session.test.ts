@@ -128,7 +128,10 @@ it(
     assert.is(code, 1);
     assert.match(stderr, /^Connection closed unexpectedly$/m);
     const log = readFileSync(open.log, 'utf8');
-    assert.match(log, / note the session was cut short\n[\s\S]*# end\n# seal \d+ \S+\n$/);
+    assert.match(
+      log,
+      / note the session was cut short: Connection closed unexpectedly\n[\s\S]*# end\n# seal \d+ \S+\n$/,
+    );
     assert.is(readFileSync(join(directory, 'job'), 'utf8'), 'job\n');
     // bash that is at its prompt again by then dies of the signal, whatever it was told to do.
     const [, status] = / exit (\d+)\n/.exec(log)!;
@@ -231,7 +234,7 @@ it(
     await open.child.ended;
     assert.match(
       recorded(open.log),
-      / note the key's own command: echo forced: .* in place of command .*: what I want\n/,
+      / note the key's own command in place of command without a terminal\n[\s\S]* env GIVEN=given\n[\s\S]* asked what I want\n[\s\S]* runs echo forced: /,
     );
   }),
 );

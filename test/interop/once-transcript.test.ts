@@ -3,9 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Door, door, otssh, verified } from '../kit/once.ts';
+import { entriesOf } from '../../src/apps/once/play.ts';
+import { dial } from '../../src/client/dial.ts';
+import { type Door, door, otssh, recorded, verified } from '../kit/once.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
-import { ssh, sshConfig } from '../kit/ssh.ts';
+import { keyFile, keyLine, ssh, sshConfig } from '../kit/ssh.ts';
 import { terminal } from '../kit/terminal.ts';
 import { needs } from '../kit/tools.ts';
 
@@ -155,6 +157,118 @@ it(
 );
 
 it(
+  'a command of any length is in it to the letter before it runs, in both formats',
+  bounded(180, async scope => {
+    const body = `printf %s '${'x'.repeat(5000)}\\ \u202e é\x1b[2K' >/dev/null\nexit 5 # "end"`;
+    const commands = await Promise.all(
+      ['session.cast', 'session.log'].map(async log => {
+        const open = await door(scope, { log });
+        const { code } = await ssh(scope, open, 'alice', ['--', body], { input: '' }).ended;
+        assert.is(code, 5);
+        await open.child.ended;
+        assert.is((await verified(scope, open.log, '-key', open.publicKey)).code, 0);
+        const lines = readFileSync(open.log, 'utf8').split('\n');
+        const at = lines.findIndex(line => / runs /.test(line));
+        assert.match(lines[at + 1], /^# seal /);
+        const entries = [...entriesOf(open.log)].map(({ entry }) => entry);
+        return entries.flatMap(entry => (entry.kind === 'runs' ? [entry.text] : []));
+      }),
+    );
+    assert.equal(commands, [[body], [body]]);
+  }),
+);
+
+it(
+  'a transcript that has the size that it may have ends the session, with the reason in it, and for the client',
+  bounded(180, async scope => {
+    for (const [log, args] of [
+      ['session.cast', []],
+      ['session.log', ['-tt']],
+    ] as const) {
+      const open = await door(scope, { log, args: ['-max-transcript=256k'] });
+      const { code, stdout, stderr } = await soon(
+        'ssh',
+        ssh(scope, open, 'alice', [...args, '--', 'yes'], { input: '' }).ended,
+        90,
+      );
+      assert.is(code, 255);
+      assert.match(stderr, /The transcript is full: it may have 256 KiB/);
+      const ended = await soon('otssh', open.child.ended, 60);
+      assert.is(ended.code, 1);
+      assert.match(ended.stderr, /^The transcript is full: it may have 256 KiB$/m);
+      assert.is((await verified(scope, open.log, '-key', open.publicKey)).code, 0);
+      const text = readFileSync(open.log, 'utf8');
+      assert.match(text, /the session was cut short: The transcript is full: it may have 256 KiB/);
+      assert.ok(text.length > 100_000 && text.length < 300_000, String(text.length));
+      assert.ok(stdout.length <= text.length);
+    }
+    const wrong = await otssh(scope, ['-authorized-keys=x', '-max-transcript=1K'], { input: '' }).ended;
+    assert.equal([wrong.code, /not a size of 64K or more/.test(wrong.stderr)], [2, true]);
+  }),
+);
+
+it(
+  'a client that reads no more, and one that reads no more and says so',
+  bounded(180, async scope => {
+    // ssh says so (eow@openssh.com) to servers that are OpenSSH; to others nothing, and takes what comes: the limit ends it.
+    const open = await door(scope, { args: ['-max-transcript=4M'] });
+    const config = sshConfig(scope, open, 'alice');
+    const command = `ssh -F ${config} -p ${open.port} alice@127.0.0.1 yes | head -1`;
+    const { stdout } = await soon('ssh', scope.run('sh', ['-c', command]), 90);
+    assert.is(stdout.toString(), 'y\n');
+    const { stderr } = await soon('otssh', open.child.ended, 60);
+    assert.match(stderr, /^(?:The transcript is full: it may have 4096 KiB|Connection closed unexpectedly)$/m);
+    assert.is((await verified(scope, open.log, '-key', open.publicKey)).code, 0);
+
+    for (const pty of [false, true]) {
+      const other = await door(scope);
+      const key = readFileSync(keyFile('alice'), 'utf8');
+      const client = await dial({
+        host: '127.0.0.1',
+        port: other.port,
+        user: 'alice',
+        keys: [key],
+        hostKey: () => true,
+      });
+      scope.defer(() => client.close());
+      const running = await client.start('yes', { pty });
+      for await (const _ of running.stdout) break;
+      // What `discard` says to OpenSSH's servers.
+      running.stream.channel.notify('eow@openssh.com', new Uint8Array(0));
+      running.stream.discard();
+      const exit = await soon('the end', running.exit, 60);
+      // Pipes of this runtime are sockets: their other end is "reset" where there was more to read.
+      assert.ok(pty ? exit.signal === 'HUP' : exit.signal === 'PIPE' || exit.status === 1, JSON.stringify(exit));
+      await soon('otssh', other.child.ended, 60);
+      assert.match(recorded(other.log), / note the client reads no more\n[\s\S]* exit \d+$/);
+    }
+  }),
+);
+
+it(
+  'play: what would have the terminal of whoever looks do more than show is left out, unless it is wanted; -key is heeded',
+  bounded(180, async scope => {
+    for (const log of ['session.cast', 'session.log']) {
+      const open = await door(scope, { log });
+      // The clipboard, a title, a question for the device, modes of mouse and paste; and in two pieces.
+      const sent = 'a\\033]52;c;aGVsbG8=\\007b\\033]0;t\\033\\\\\\033[c\\2336n\\033[?1000;2004hc\\033[31md';
+      const command = `printf '${sent}\\033]52;c'; sleep 1; printf ';aGk=\\007e\\n'`;
+      const { stdout } = await ssh(scope, open, 'alice', ['--', command], { input: '' }).ended;
+      await open.child.ended;
+      const played = await otssh(scope, ['play', '-speed=1000', '-key', open.publicKey, open.log], { input: '' }).ended;
+      assert.equal([played.code, played.stdout.toString('latin1')], [0, 'abc\x1b[31mde\n'], played.stderr);
+      assert.match(played.stderr, /: whole: [\s\S]*: 6 sequences were left out that do more than show/);
+      const raw = await otssh(scope, ['play', '-speed=1000', '-raw', open.log], { input: '' }).ended;
+      assert.is(raw.stdout.toString('latin1'), stdout.toString('latin1'));
+      assert.match(raw.stderr, /: whole, but by whom is not known: /);
+      const other = await otssh(scope, ['play', '-key', keyLine('bob'), open.log], { input: '' }).ended;
+      assert.equal([other.code, other.stdout.length], [1, 0]);
+      assert.match(other.stderr, /CHANGED: it is sealed by the key \S+, not by/);
+    }
+  }),
+);
+
+it(
   'played in a terminal it shows what was shown; one that was changed is not played',
   bounded(180, async scope => {
     for (const log of ['session.cast', 'session.log']) {
@@ -166,7 +280,7 @@ it(
       assert.is(played.code, 0);
       assert.is(played.stdout.toString('latin1').replace('err\n', ''), stdout.toString('latin1'));
       assert.ok(played.stdout.includes(stderr));
-      assert.match(played.stderr, /: whole: /);
+      assert.match(played.stderr, /: whole, but by whom is not known: /);
       writeFileSync(open.log, readFileSync(open.log, 'utf8').replace('red', 'bad'));
       const refused = await otssh(scope, ['play', open.log], { input: '' }).ended;
       assert.equal([refused.code, refused.stdout.length], [1, 0]);

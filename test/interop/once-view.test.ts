@@ -5,6 +5,8 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freshKey } from '../../src/apps/once/life.ts';
+import { accelerated } from '../../src/crypto/accelerated.ts';
 import { browser, CHROMIUM, watched } from '../kit/browser.ts';
 import { otssh } from '../kit/once.ts';
 import { bounded, eventually, type Scope, soon } from '../kit/processes.ts';
@@ -28,8 +30,9 @@ interface Opened {
 /** Makes a page with the command, takes it away from the transcript, and opens it. */
 async function opened(scope: Scope, name: string, session: readonly Happened[], recorded?: Recorded): Promise<Opened> {
   const directory = scope.directory();
-  const file = record(directory, name, session, recorded);
-  const made = await soon('the page', otssh(scope, ['view', file]).ended);
+  const signer = freshKey(accelerated);
+  const file = record(directory, name, session, { ...recorded, signer });
+  const made = await soon('the page', otssh(scope, ['view', `-key=${signer.fingerprint}`, file]).ended);
   assert.is(made.stdout.toString(), `${file}.html\n`, made.stderr);
   rmSync(file);
   return open(scope, await chromium(scope), `${file}.html`);

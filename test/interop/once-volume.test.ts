@@ -19,7 +19,7 @@ it(
     const direct = await scope.run('sh', ['-c', 'yes | head -c 209715200 | cksum']);
     assert.equal([code, stdout.toString()], [0, direct.stdout.toString()], stderr);
     await soon('otssh', open.child.ended, 120);
-    const whole = await verified(scope, open.log);
+    const whole = await verified(scope, open.log, '-key', open.publicKey);
     assert.is(whole.code, 0, whole.text);
     // "y\n" is two bytes, and a line " y\\n" five.
     const lines = Number(/whole: (\d+) lines/.exec(whole.text)![1]);

@@ -154,6 +154,22 @@ it(
   }),
 );
 
+test(
+  'its version, in each spelling, and help that names every option',
+  bounded(180, async scope => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+    for (const option of ['-version', '--version', '-V']) {
+      const { code, stdout, stderr } = await otssh(scope, [option], { input: '' }).ended;
+      assert.equal([code, stdout.toString(), stderr], [0, `${version}\n`, '']);
+    }
+    const readme = readFileSync(join(import.meta.dirname, '../../src/apps/once/README.md'), 'utf8');
+    const options = [...readme.matchAll(/^\| `-([a-z-]+)/gm)].map(([, option]) => option);
+    const help = (await otssh(scope, ['-help'], { input: '' }).ended).stdout.toString();
+    assert.ok(options.length > 10);
+    for (const option of [...options, 'version']) assert.match(help, new RegExp(`--${option}\\b`));
+  }),
+);
+
 it(
   'standard output that takes nothing is a sentence for the door, and for those who read transcripts',
   bounded(180, async scope => {

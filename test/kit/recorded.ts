@@ -15,6 +15,8 @@ export interface Recorded {
   readonly before?: readonly string[];
   /** Whether it comes to its end and is signed. */
   readonly ends?: boolean;
+  /** Whose seals it has; by default a key of its own. */
+  readonly signer?: ReturnType<typeof freshKey>;
 }
 
 /** 2026-01-02T03:04:05.000Z */
@@ -25,10 +27,10 @@ export function record(
   directory: string,
   name: string,
   happened: readonly Happened[],
-  { heading, before = [], ends = true }: Recorded = {},
+  { heading, before = [], ends = true, signer = freshKey(accelerated) }: Recorded = {},
 ): string {
   const file = join(directory, name);
-  const { key, publicKey } = freshKey(accelerated);
+  const { key, publicKey } = signer;
   let now = 0;
   const log = LogFile.open(file);
   const transcript = new Transcript({

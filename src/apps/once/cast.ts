@@ -1,10 +1,27 @@
 // The format of asciinema, asciicast v3: plays in asciinema and its players; what it has no word for stands in comments, which they skip.
-import { type Entry, type Format, type Heading, STARS, textOf } from './entry.ts';
+import {
+  type Entry,
+  type Format,
+  type Heading,
+  microseconds,
+  type Said,
+  STARS,
+  sizeIn,
+  statusIn,
+  textOf,
+  UNSEEN,
+} from './entry.ts';
 
 /** Of an event that follows it: it was on standard error; it was hidden; these are its bytes, which are no UTF-8. */
 const ERROR = '# error';
 const HIDDEN = '# hidden';
 const BYTES = '# bytes ';
+
+/** What a program is started with: a comment of its own, because players would show it as a marker, however long it is. */
+const SAID = /^# (runs|asked|env|modes) (".*")$/;
+
+/** Comments on one event: each of the three at most. */
+const MOST = 3;
 
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -33,6 +50,11 @@ export const cast: Format = {
         return `${HIDDEN}\n${event('i', STARS)}`;
       case 'size':
         return event('r', `${entry.columns}x${entry.rows}`);
+      case 'runs':
+      case 'asked':
+      case 'env':
+      case 'modes':
+        return `# ${entry.kind} ${JSON.stringify(entry.text).replace(UNSEEN, escaped).replaceAll('\x7f', escaped)}\n`;
       case 'note':
         return event('m', entry.text);
       case 'exit':
@@ -45,15 +67,20 @@ export const cast: Format = {
     let before: string[] = [];
     return line => {
       if (line.startsWith('#')) {
-        if (!line.startsWith('# seal ')) before.push(line);
+        const [, kind, text] = SAID.exec(line) ?? [];
+        if (kind !== undefined) return { time, entry: { kind: kind as Said['kind'], text: String(JSON.parse(text)) } };
+        if (line === ERROR || line === HIDDEN || line.startsWith(BYTES)) before.push(line);
+        if (before.length > MOST) throw new Error('it has comments on an event that is not there');
         return undefined;
       }
       const said = before;
       before = [];
       const event: unknown = JSON.parse(line);
       if (!Array.isArray(event)) return undefined;
-      time += Math.round(Number(event[0]) * 1e6);
-      const entry = entryOf(String(event[1]), String(event[2]), said);
+      const [after, code, data] = event as readonly unknown[];
+      if (typeof code !== 'string' || typeof data !== 'string') throw new Error('it is no event of asciicast');
+      time = microseconds((time + microseconds(after)) / 1e6);
+      const entry = entryOf(code, data, said);
       return entry && { time, entry };
     };
   },
@@ -73,17 +100,19 @@ function entryOf(code: string, data: string, said: readonly string[]): Entry | u
       return { kind: said.includes(ERROR) ? 'error' : 'output', bytes };
     case 'i':
       return said.includes(HIDDEN) ? { kind: 'hidden' } : { kind: 'input', bytes };
-    case 'r': {
-      const [columns, rows] = data.split('x').map(Number);
-      return { kind: 'size', columns, rows };
-    }
+    case 'r':
+      return { kind: 'size', ...sizeIn(data) };
     case 'm':
       return { kind: 'note', text: data };
     case 'x':
-      return { kind: 'exit', status: Number(data) };
+      return { kind: 'exit', status: statusIn(data) };
   }
   return undefined;
 }
+
+/** As JSON has it, each half of a pair by itself. */
+const escaped = (found: string): string =>
+  Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
 
 /** Microseconds as seconds, without more noughts than need be. */
 const seconds = (microseconds: number): string => String(microseconds / 1e6);

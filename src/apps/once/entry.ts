@@ -9,10 +9,18 @@ export type Entry =
   | { readonly kind: 'hidden' }
   /** The terminal has this size from now on. */
   | { readonly kind: 'size'; readonly columns: number; readonly rows: number }
+  /**
+   * What a program is started with, whole, as it came: the command that runs, the one that was asked for where another runs in its
+   * place, a variable ("NAME=value") that the session adds, the client's terminal modes (RFC 4254 §8) in hexadecimal.
+   */
+  | { readonly kind: 'runs' | 'asked' | 'env' | 'modes'; readonly text: string }
   /** For people: what was asked for, what was refused. */
   | { readonly kind: 'note'; readonly text: string }
   /** The program has ended; by a signal n, it is 128 + n, as in shells. */
   | { readonly kind: 'exit'; readonly status: number };
+
+/** Those that say what a program is started with. Formats may leave out their time, which is that of the entry before. */
+export type Said = Extract<Entry, { kind: 'runs' | 'asked' | 'env' | 'modes' }>;
 
 /** Those that consist of bytes. */
 export type Stream = Extract<Entry, { bytes: Uint8Array }>;
@@ -46,7 +54,7 @@ export const MAGIC = '# cordboard once transcript 1';
 /** What stands in for something hidden, whatever its length. */
 export const STARS = '********';
 
-/** Characters of a command that are in the first comments; a note has it whole. */
+/** Characters of a command that are in the first comments; an entry has it whole. */
 const MAX_COMMAND = 500;
 
 /** The first comments. */
@@ -73,6 +81,12 @@ export function unfinished(bytes: Uint8Array): number {
   return 0;
 }
 
+/**
+ * Above ASCII: characters that are not seen or turn the line around (Unicode's categories Cc, Cf, Zl, Zp and Co), so that a
+ * line shows what is in it.
+ */
+export const UNSEEN = /(?!\p{ASCII})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
+
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The text, if the bytes are UTF-8. */
@@ -82,4 +96,28 @@ export function textOf(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Microseconds that a reader takes for a time: 100 years, which is a whole number and no pause that anybody waits for. */
+const LONGEST = 100 * 365.25 * 86_400 * 1e6;
+
+/** Seconds as they are in a transcript, in microseconds. @throws Error if no session can have taken so long */
+export function microseconds(seconds: unknown): number {
+  const time = typeof seconds === 'number' ? Math.round(seconds * 1e6) : Number.NaN;
+  if (!(time >= 0 && time <= LONGEST)) throw new Error('it has a time that cannot be');
+  return time;
+}
+
+/** "80x24", each from 1 to 65535. @throws Error */
+export function sizeIn(text: string): { readonly columns: number; readonly rows: number } {
+  const [, columns, rows] = (/^(\d{1,5})x(\d{1,5})$/.exec(text) ?? []).map(Number);
+  const isSide = (side: number) => side >= 1 && side <= 0xffff;
+  if (!isSide(columns) || !isSide(rows)) throw new Error('it has a size that no terminal has');
+  return { columns, rows };
+}
+
+/** 0 to 255. @throws Error */
+export function statusIn(text: string): number {
+  if (!/^\d{1,3}$/.test(text) || Number(text) > 255) throw new Error('it has a status that no program has');
+  return Number(text);
 }

@@ -21,7 +21,7 @@ import { OnceError } from './failure.ts';
 import { ENFORCED, type readKeys } from './keys.ts';
 import * as limits from './limits.ts';
 import { statusOf } from './program.ts';
-import { serveSession } from './session.ts';
+import { type Programs, serveSession } from './session.ts';
 import type { Transcript } from './transcript.ts';
 
 export interface LifeOptions {
@@ -38,6 +38,8 @@ export interface LifeOptions {
   readonly maxFailures: number;
   /** Seconds from the sign-in until there is a session; by default SESSION_START. */
   readonly sessionStart?: number;
+  /** As for a session. */
+  readonly programs?: Programs;
   /** A line for whoever runs the program. */
   say(line: string): void;
 }
@@ -45,8 +47,6 @@ export interface LifeOptions {
 /** The channels and requests by which a client could have bytes pass that are in no transcript: refused, and noted. */
 const CHANNELS = ['direct-tcpip', 'direct-streamlocal@openssh.com', 'tun@openssh.com', 'x11', 'auth-agent@openssh.com'];
 const REQUESTS = ['tcpip-forward', 'streamlocal-forward@openssh.com'];
-/** The same within the session. */
-const SESSION_REQUESTS = ['auth-agent-req@openssh.com', 'x11-req', 'subsystem'];
 
 /** Channels of one connection: one session, and those that are refused while they are asked for. */
 const MAX_CHANNELS = 16;
@@ -125,7 +125,7 @@ export class Life {
   /** Says goodbye to everybody. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
-    for (const close of this.#doors.splice(0)) close();
+    this.#shut();
     // Who has had a session leaves by himself, once he has read everything.
     if (this.#owner)
       await Promise.race([this.#owner.closed, new Promise(resolve => setTimeout(resolve, limits.FAREWELL * 1000))]);
@@ -179,15 +179,20 @@ export class Life {
 
   /** Somebody has signed in: nobody else can. */
   #close(owner: Client): void {
-    for (const close of this.#doors.splice(0)) close();
+    this.#shut();
     for (const { connection } of this.#server.clients.filter(client => client !== owner))
       connection.disconnect(Disconnect.BY_APPLICATION, 'somebody else has signed in');
     const { sessionStart = limits.SESSION_START } = this.#options;
     this.#after(sessionStart, () => {
       if (!this.#running) this.stop(new OnceError(`No session was asked for within ${sessionStart} seconds`));
     });
-    const left = () => this.#running || this.#reject(new OnceError('Connection closed unexpectedly'));
-    owner.closed.then(left, left);
+    const gone = () => void (this.#running || this.#reject(new OnceError('Connection closed unexpectedly')));
+    owner.closed.then(gone, gone);
+  }
+
+  /** A door that cannot be closed leads nowhere any more: its listener, or its switchboard, is gone. */
+  #shut(): void {
+    for (const close of this.#doors.splice(0)) Promise.resolve(close()).catch(() => {});
   }
 
   // The session
@@ -201,24 +206,24 @@ export class Life {
       exec: (command, session) => this.#run(session, command),
       refused: ({ type, data }) => {
         const name = type === 'subsystem' ? ` ${printable(unpack(SUBSYSTEM, data).name, 80)}` : '';
-        if (SESSION_REQUESTS.includes(type)) this.#refused(`the request ${type}${name}`);
+        this.#refused(`the request ${printable(type, 80)}${name}`);
       },
     })(open, client);
   }
 
   async #run(session: Session, asked: string | undefined): Promise<void> {
-    const { transcript, shell, env, hide, idle } = this.#options;
+    const { transcript, shell, env, hide, idle, programs } = this.#options;
     const { address, port } = session.client;
     this.#running = true;
     if (idle > 0) this.#watch(transcript, idle);
     try {
       const exit = await serveSession(session, asked, {
-        ...{ transcript, shell, hide, forced: this.#rules.command, stop: this.#stop.signal },
-        env: { ...env, ...Object.fromEntries(this.#rules.environment), SSH_CLIENT: `${address} ${port} 0` },
+        ...{ transcript, shell, env, hide, programs, forced: this.#rules.command, stop: this.#stop.signal },
+        added: { ...Object.fromEntries(this.#rules.environment), SSH_CLIENT: `${address} ${port} 0` },
       });
       this.#resolve(statusOf(exit));
     } catch (error) {
-      this.#reject(error instanceof OnceError ? error : new OnceError(`Internal error: ${(error as Error).message}`));
+      this.#reject(error as OnceError);
     }
   }
 

@@ -1,10 +1,10 @@
 // `cordboard once` and `otssh`: flags, and the commands that read transcripts.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OnceError } from './failure.ts';
-import { FAILURES, TIMEOUT } from './limits.ts';
+import { FAILURES, LEAST_TRANSCRIPT, MAX_TRANSCRIPT, TIMEOUT } from './limits.ts';
 import { once } from './once.ts';
 import { print } from './output.ts';
-import { play } from './play.ts';
+import { type PlayOptions, play } from './play.ts';
 import { report } from './verify.ts';
 import { type ViewOptions, view } from './view.ts';
 
@@ -13,6 +13,7 @@ interface Flags {
   port: number;
   listen?: string;
   log?: string;
+  maxTranscript: number;
   announce?: string;
   timeout: number;
   idle: number;
@@ -43,6 +44,11 @@ export function defineOnce(command: Command): Command {
     .addOption(new Option('--listen <address>', 'address to listen on (default: all)'))
     .addOption(
       new Option('--log <file>', 'where the transcript goes: asciicast if it ends in .cast (default: standard output)'),
+    )
+    .addOption(
+      new Option('--max-transcript <size>', 'end the session when its transcript has this size: 512M, 2G')
+        .default(MAX_TRANSCRIPT, '1G, and never more than half of the free disk')
+        .argParser(parseSize),
     )
     .addOption(new Option('--announce <command>', 'run with one argument, the host key, when the port is open'))
     .addOption(
@@ -79,8 +85,9 @@ export function defineOnce(command: Command): Command {
     .command('verify <file>')
     .summary('say whether a transcript is as it was written')
     .description(
-      'Checks every seal of a transcript and the signature beside it. Exit code 0: whole and unchanged; 3: unchanged, but\n' +
-        'the session never came to its end; 1: changed, and where.',
+      'Checks every seal of a transcript and the signature beside it. Exit code 0: whole, unchanged, and by the key that was\n' +
+        'announced; 1: changed, and where; 3: unchanged, but the session never came to its end; 4: whole, but without --key\n' +
+        'nobody knows by whom: anybody can make a transcript with a key of their own.',
     )
     .addOption(new Option('--key <key>', 'the host key that was announced: a file, "type base64", or a fingerprint'))
     .action((file: string, { key }: { key?: string }) => {
@@ -91,11 +98,17 @@ export function defineOnce(command: Command): Command {
   command
     .command('play <file>')
     .summary('play a transcript in this terminal')
+    .description(
+      'Plays what the session showed. What would have this terminal answer, or do more than show, is left out: window titles, the\n' +
+        'clipboard, queries, modes of mouse and keyboard.',
+    )
     .addOption(new Option('--speed <factor>', 'how much faster').default(1).argParser(parseFactor))
     .addOption(
       new Option('--idle-limit <seconds>', 'longest pause; 0 keeps them as they were').default(2).argParser(parseCount),
     )
-    .action((file: string, flags: { speed: number; idleLimit: number }) => play(file, flags));
+    .addOption(new Option('--key <key>', 'the host key that was announced, as for verify'))
+    .addOption(new Option('--raw', 'send every byte to the terminal; only for a transcript that you trust'))
+    .action((file: string, flags: PlayOptions) => play(file, flags));
   command
     .command('view <file>')
     .summary('make an HTML page of a transcript, with a player inside')
@@ -115,7 +128,7 @@ const EXAMPLES = `
 Examples:
   otssh -authorized-keys=keys -log=session.cast       then, from elsewhere: ssh -p 2022 HOST
   otssh -authorized-keys=- -announce=./tell < keys    ./tell is given the host key to pass on
-  otssh verify session.cast
+  otssh verify -key=SHA256:… session.cast              the fingerprint that was announced
   otssh view session.cast                             makes session.cast.html
 `;
 
@@ -140,6 +153,14 @@ function parsePort(text: string): number {
 function parseCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a whole number.');
   return Number(text);
+}
+
+function parseSize(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})([KMG]?)$/i.exec(text) ?? [];
+  const size = Number(digits) * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
+  if (!(size >= LEAST_TRANSCRIPT))
+    throw new InvalidArgumentError('It is not a size of 64K or more, such as 512M or 2G.');
+  return size;
 }
 
 function parseFactor(text: string): number {

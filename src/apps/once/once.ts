@@ -10,6 +10,7 @@ import { OnceError } from './failure.ts';
 import { readKeys } from './keys.ts';
 import { freshKey, Life } from './life.ts';
 import { LogFile } from './log-file.ts';
+import { isHostName } from './names.ts';
 import { print, say } from './output.ts';
 import { peerOf } from './peer.ts';
 import { statusOf } from './program.ts';
@@ -23,6 +24,8 @@ export interface OnceOptions {
   /** The address to listen on; by default all. */
   readonly listen?: string;
   readonly log?: string;
+  /** Bytes after which the session ends. */
+  readonly maxTranscript: number;
   readonly announce?: string;
   readonly timeout: number;
   readonly idle: number;
@@ -41,7 +44,7 @@ export async function once(options: OnceOptions): Promise<number> {
     Object.entries(process.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
   );
   if (options.announce !== undefined) findCommand(options.announce);
-  const log = LogFile.open(options.log);
+  const log = LogFile.open(options.log, options.maxTranscript);
   const { key, publicKey, fingerprint } = freshKey(provider);
   if (options.stdio) say(publicKey);
   else print(`${publicKey}\n`);
@@ -83,21 +86,29 @@ async function open(life: Life, options: OnceOptions): Promise<At> {
   if (options.stdio) {
     const client = life.serve(stdioSocket(await peerOf(process.stdin)));
     const gone = new OnceError('Connection closed unexpectedly');
-    const left = () => life.stop(gone);
-    client?.closed.then(left, left);
+    const over = () => life.stop(gone);
+    client?.closed.then(over, over);
     return { host: '', port: 0, ssh: '' };
   }
   if (options.via !== undefined) {
-    const line = await plugIn(options.via, accelerated, socket => void life.serve(socket));
-    keepPlugged(line, life, say).catch((error: Error) => life.stop(new OnceError(error.message)));
+    const line = await plugIn(options.via, accelerated, socket => void life.serve(socket), say);
+    keepPlugged(line, life, say).catch((error: Error) => life.stop(new OnceError(`Internal error: ${error.message}`)));
     return { ...line, ssh: ssh(`-J ${line.jump} `, line) };
   }
   const listener = await bind(options, life);
   life.door(() => listener.close());
   const { port } = listener;
   say(`listening on ${listener.host} port ${port}`);
-  const host = options.listen ?? hostname();
+  const host = options.listen ?? ownName();
   return { host, port, ssh: ssh('', { host, port }) };
+}
+
+/** The system lets anything be a host name. */
+function ownName(): string {
+  const name = hostname();
+  if (isHostName(name)) return name;
+  say(`the name of this host is none that can be connected to: ${JSON.stringify(name)}`);
+  return 'localhost';
 }
 
 const ssh = (jump: string, { host, port }: { host: string; port: number }): string =>

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 /** What goes into the page. All text is escaped here. */
 export interface Page {
   readonly title: string;
-  readonly verdict: { readonly state: 'whole' | 'unfinished' | 'changed'; readonly text: string };
+  readonly verdict: { readonly state: keyof typeof VERDICTS; readonly text: string };
   readonly facts: readonly (readonly [name: string, value: string])[];
   /** Those with a time are markers of the recording, in their order. */
   readonly moments: readonly { readonly time: string; readonly label: string; readonly marker?: number }[];
@@ -17,7 +17,12 @@ export interface Page {
   readonly made: string;
 }
 
-const VERDICTS = { whole: 'Whole and unchanged', unfinished: 'Unchanged, but unfinished', changed: 'CHANGED' };
+const VERDICTS = {
+  whole: 'Whole and unchanged',
+  anonymous: 'Whole, but by whom is not known',
+  unfinished: 'Unchanged, but unfinished',
+  changed: 'CHANGED',
+};
 
 export function html({ title, verdict, facts, moments, recording, player, made }: Page): string {
   const scripts = [inScript(player.script), SCRIPT];
@@ -124,7 +129,7 @@ h1 { margin: 0 0 .5rem; font-size: 1.4rem; overflow-wrap: anywhere; }
 h2 { margin: 1.5rem 0 .5rem; font-size: 1.1rem; }
 #verdict { margin: 0 0 1rem; padding: .5rem .8rem; border-left: .35rem solid; overflow-wrap: anywhere; }
 #verdict strong { display: block; }
-.whole { color: var(--good); } .unfinished { color: var(--open); } .changed { color: var(--bad); }
+.whole { color: var(--good); } .anonymous, .unfinished { color: var(--open); } .changed { color: var(--bad); }
 .controls { margin: .6rem 0; color: var(--quiet); font-size: .9rem; }
 #failure:empty { display: none; } #failure { color: var(--bad); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 1rem 0; }

@@ -1,11 +1,12 @@
 // A transcript's file as it is read: line by line, or in parts that a seal ends.
 import { closeSync, openSync, readSync } from 'node:fs';
+import { LINE } from './limits.ts';
 import { SEAL } from './seals.ts';
 
 const BLOCK = 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** Whole lines of a file, many at a time; only the very last may lack its end. @throws the system's error */
+/** Whole lines of a file, many at a time; only the very last may lack its end. @throws the system's error; Error for a line longer than any */
 function* blocksOf(file: string): Generator<Buffer> {
   const fd = openSync(file, 'r');
   try {
@@ -14,6 +15,8 @@ function* blocksOf(file: string): Generator<Buffer> {
     for (let length = readSync(fd, block); length > 0; length = readSync(fd, block)) {
       const bytes = Buffer.concat([rest, block.subarray(0, length)]);
       const end = bytes.lastIndexOf(NEWLINE) + 1;
+      if (bytes.length - end > LINE)
+        throw new Error(`it has a line of more than ${LINE / 2 ** 20} MiB, as no transcript has`);
       if (end > 0) yield bytes.subarray(0, end);
       rest = bytes.subarray(end);
     }

@@ -6,6 +6,7 @@ import { type Entry, MAGIC } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { print, say } from './output.ts';
 import { linesOf } from './parts.ts';
+import { Screen } from './screen.ts';
 import { text } from './text.ts';
 import { report } from './verify.ts';
 
@@ -14,7 +15,14 @@ export interface PlayOptions {
   readonly speed: number;
   /** The longest pause, in seconds; 0 keeps them as they were. */
   readonly idleLimit: number;
+  /** As for `report`. */
+  readonly key?: string;
+  /** Every byte goes to the terminal, whatever it does there. */
+  readonly raw?: boolean;
 }
+
+/** Milliseconds that a timer takes. */
+const LONGEST_PAUSE = 2 ** 31 - 1;
 
 /** Entries with their times in microseconds, of a transcript in either format. @throws OnceError if it is none */
 export function* entriesOf(file: string): Generator<{ time: number; entry: Entry }> {
@@ -36,16 +44,20 @@ export function* entriesOf(file: string): Generator<{ time: number; entry: Entry
 }
 
 /** To its end, or until Ctrl-C. */
-export async function play(file: string, { speed, idleLimit }: PlayOptions): Promise<void> {
-  const { status, text } = report(file);
+export async function play(file: string, { speed, idleLimit, key, raw = false }: PlayOptions): Promise<void> {
+  const { status, text } = report(file, key);
   say(text);
   if (status === 1) throw new OnceError(`${file}: not played: what was changed may do to a terminal what it likes`);
+  const screen = new Screen();
   let before = 0;
   for (const { time, entry } of entriesOf(file)) {
     const pause = (time - before) / 1000;
     before = time;
-    const kept = idleLimit > 0 ? Math.min(pause, idleLimit * 1000) : pause;
-    if (kept > 1) await new Promise(resolve => setTimeout(resolve, kept / speed));
-    if (entry.kind === 'output' || entry.kind === 'error') print(entry.bytes);
+    const kept = Math.min((idleLimit > 0 ? Math.min(pause, idleLimit * 1000) : pause) / speed, LONGEST_PAUSE);
+    if (kept > 1) await new Promise(resolve => setTimeout(resolve, kept));
+    if (entry.kind === 'output' || entry.kind === 'error') print(raw ? entry.bytes : screen.pass(entry.bytes));
   }
+  print(screen.end());
+  if (screen.left > 0)
+    say(`${file}: ${screen.left} sequences were left out that do more than show (-raw sends them, too)`);
 }

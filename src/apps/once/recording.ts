@@ -1,6 +1,7 @@
 // A transcript as a player takes it: what was on the screen and what was typed, with times; and the moments that one may want to see.
 import { type Entry, STARS } from './entry.ts';
-import { SHOWN, SHOWN_MOMENTS, SHOWN_SIDE } from './limits.ts';
+import { OnceError } from './failure.ts';
+import { SHOWN, SHOWN_EVENT, SHOWN_LABEL, SHOWN_MOMENTS, SHOWN_SIDE } from './limits.ts';
 import { linesOf } from './parts.ts';
 import { entriesOf } from './play.ts';
 
@@ -42,13 +43,14 @@ export function recordingOf(file: string): Recording {
   const moment = (label: string) => {
     if (moments.length === SHOWN_MOMENTS) label = 'further moments are not listed';
     if (moments.length > SHOWN_MOMENTS) return;
-    moments.push({ milliseconds: last, label });
-    events.push([last, 'm', label]);
+    const short = label.slice(0, SHOWN_LABEL);
+    moments.push({ milliseconds: last, label: short });
+    events.push([last, 'm', short]);
   };
-  for (const { time, entry } of entriesOf(file)) {
+  for (const { time, entry } of readable(file, moment)) {
     // The player wants them in order; a transcript that was changed may have any.
-    if (Number.isFinite(time)) last = Math.max(last, time / 1000);
-    if ('bytes' in entry) shown += entry.bytes.length;
+    last = Math.max(last, time / 1000);
+    shown += SHOWN_EVENT + ('bytes' in entry ? entry.bytes.length : 0);
     if (shown > SHOWN) {
       moment(`this page ends here, after ${SHOWN / 2 ** 20} MiB: the transcript goes on`);
       return { stated, columns, rows, events, moments, status };
@@ -57,6 +59,7 @@ export function recordingOf(file: string): Recording {
     if (data !== undefined) events.push([last, ...data]);
     if (entry.kind === 'size') moment(`size ${sides(`${entry.columns}x${entry.rows}`).join('x')}`);
     if (entry.kind === 'note') moment(entry.text);
+    if (entry.kind === 'runs' || entry.kind === 'asked') moment(`${entry.kind} ${entry.text}`);
     if (entry.kind === 'exit') {
       status = entry.status;
       moment(`exit ${status}`);
@@ -64,6 +67,20 @@ export function recordingOf(file: string): Recording {
   }
   if (status === undefined) moment('the transcript has no more');
   return { stated, columns, rows, events, moments, status };
+}
+
+/** Entries up to the first that cannot be read, which is told. @throws OnceError if there is none before */
+function* readable(file: string, tell: (label: string) => void): ReturnType<typeof entriesOf> {
+  let found = false;
+  try {
+    for (const each of entriesOf(file)) {
+      found = true;
+      yield each;
+    }
+  } catch (error) {
+    if (!(error instanceof OnceError) || !found) throw error;
+    tell(`cannot be read any further: ${error.message}`);
+  }
 }
 
 const text = new TextDecoder();
@@ -95,19 +112,21 @@ function sides(size: string): [columns: number, rows: number] {
 
 const bounded = (side: string): number => Math.min(Math.max(Number(side), 1), SHOWN_SIDE);
 
+const STATED = new Set(['key', 'began', 'command', 'terminal']);
+
 function statedIn(file: string): Stated {
-  const stated: Record<string, string> = {};
+  const stated = new Map<string, string>();
   const notes: string[] = [];
   for (const bytes of linesOf(file)) {
     const line = Buffer.from(bytes).toString('utf8').trimEnd();
     const [, word, rest] = /^# (\w+) (.*)$/s.exec(line) ?? [];
     // Where entries begin: of a .cast that one line has all but the comments, of a log the first.
     if (/^(?:\[|\d+\.)/.test(line)) break;
-    if (word === 'note') notes.push(rest);
-    else if (word !== undefined) stated[word] ??= rest;
+    if (word === 'note' && notes.length < SHOWN_MOMENTS) notes.push(rest.slice(0, SHOWN_LABEL));
+    else if (STATED.has(word) && !stated.has(word)) stated.set(word, rest.slice(0, SHOWN_LABEL));
   }
-  const { key, began, command, terminal } = stated;
-  return { key, began, command, terminal: terminal ?? headerSize(file), notes };
+  const terminal = stated.get('terminal') ?? headerSize(file);
+  return { key: stated.get('key'), began: stated.get('began'), command: stated.get('command'), terminal, notes };
 }
 
 /** Of a recording that somebody else has made: the size is in the header. */

@@ -2,25 +2,35 @@
 import { STDERR } from '../../protocol/channels/channel.ts';
 import { printable } from '../../protocol/errors.ts';
 import type { Session } from '../../server/session.ts';
+import type { Entry } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { Hiding } from './hiding.ts';
 import { HANGUP_GRACE, LAST_WORDS } from './limits.ts';
 import { type Exit, loginName, type Program, startWithPipes, statusOf } from './program.ts';
-import { startInTerminal } from './pty.ts';
+import { type Size, startInTerminal } from './pty.ts';
 import type { Transcript } from './transcript.ts';
 
 export interface SessionOptions {
   readonly transcript: Transcript;
   /** The user's shell, an absolute path. */
   readonly shell: string;
-  /** All variables of the program. */
+  /** Variables of the program: those that we have ourselves, and those that this session adds, which are recorded. */
   readonly env: Readonly<Record<string, string>>;
+  readonly added: Readonly<Record<string, string>>;
   /** Runs in place of what the client asks for. */
   readonly forced?: string;
   /** Input that the terminal does not show is not recorded. */
   readonly hide: boolean;
   /** Aborted, with an OnceError, when the session has to end. */
   readonly stop: AbortSignal;
+  /** How programs are started; by default as they are. */
+  readonly programs?: Programs;
+}
+
+/** Both ways to start a program. */
+export interface Programs {
+  readonly startWithPipes: typeof startWithPipes;
+  startInTerminal(...what: Parameters<typeof startInTerminal>): Promise<Program>;
 }
 
 /** Signals that a client may send (RFC 4254 §6.10). */
@@ -38,64 +48,91 @@ export async function serveSession(
   options: SessionOptions,
 ): Promise<Exit> {
   const { transcript, stop } = options;
+  const size = sizeOf(session);
   let program: Program | undefined;
   let joined: Promise<Exit> | undefined;
+  let exit: Exit;
   try {
-    transcript.begin(headingOf(session, asked, options));
+    transcript.begin({ ...size, command: commandOf(asked, options), term: session.terminal?.term });
     transcript.note(describe(session, asked, options));
-    program = await start(session, asked, options);
-    const exit = await Promise.race([(joined = join(session, program, options)), lost(session), aborted(stop)]);
-    transcript.record({ kind: 'exit', status: statusOf(exit) });
-    if (exit.signal === undefined) await session.exit(exit.status ?? 1);
-    else await session.exitSignal(exit.signal, { coreDumped: exit.coreDumped });
-    return exit;
+    transcript.record(...beginning(session, asked, options));
+    program = await start(session, asked, options, size);
+    exit = await Promise.race([(joined = join(session, program, options, size)), lost(session), aborted(stop)]);
+    transcript.exit(statusOf(exit));
   } catch (error) {
-    await Promise.all([farewell(session, error as Error), program && hangUp(program, joined!, transcript)]);
-    throw error;
+    const why = error instanceof OnceError ? error : new OnceError(`Internal error: ${(error as Error).message}`);
+    cut(transcript, why);
+    await Promise.all([farewell(session, why), program && hangUp(program, joined!, transcript)]);
+    throw why;
   }
+  const { status, signal, coreDumped } = exit;
+  const told = signal === undefined ? session.exit(status ?? 1) : session.exitSignal(signal, { coreDumped });
+  // A client that is gone by now, or reads no more, is not told; the transcript has it.
+  await Promise.race([told, aborted(stop)]).catch(() => {});
+  return exit;
 }
 
-/** What is said of a terminal whose client does not know its size. */
+/** What is said of a terminal whose client does not know its size; and the most that a terminal has (ioctl_tty(2), TIOCSWINSZ). */
 const UNKNOWN_SIZE = { columns: 80, rows: 24 };
+const MOST_SIDE = 0xffff;
 
-function sizeOf({ terminal }: Session): { columns: number; rows: number } {
-  return terminal !== undefined && terminal.columns > 0 && terminal.rows > 0 ? terminal : UNKNOWN_SIZE;
+function sizeOf({ terminal }: Session): Size {
+  if (terminal === undefined || terminal.columns === 0 || terminal.rows === 0) return UNKNOWN_SIZE;
+  return { columns: Math.min(terminal.columns, MOST_SIDE), rows: Math.min(terminal.rows, MOST_SIDE) };
 }
 
-function headingOf(session: Session, asked: string | undefined, { forced, shell }: SessionOptions) {
-  const { columns, rows } = sizeOf(session);
-  return { columns, rows, command: forced ?? asked ?? shell, term: session.terminal?.term };
-}
+const commandOf = (asked: string | undefined, { forced, shell }: SessionOptions): string => forced ?? asked ?? shell;
 
-function describe({ terminal }: Session, asked: string | undefined, { forced, shell }: SessionOptions): string {
+function describe({ terminal, env }: Session, asked: string | undefined, { forced }: SessionOptions): string {
   const where = terminal === undefined ? 'without a terminal' : `in a terminal of type ${printable(terminal.term, 40)}`;
-  const what = asked === undefined ? `shell ${where}: ${shell}` : `command ${where}: ${asked}`;
-  return forced === undefined ? what : `the key's own command: ${forced}; in place of ${what}`;
+  const what = `${asked === undefined ? 'shell' : 'command'} ${where}`;
+  const instead = forced === undefined ? what : `the key's own command in place of ${what}`;
+  return env.size === 0 ? instead : `${instead}; refused: the variables ${[...env.keys()].join(', ')}`;
 }
 
-async function start(session: Session, asked: string | undefined, options: SessionOptions): Promise<Program> {
-  const { terminal } = session;
-  const { shell, forced } = options;
+/** All that the program starts with, to the letter. */
+function beginning({ terminal }: Session, asked: string | undefined, options: SessionOptions): Entry[] {
+  const { forced, added } = options;
+  const variables = { ...added, ...(terminal && { TERM: terminal.term }) };
+  return [
+    ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: `${name}=${value}` })),
+    ...(terminal ? [{ kind: 'modes', text: Buffer.from(terminal.modes).toString('hex') } as const] : []),
+    ...(forced !== undefined && asked !== undefined ? [{ kind: 'asked', text: asked } as const] : []),
+    { kind: 'runs', text: commandOf(asked, options) },
+  ];
+}
+
+async function start(
+  { terminal }: Session,
+  asked: string | undefined,
+  { shell, forced, env, added, programs = { startWithPipes, startInTerminal } }: SessionOptions,
+  size: Size,
+): Promise<Program> {
   const command = forced ?? asked;
-  const env = {
-    ...options.env,
+  const all = {
+    ...env,
+    ...added,
     ...(terminal && { TERM: terminal.term }),
     ...(forced !== undefined && asked !== undefined && { SSH_ORIGINAL_COMMAND: asked }),
   };
   const login = loginName(shell);
   const argv = command === undefined ? [login] : [login.slice(1), '-c', command];
-  const what = { file: shell, argv, env };
+  const what = { file: shell, argv, env: all };
   try {
+    // C would end it there, and something else would run than what is recorded.
+    if ([...argv, ...Object.values(all)].some(text => text.includes('\0')))
+      throw new Error('it is given a NUL character');
     return await (terminal === undefined
-      ? startWithPipes(what)
-      : startInTerminal(what, sizeOf(session), terminal.modes));
+      ? programs.startWithPipes(what)
+      : programs.startInTerminal(what, size, terminal.modes));
   } catch (error) {
     throw new OnceError(`Could not start ${shell}: ${(error as Error).message}`);
   }
 }
 
 /** Passes everything on, both ways. Resolves when the program has ended and its output is on its way; rejects with what the transcript throws. */
-function join(session: Session, program: Program, { transcript, forced, hide }: SessionOptions): Promise<Exit> {
+function join(session: Session, program: Program, options: SessionOptions, first: Size): Promise<Exit> {
+  const { transcript, forced, hide } = options;
   const { stream } = session;
   const { terminal } = program;
   const hiding = new Hiding();
@@ -104,9 +141,12 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
     for await (const bytes of source) {
       hiding.output(bytes);
       transcript.record({ kind, bytes });
-      const read = await stream.write(bytes, kind === 'error' ? STDERR : 0);
-      // `ssh … | head`: the program learns it by SIGPIPE or SIGHUP. A client that is gone is another matter, see `lost`.
-      if (!read && !stream.channel.closeSent) return terminal && program.abandon();
+      const read = await stream.write(bytes, kind === 'error' ? STDERR : 0).catch(gone);
+      // What comes after the end that we have made of it is only recorded.
+      if (read || stream.channel.closeSent) continue;
+      // `ssh … | head`, where ssh says so (eow@openssh.com): the program learns it by SIGPIPE or SIGHUP.
+      transcript.note('the client reads no more');
+      return terminal && program.abandon();
     }
   };
   let over = false;
@@ -115,12 +155,15 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
   };
   program.ended.then(ended, ended);
   const input = async () => {
-    for await (const bytes of stream) {
+    for await (const bytes of received(stream)) {
       if (over) return;
       const entries = hide && terminal ? hiding.input(bytes, terminal.echo()) : [{ kind: 'input', bytes } as const];
       transcript.record(...entries);
       await program.write(bytes);
     }
+    // Closed without it, the client is lost.
+    if (over || !stream.channel.eofReceived) return;
+    transcript.note('the client sends no more (EOF)');
     program.end();
   };
 
@@ -133,11 +176,17 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
         reject(error);
       }
     };
-    session.onresize = () =>
-      attempt(() => {
-        terminal?.resize(sizeOf(session).columns, sizeOf(session).rows);
-        transcript.record({ kind: 'size', ...sizeOf(session) });
-      });
+    let last = first;
+    const follow = () => {
+      const size = sizeOf(session);
+      if (size.columns === last.columns && size.rows === last.rows) return;
+      last = size;
+      transcript.record({ kind: 'size', ...size });
+      terminal?.resize(size.columns, size.rows);
+    };
+    session.onresize = () => attempt(follow);
+    // It may have changed while the program was started.
+    attempt(follow);
     // A forced command is protected from its client, as with sshd.
     if (forced === undefined) {
       session.onsignal = name =>
@@ -146,9 +195,14 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
           if (SIGNALS.includes(name)) program.signal(name);
         });
     }
-    if (terminal) session.onbreak = () => attempt(() => terminal.sendBreak());
-    // A client that is gone has not said that this is all: see `lost`.
-    input().catch(error => error !== stream.error && reject(error));
+    if (terminal) {
+      session.onbreak = milliseconds =>
+        attempt(() => {
+          transcript.note(`the client sends BREAK (${milliseconds} ms)`);
+          terminal.sendBreak();
+        });
+    }
+    input().catch(reject);
     Promise.all([program.ended, output(program.stdout, 'output'), output(program.stderr, 'error')]).then(
       ([exit]) => resolve(exit),
       reject,
@@ -156,17 +210,38 @@ function join(session: Session, program: Program, { transcript, forced, hide }: 
   });
 }
 
+const GONE = 'Connection closed unexpectedly';
+
+/** The client's stream has failed: however that came about, it is gone. */
+const gone = (): never => {
+  throw new OnceError(GONE);
+};
+
+async function* received(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream;
+  } catch {
+    gone();
+  }
+}
+
 /** Rejects when the client is gone, or has closed the session. */
-const lost = ({ stream }: Session): Promise<never> =>
-  stream.closed.then(() => {
-    throw new OnceError('Connection closed unexpectedly');
-  });
+const lost = ({ stream }: Session): Promise<never> => stream.closed.then(gone, gone);
 
 const aborted = (stop: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
     if (stop.aborted) reject(stop.reason);
     stop.addEventListener('abort', () => reject(stop.reason), { once: true });
   });
+
+/** Records why, before anybody is told. */
+function cut(transcript: Transcript, { message }: Error): void {
+  try {
+    transcript.cut(message);
+  } catch {
+    // That is why.
+  }
+}
 
 /** Tells a client that is still there why its session ends. */
 async function farewell(session: Session, error: Error): Promise<void> {
@@ -196,10 +271,9 @@ async function hangUp(program: Program, joined: Promise<Exit>, transcript: Trans
   await signal('HUP');
   await signal('KILL');
   try {
-    transcript.note('the session was cut short');
-    if (exit) transcript.record({ kind: 'exit', status: statusOf(exit) });
+    if (exit) transcript.exit(statusOf(exit));
   } catch {
-    // That is why it was.
+    // That is why it was cut short.
   }
 }
 

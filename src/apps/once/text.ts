@@ -1,8 +1,11 @@
 // A transcript to be read as it stands: a line for each line of output, "seconds what text", with everything that is not seen written out.
-import { type Entry, type Format, STARS, textOf } from './entry.ts';
+import { type Entry, type Format, microseconds, STARS, sizeIn, statusIn, textOf, UNSEEN } from './entry.ts';
 
 /** The word in the second column. */
-const WORDS = { output: 'out', error: 'err', input: 'in', hidden: 'hidden', size: 'size', note: 'note', exit: 'exit' };
+const WORDS = {
+  ...{ output: 'out', error: 'err', input: 'in', hidden: 'hidden', size: 'size', note: 'note', exit: 'exit' },
+  ...{ runs: 'runs', asked: 'asked', env: 'env', modes: 'modes' },
+};
 const KINDS = new Map(Object.entries(WORDS).map(([kind, word]) => [word, kind as Entry['kind']]));
 
 /** "12.345678 out $ ls\\r\\n"; further lines of the same entry begin with a blank. */
@@ -20,6 +23,10 @@ export const text: Format = {
         return `${start}${STARS}\n`;
       case 'size':
         return `${start}${entry.columns}x${entry.rows}\n`;
+      case 'runs':
+      case 'asked':
+      case 'env':
+      case 'modes':
       case 'note':
         return `${start}${escapeText(entry.text)}\n`;
       case 'exit':
@@ -34,7 +41,7 @@ export const text: Format = {
       if (line.startsWith('#')) return undefined;
       const parts = line.startsWith(' ') ? undefined : /^(\d+\.\d+) (\w+) /.exec(line);
       if (parts) {
-        time = Math.round(Number(parts[1]) * 1e6);
+        time = microseconds(Number(parts[1]));
         kind = KINDS.get(parts[2]);
       }
       if (parts === null || kind === undefined) return undefined;
@@ -51,14 +58,16 @@ function entryOf(kind: Entry['kind'], text: string): Entry {
       return { kind, bytes: unescaped(text) };
     case 'hidden':
       return { kind };
-    case 'size': {
-      const [columns, rows] = text.split('x').map(Number);
-      return { kind, columns, rows };
-    }
+    case 'size':
+      return { kind, ...sizeIn(text) };
+    case 'runs':
+    case 'asked':
+    case 'env':
+    case 'modes':
     case 'note':
       return { kind, text: Buffer.from(unescaped(text)).toString() };
     case 'exit':
-      return { kind, status: Number(text) };
+      return { kind, status: statusIn(text) };
   }
 }
 
@@ -77,13 +86,8 @@ const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
 });
 const LONGEST = 4;
 
-/**
- * Above ASCII: characters that are not seen or turn the line around (Unicode's categories Cc, Cf, Zl, Zp and Co), so that a
- * line shows what is in it.
- */
-const UNSEEN = /(?!\p{ASCII})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
-
-const escapeText = (text: string): string => escapeBytes(Buffer.from(text));
+/** In one line. */
+const escapeText = (text: string): string => escapeBytes(Buffer.from(text)).replaceAll('\n ', '');
 
 /** Of bytes that are UTF-8, those above ASCII stay as they are as far as they are seen. */
 function escapeBytes(bytes: Uint8Array): string {

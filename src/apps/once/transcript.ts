@@ -3,14 +3,15 @@ import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { printable } from '../../protocol/errors.ts';
 import { concat } from '../../protocol/wire/reader.ts';
 import { cast } from './cast.ts';
-import { comments, type Entry, type Format, type Heading, type Stream, unfinished } from './entry.ts';
+import { comments, type Entry, type Format, type Heading, type Said, type Stream, unfinished } from './entry.ts';
+import { OnceError } from './failure.ts';
 import { EARLY_NOTES } from './limits.ts';
-import type { LogFile } from './log-file.ts';
+import type { Log } from './log-file.ts';
 import { END, Sealing } from './seals.ts';
 import { text } from './text.ts';
 
 export interface TranscriptOptions {
-  readonly log: LogFile;
+  readonly log: Log;
   /** The session's host key. */
   readonly key: PrivateKey;
   /** Its public half as a line. */
@@ -24,7 +25,9 @@ export interface TranscriptOptions {
 /** Notes from before the session are longer than this only if somebody has an endless user name. */
 const MAX_NOTE = 2000;
 
-/** What fails is an OnceError of the log; from then on everything fails. */
+const isSaid = (entry: Entry): entry is Said => ['runs', 'asked', 'env', 'modes'].includes(entry.kind);
+
+/** What fails is an OnceError: the log cannot be written, and from then on everything fails; or it is full, and only its end is written. */
 export class Transcript {
   readonly #options: Required<TranscriptOptions>;
   readonly #format: Format;
@@ -35,6 +38,9 @@ export class Transcript {
   /** Microseconds from the beginning to the last entry. */
   #last = 0;
   #failure: unknown;
+  /** Bytes that have been written. */
+  #size = 0;
+  #full: OnceError | undefined;
   #ended = false;
   /** The beginning of a character whose rest has not come yet, by kind. */
   readonly #rest = new Map<Stream['kind'], Uint8Array>();
@@ -64,21 +70,40 @@ export class Transcript {
     this.#began = this.#options.now();
     const whole = { ...heading, key: this.#options.publicKey, began: this.#options.date() };
     const unkept = this.#unkept === 0 ? '' : `# note ${this.#unkept} more notes were not kept\n`;
-    this.#write(this.#format.head(whole) + comments(whole) + this.#early.join('') + unkept);
+    this.#write(this.#format.head(whole) + comments(whole) + this.#early.join('') + unkept, true);
   }
 
-  /** Entries that happened now, all in one write. */
+  /** Entries that happened now, all in one write. Once this returns, they are in the file. */
   record(...entries: readonly Entry[]): void {
+    this.#append(entries);
+  }
+
+  /** The session ends before its time, and why; there is room for that always. */
+  cut(why: string): void {
+    if (this.#began !== undefined)
+      this.#append([{ kind: 'note', text: printable(`the session was cut short: ${why}`, MAX_NOTE) }], true);
+  }
+
+  /** How the program ended: 128 + n by signal n. There is room for that always. */
+  exit(status: number): void {
+    this.#append([{ kind: 'exit', status }], true);
+  }
+
+  #append(entries: readonly Entry[], isEnd = false): void {
     if (this.#ended) return;
     const time = Math.max(this.#last, Math.round((this.#options.now() - this.#began!) * 1000));
     let lines = '';
     for (const entry of entries) {
       const whole = 'bytes' in entry ? this.#whole(entry) : entry;
-      if (whole === undefined) continue;
-      lines += this.#format.entry(whole, time, this.#last);
-      this.#last = time;
+      if (whole !== undefined) {
+        lines += this.#format.entry(whole, time, this.#last);
+        if (!isSaid(whole)) this.#last = time;
+      }
+      const rest = 'bytes' in entry ? this.#rest.get(entry.kind) : undefined;
+      // It goes on to where the others go, so it is written; and again with its other bytes, once they are there.
+      if (rest !== undefined) lines += `# begun ${entry.kind} ${Buffer.from(rest).toString('hex')}\n`;
     }
-    if (lines !== '') this.#write(lines);
+    if (lines !== '') this.#write(lines, isEnd);
   }
 
   /** The session is over, or there never was one: completes the file and signs it. */
@@ -89,7 +114,7 @@ export class Transcript {
       if (this.#options.log.path === undefined) return;
       this.begin({ columns: 80, rows: 24, command: '' });
     }
-    this.#write(this.#unfinished() + END);
+    this.#write(this.#unfinished() + END, true);
     this.#ended = true;
     this.#options.log.finish(this.#sealing.sign());
   }
@@ -112,10 +137,17 @@ export class Transcript {
     return entries.map(entry => this.#format.entry(entry, this.#last, this.#last)).join('');
   }
 
-  #write(lines: string): void {
+  /** @param always even where there is no room */
+  #write(lines: string, always: boolean): void {
     if (this.#failure !== undefined) throw this.#failure;
+    const { log } = this.#options;
+    if (!always && this.#full === undefined && this.#size + Buffer.byteLength(lines) > log.room)
+      this.#full = new OnceError(`The transcript is full: it may have ${Math.floor(log.room / 1024)} KiB`);
+    if (!always && this.#full !== undefined) throw this.#full;
     try {
-      this.#options.log.write(this.#sealing.seal(lines));
+      const sealed = this.#sealing.seal(lines);
+      log.write(sealed);
+      this.#size += sealed.length;
     } catch (error) {
       this.#failure = error;
       throw error;

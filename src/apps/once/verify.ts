@@ -1,12 +1,13 @@
 // Whether a transcript is as it was written: every seal, and the signature over the whole; and if not, where it was changed.
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { fingerprint, type PublicKey, parsePublicKey, parseSignature } from '../../crypto/keys/index.ts';
-import { KeyFormatError } from '../../protocol/errors.ts';
+import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { MAGIC } from './entry.ts';
 import { OnceError } from './failure.ts';
+import { SMALL_FILE } from './limits.ts';
 import { signatureOf } from './log-file.ts';
 import { linesIn, linesOf, partsOf } from './parts.ts';
 import { END, SealCheck } from './seals.ts';
@@ -50,8 +51,10 @@ export function verify(file: string): Verdict {
   for (const { bytes, isSeal } of partsOf(file)) {
     const before = lines;
     lines += linesIn(bytes);
-    if (over) behind += Buffer.from(bytes).toString('latin1');
-    else if (!isSeal) {
+    if (over) {
+      behind += Buffer.from(bytes).toString('latin1');
+      if (behind.length > SMALL_FILE) return changed(lines, 'behind the end of the transcript: this is no signature');
+    } else if (!isSeal) {
       check.add(before === 0 ? bytes.subarray(first.foreign) : bytes);
       atEnd = endsTranscript(bytes);
     } else if (check.seal(bytes)) {
@@ -62,35 +65,46 @@ export function verify(file: string): Verdict {
   if (!over && goodTo < lines) return changed(lines, 'not sealed: a last write that was cut short, or a change');
   if (!over) return verdict('unfinished');
   const signature = behind === '' ? textIfThere(signatureOf(file)) : behind;
-  if (signature === undefined) return verdict('whole');
+  // The file is made at the beginning, and empty until the end.
+  if (!signature) return verdict('whole');
   const why = checkSignature(signature, check);
   if (why === undefined) return verdict('whole', { signed: true });
   return changed(lines, behind === '' ? `${signatureOf(file)}: ${why}` : `behind the end of the transcript: ${why}`);
 }
 
+/** Exit codes. `anonymous`: nothing was changed, but the one key by which that is known is the one in the transcript. */
+export const STATUS = { whole: 0, changed: 1, unfinished: 3, anonymous: 4 } as const;
+
 /**
- * The exit code and what to print.
+ * The exit code, see STATUS, and what to print.
  * @param wanted a file with a public key, the key itself, or its fingerprint
  * @throws OnceError if the file cannot be read
  */
-export function report(file: string, wanted?: string): { status: number; text: string } {
+export function report(file: string, wanted?: string): { status: (typeof STATUS)[keyof typeof STATUS]; text: string } {
   const { state, key, lines, seals, goodTo, problem, signed } = verdictOn(file);
   const vouched = goodTo === 0 ? 'no line of it is vouched for' : `all up to line ${goodTo} is as it was written`;
   if (problem !== undefined) {
     const { from, to, why } = problem;
     const where = from > to ? 'all lines' : from === to ? `line ${from}` : `lines ${from} to ${to}`;
-    return { status: 1, text: `${file}: CHANGED: ${where}: ${why}; ${vouched}` };
+    return { status: STATUS.changed, text: `${file}: CHANGED: ${where}: ${why}; ${vouched}` };
   }
   const by = `the key ${fingerprint(key!.blob)}`;
   if (wanted !== undefined && !isKey(key!, wanted))
-    return { status: 1, text: `${file}: CHANGED: it is sealed by ${by}, not by ${wanted}` };
-  const whose = wanted === undefined ? `${by}; compare it with the one that was announced` : by;
+    return { status: STATUS.changed, text: `${file}: CHANGED: it is sealed by ${by}, not by ${wanted}` };
+  const whose = wanted === undefined ? `${by}; anybody can make one: give the one that was announced with -key` : by;
   if (state === 'unfinished')
-    return { status: 3, text: `${file}: UNFINISHED: the session has no end; ${vouched} (${seals} seals), by ${whose}` };
-  const how = signed ? 'signed' : `sealed (${signatureOf(file)} is not there)`;
-  return { status: 0, text: `${file}: whole: ${lines} lines with ${seals} seals, ${how} by ${whose}` };
+    return {
+      status: STATUS.unfinished,
+      text: `${file}: UNFINISHED: the session has no end; ${vouched} (${seals} seals), by ${whose}`,
+    };
+  const how = signed ? 'signed' : `sealed (${signatureOf(file)} is not there, or empty)`;
+  const all = `${lines} lines with ${seals} seals, ${how} by ${whose}`;
+  if (wanted === undefined)
+    return { status: STATUS.anonymous, text: `${file}: whole, but by whom is not known: ${all}` };
+  return { status: STATUS.whole, text: `${file}: whole: ${all}` };
 }
 
+const { O_RDONLY, O_NONBLOCK } = constants;
 const NOTHING = { lines: 0, seals: 0, goodTo: 0, signed: false };
 const end = Buffer.from(END);
 
@@ -118,7 +132,7 @@ function firstLines(file: string): { key: PublicKey; foreign: number } | { to: n
     return { key: parsePublicKey(named), foreign };
   } catch (error) {
     if (!(error instanceof KeyFormatError)) throw error;
-    return { to: magic + 2, why: `the host key cannot be read: ${error.message}` };
+    return { to: magic + 2, why: `the host key cannot be read: ${printable(error.message)}` };
   }
 }
 
@@ -127,7 +141,7 @@ function checkSignature(text: string, check: SealCheck): string | undefined {
     return check.signature(parseSignature(text));
   } catch (error) {
     if (!(error instanceof KeyFormatError)) throw error;
-    return error.message;
+    return printable(error.message);
   }
 }
 
@@ -150,9 +164,17 @@ function isKey({ blob }: PublicKey, wanted: string): boolean {
   }
 }
 
+/** Of a signature, or a key. @throws Error if it is too large to be one; the system's error */
 function textIfThere(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    const fd = openSync(file, O_RDONLY | O_NONBLOCK);
+    try {
+      const stats = fstatSync(fd);
+      if (stats.isFile() && stats.size > SMALL_FILE) throw new Error(`${file} is too large for a signature or a key`);
+      return stats.isFile() ? readFileSync(fd, 'utf8') : '';
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;

@@ -6,13 +6,15 @@ import { setTimeout } from 'node:timers/promises';
 import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
-import { KeyFormatError } from '../../protocol/errors.ts';
+import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import { equalBytes } from '../../protocol/wire/reader.ts';
 import { type Socket, streamSocket } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { account } from './account.ts';
 import { OnceError } from './failure.ts';
 import { freshKey, type Life } from './life.ts';
+import { BANNER } from './limits.ts';
+import { isAddress, isHostName, isPort } from './names.ts';
 
 /** Where the switchboard is, and how to get in there. */
 export interface Via {
@@ -41,18 +43,27 @@ export interface Line {
   again(signal: AbortSignal): Promise<Line>;
 }
 
+/** Characters of what the switchboard says when it does not let us, or leaves. */
+const MAX_REASON = 500;
 /** The port of a line that ssh calls without being told one. */
 const LINE_PORT = 22;
 
 /**
  * Plugs the line in; `called` gets each caller.
- * @throws OnceError if there is no way to the switchboard, or it does not let us
+ * @param say a line for whoever runs the program
+ * @throws OnceError if there is no way to the switchboard, it does not let us, or what it says of itself cannot be
  */
-export async function plugIn(via: Via, provider: CryptoProvider, called: (socket: Socket) => void): Promise<Line> {
+export async function plugIn(
+  via: Via,
+  provider: CryptoProvider,
+  called: (socket: Socket) => void,
+  say: (line: string) => void,
+): Promise<Line> {
   const parts = /^(?:([^@]+)@)?(?:\[([^\]]+)\]|([^:@]+))(?::(\d{1,5}))?$/.exec(via.at);
   const port = Number(parts?.[4] ?? 22);
-  if (parts === null || port > 65535) throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
-  const host = parts[2] ?? parts[3];
+  const host = parts?.[2] ?? parts?.[3] ?? '';
+  if (parts === null || !isPort(port) || !(parts[2] === undefined ? isHostName(host) : isAddress(host)))
+    throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
   const keys = signIn(via, provider);
   const hostKey = hostKeyCheck(via);
   const jump = `${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`;
@@ -60,7 +71,7 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
   const plug = async (linePort?: number, signal?: AbortSignal): Promise<Line> => {
     let said = '';
     const banner = (message: string) => {
-      said += message;
+      said = (said + message).slice(0, BANNER);
     };
     let board: ClientConnection | undefined;
     try {
@@ -71,9 +82,15 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
       // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
       const alias = /^Your lines are reached as (\S+):/m.exec(said)?.[1];
       const wanted = linePort ?? (alias === undefined ? 0 : LINE_PORT);
-      const listener = await board.listen('localhost', wanted, ({ stream, address, port }) =>
-        called(streamSocket(stream, address, port)),
-      );
+      if (alias !== undefined && !isHostName(alias))
+        throw new Error(`it calls the line "${printable(alias)}", which is no host name`);
+      const listener = await board.listen('localhost', wanted, ({ stream, address, port }) => {
+        if (isAddress(address) && port <= 0xffff) return called(streamSocket(stream, address, port));
+        say(`a caller is refused: the switchboard gives "${printable(address, 80)}" port ${port} as its address`);
+        stream.channel.close();
+      });
+      if (!isPort(listener.port))
+        throw new Error(`it gives the line the port ${listener.port}, which there is none of`);
       return {
         ...{ host: alias ?? 'localhost', port: listener.port, jump, closed: board.closed },
         unplug: () => listener.close(),
@@ -81,7 +98,8 @@ export async function plugIn(via: Via, provider: CryptoProvider, called: (socket
       };
     } catch (error) {
       board?.close().catch(() => {});
-      throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${(error as Error).message}`);
+      const why = printable((error as Error).message, MAX_REASON);
+      throw new OnceError(`Could not plug into the switchboard ${host}:${port}: ${why}`);
     }
   };
   return plug();
@@ -98,7 +116,7 @@ export async function keepPlugged(first: Line, life: Life, say: (line: string) =
   let line: Line | undefined = first;
   life.door(() => line?.unplug());
   for (;;) {
-    const lost = `The switchboard is lost: ${(await line.closed).message}`;
+    const lost = `The switchboard is lost: ${printable((await line.closed).message, MAX_REASON)}`;
     line = undefined;
     // Who has signed in came that way.
     if (life.taken) return life.stop(new OnceError(lost));

@@ -9,7 +9,7 @@ import { OnceError } from './failure.ts';
 import { print, say } from './output.ts';
 import { html, type Page } from './page.ts';
 import { type Recording, recordingOf, type Stated } from './recording.ts';
-import { report } from './verify.ts';
+import { report, STATUS } from './verify.ts';
 
 export interface ViewOptions {
   /** Where to; by default the transcript's name with ".html" behind it. "-" is standard output. */
@@ -18,7 +18,7 @@ export interface ViewOptions {
   readonly key?: string;
 }
 
-const STATES = { 0: 'whole', 1: 'changed', 3: 'unfinished' } as const;
+const STATES = new Map(Object.entries(STATUS).map(([state, status]) => [status, state as keyof typeof STATUS]));
 
 /** @returns the exit code, that of `verify` @throws OnceError */
 export function view(file: string, { output = `${file}.html`, key }: ViewOptions): number {
@@ -28,7 +28,7 @@ export function view(file: string, { output = `${file}.html`, key }: ViewOptions
   say(text);
   const page = html({
     title: basename(file),
-    verdict: { state: STATES[status as keyof typeof STATES], text },
+    verdict: { state: STATES.get(status)!, text },
     ...contents(read(file)),
     player: player(),
     made: made(file),

@@ -1,5 +1,18 @@
 // The files around a life: keys, the log, the announce command, standard input and output as a socket.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -70,16 +83,6 @@ test('a log is a new file that only its owner reads, with its signature beside i
     refused(() => LogFile.open(file)),
     /log\.sig exists already$/,
   );
-  // One that was made for it, with mktemp for example.
-  const made = path('made', '', 0o644);
-  LogFile.open(made).write(Buffer.from('x'));
-  assert.is(statSync(made).mode & 0o777, 0o600);
-  // A name that leads elsewhere is not followed to a file that is not there.
-  symlinkSync(path('elsewhere'), path('link'));
-  assert.match(
-    refused(() => LogFile.open(path('link'))),
-    /^Could not write to log file: /,
-  );
   assert.match(
     refused(() => LogFile.open(directory)),
     /it is a directory$/,
@@ -92,6 +95,65 @@ test('a log is a new file that only its owner reads, with its signature beside i
     refused(() => LogFile.open('/dev/full').write(Buffer.from('x'))),
     /^Could not write to log file: \/dev\/full: the disk is full$/,
   );
+});
+
+test('nobody else has a say in where a transcript and its signature go', () => {
+  const why = (name: string) => refused(() => LogFile.open(name)).replaceAll(directory, 'D');
+  // A file that somebody has made beforehand may be open in their program.
+  for (const [name, made] of [
+    ['before', 'before'],
+    ['beside', 'beside.sig'],
+  ]) {
+    path(made, '');
+    assert.is(why(path(name)), `Could not write to log file: D/${name}: D/${made} exists already`);
+    assert.is(readFileSync(path(made), 'utf8'), '');
+  }
+  assert.not.ok(existsSync(path('beside')), 'what was made for nothing is gone');
+  // A link, to a file that is there or not.
+  const target = path('target', 'precious');
+  for (const [name, made, to] of [
+    ['link', 'link', target],
+    ['dangling', 'dangling', path('nowhere')],
+    ['linked', 'linked.sig', target],
+    ['half', 'half.sig', path('nowhere')],
+  ]) {
+    symlinkSync(to, path(made));
+    assert.is(why(path(name)), `Could not write to log file: D/${name}: D/${made} is a symbolic link`);
+  }
+  assert.is(readFileSync(target, 'utf8'), 'precious');
+  assert.not.ok(existsSync(path('nowhere')));
+  // Made at the beginning: what comes in between changes nothing.
+  const log = LogFile.open(path('early'));
+  assert.is(readFileSync(path('early.sig'), 'utf8'), '');
+  rmSync(path('early.sig'));
+  symlinkSync(target, path('early.sig'));
+  log.finish('signed');
+  assert.is(readFileSync(target, 'utf8'), 'precious');
+  // A directory in which others could put another file in its place.
+  mkdirSync(path('shared'));
+  chmodSync(path('shared'), 0o777);
+  assert.is(
+    why(path('shared/log')),
+    'Could not write to log file: D/shared/log: others can write to its directory D/shared: chmod o-w D/shared',
+  );
+  chmodSync(path('shared'), 0o1777);
+  LogFile.open(path('shared/log'));
+  // Ours are the only names that root can give away.
+  if (process.geteuid?.() !== 0) return;
+  mkdirSync(path('theirs'));
+  chownSync(path('theirs'), 1234, 1234);
+  assert.match(why(path('theirs/log')), /: its directory D\/theirs belongs to user 1234, who could replace it$/);
+  execFileSync('mkfifo', [path('fifo')]);
+  chownSync(path('fifo'), 1234, 1234);
+  assert.match(why(path('fifo')), /: D\/fifo belongs to user 1234$/);
+});
+
+test('the room for a transcript is what was asked for, and no more than half of what is free', () => {
+  const { bavail, bsize } = statfsSync(directory);
+  assert.is(LogFile.open(path('small'), 100_000).room, 100_000);
+  const { room } = LogFile.open(path('large'), Number.MAX_SAFE_INTEGER);
+  assert.ok(room < bavail * bsize, `${room} of ${bavail * bsize}`);
+  assert.is(LogFile.open('/dev/null', 100_000).room, 100_000);
 });
 
 test('an announce command is a program that can be run, by its path or in PATH', async () => {

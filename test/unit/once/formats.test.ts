@@ -2,7 +2,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cast } from '../../../src/apps/once/cast.ts';
-import { comments, type Entry, type Format, type Heading, unfinished } from '../../../src/apps/once/entry.ts';
+import {
+  comments,
+  type Entry,
+  type Format,
+  type Heading,
+  type Said,
+  unfinished,
+} from '../../../src/apps/once/entry.ts';
 import { text } from '../../../src/apps/once/text.ts';
 import { seeded } from '../../kit/insecure.ts';
 
@@ -73,6 +80,63 @@ for (const [name, format] of Object.entries({ cast, text })) {
       assert.equal(others, []);
       assert.equal(plain(only), plain({ time: 0, entry: { kind: 'output', bytes: data } }));
     }
+  });
+
+  test(`${name}: what a program starts with is one line, of any length, and is read to the letter`, () => {
+    for (const said of [
+      'ls',
+      '',
+      `echo ${'x'.repeat(300_000)}`,
+      'a\nb\r\n\n',
+      '\x1b[2K\x00\x7f\u0085\u202e\u2028\ufeff😀\ufffd\u{e0001}\\n\\',
+      '# seal 1 x\n# end\n',
+    ])
+      for (const kind of ['runs', 'asked', 'env', 'modes'] as const) {
+        const entry: Said = { kind, text: said };
+        const line = format.entry(entry, 0, 0);
+        assert.match(line, /^[^\n]*\n$/);
+        assert.not.match(line.slice(0, -1), /[\x00-\x1f\x7f\u0085\u202e\u2028\ufeff\u{e0001}]/u);
+        assert.equal(format.reader()(line.slice(0, -1))?.entry, entry);
+      }
+  });
+
+  test(`${name}: what cannot be is refused by what it is`, () => {
+    const lines: Readonly<Record<string, readonly string[]>> =
+      name === 'text'
+        ? {
+            time: [`${'9'.repeat(400)}.0 out x`, '99999999999999.0 out x'],
+            size: ['1.0 size 99999999999x1', '1.0 size 0x24', '1.0 size x', '1.0 size 80x24x1', '1.0 size 70000x24'],
+            status: ['1.0 exit 1e300', '1.0 exit -1', '1.0 exit 256', '1.0 exit '],
+            'code point': ['1.0 out \\u{ffffffff}'],
+          }
+        : {
+            time: ['[1e300, "o", "x"]', '[-1, "o", "x"]', '["1", "o", "x"]', '[null, "o", "x"]', '[1e400, "o", "x"]'],
+            size: ['[1, "r", "99999999999x1"]', '[1, "r", "0x24"]', '[1, "r", "axb"]'],
+            status: ['[1, "x", "1e300"]', '[1, "x", "-1"]'],
+            event: [
+              '[1, "o", {"a": 1}]',
+              '[1, {}, "x"]',
+              '[1]',
+              `[1, "o", ${'['.repeat(10_000)}${']'.repeat(10_000)}]`,
+            ],
+            JSON: ['[1, "o"', `${'['.repeat(1_000_000)}`],
+            comments: ['# error\n# error\n# error\n# error'],
+          };
+    for (const [what, bad] of Object.entries(lines))
+      for (const each of bad) {
+        const read = format.reader();
+        assert.throws(
+          () => each.split('\n').map(line => read(line)),
+          (error: Error) => what === 'JSON' || error.message.includes(what),
+          each.slice(0, 80),
+        );
+      }
+    // Many that are each small enough.
+    const read = format.reader();
+    const hours = () => {
+      for (let i = 0; i < 3; i++) read(name === 'text' ? `${i + 2}000000000.0 out x` : '[2000000000, "o", "x"]');
+    };
+    assert.throws(hours, (error: Error) => error.message.includes('time'));
   });
 
   test(`${name}: no line of an entry looks like a comment, and no entry is empty`, () => {

@@ -1,5 +1,15 @@
 // A transcript as it is written, and what verification says of each way to change it: a byte, a line, the order, the end, the key.
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -70,8 +80,10 @@ for (const name of ['log', 'session.cast']) {
     assert.equal([verdict.state, verdict.signed, verdict.lines], ['whole', true, lines.length]);
     assert.is(verdict.seals, lines.filter(line => line.startsWith('# seal ')).length);
     assert.equal([verdict.goodTo, statSync(path).mode & 0o777], [lines.length, 0o600]);
+    // Anybody could have made it: only with the key is it somebody's.
     const { status, text } = report(path);
-    assert.is(status, 0);
+    assert.is(status, 4);
+    assert.match(text, /: whole, but by whom is not known: /);
     assert.ok(text.includes(fingerprint), text);
     for (const wanted of [fingerprint, publicKey, `${publicKey} with a comment`])
       assert.is(report(path, wanted).status, 0);
@@ -149,9 +161,12 @@ for (const name of ['log', 'session.cast']) {
     rmSync(`${copy}.sig`);
     const without = verify(copy);
     assert.equal([without.state, without.signed], ['whole', false]);
-    assert.match(report(copy).text, /sealed \(.*\.sig is not there\)/);
+    assert.match(report(copy).text, /sealed \(.*\.sig is not there, or empty\)/);
+    // As it is until the end.
+    writeFileSync(`${copy}.sig`, '');
+    assert.equal([verify(copy).state, verify(copy).signed], ['whole', false]);
     for (const wrong of [
-      '',
+      'x'.repeat(70_000).slice(0, 60_000),
       signature.slice(0, 90),
       readFileSync(`${write(name, { signer: freshKey(accelerated) })}.sig`, 'utf8'),
     ]) {
@@ -163,7 +178,7 @@ for (const name of ['log', 'session.cast']) {
 
   test(`${name}: one whose end never came verifies to its last record`, () => {
     const dead = write(name, { finish: false });
-    assert.is(existsSync(`${dead}.sig`), false);
+    assert.is(readFileSync(`${dead}.sig`, 'utf8'), '');
     const { state, goodTo } = verify(dead);
     assert.equal([state, goodTo], ['unfinished', linesOf(dead).length]);
     const { status, text } = report(dead);
@@ -189,6 +204,53 @@ for (const name of ['log', 'session.cast']) {
     assert.is(check(NAMESPACE), 'the signature is wrong');
   });
 }
+
+test('files of any size are read with little memory, or refused', () => {
+  const path = write('log');
+  const whole = readFileSync(path);
+  // 10 GB without a line end, of which the file system keeps nothing.
+  const endless = join(directory, 'endless');
+  writeFileSync(endless, whole);
+  truncateSync(endless, 10e9);
+  assert.throws(() => report(endless), /: cannot be read: it has a line of more than 4 MiB, as no transcript has$/);
+  // Lines behind the end; a signature and a key that are none.
+  const longer = changed(path, [whole.toString('latin1'), 'x'.repeat(1000).concat('\n').repeat(100)]);
+  assert.match(report(longer).text, /CHANGED: .*behind the end of the transcript: this is no signature/);
+  const huge = join(directory, 'huge');
+  writeFileSync(huge, '');
+  truncateSync(huge, 10e9);
+  assert.throws(() => report(path, huge), /huge is too large for a signature or a key$/);
+  renameSync(huge, `${path}.sig`);
+  assert.throws(() => report(path), /\.sig is too large for a signature or a key$/);
+  // What others say is quoted with care.
+  writeFileSync(endless, `# cordboard once transcript 1\n# key ssh-\x1b]52;c;aGk=\x07 AAAA\n`);
+  assert.not.match(report(endless).text, /[\x00-\x1f]/);
+});
+
+test('a transcript that is full takes nothing more but its end, with the reason', () => {
+  for (const name of ['log', 'session.cast']) {
+    const path = join(directory, `${files++}-${name}`);
+    const log = LogFile.open(path, 64 * 1024);
+    const transcript = new Transcript({ log, key, publicKey, provider: accelerated });
+    transcript.begin({ columns: 80, rows: 24, command: 'yes' });
+    const some = { kind: 'output', bytes: bytes('y\n'.repeat(1000)) } as const;
+    let taken = 0;
+    assert.throws(() => {
+      for (; ; taken++) transcript.record(some);
+    }, /^The transcript is full: it may have 64 KiB$/);
+    const size = statSync(path).size;
+    assert.ok(taken > 3 && size <= 64 * 1024, `${taken} entries, ${size} bytes`);
+    // However small it is.
+    assert.throws(() => transcript.note('x'), /full/);
+    assert.is(statSync(path).size, size);
+    transcript.cut('The transcript is full');
+    transcript.exit(129);
+    transcript.end();
+    assert.is(report(path, publicKey).status, 0);
+    assert.match(readFileSync(path, 'utf8'), /the session was cut short: The transcript is full/);
+    assert.ok(statSync(path).size < size + 2000);
+  }
+});
 
 test('what is no transcript, or not there', () => {
   const none = join(directory, 'none');

@@ -6,9 +6,11 @@ import { gunzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OnceError } from '../../../src/apps/once/failure.ts';
+import { freshKey } from '../../../src/apps/once/life.ts';
 import { html, type Page } from '../../../src/apps/once/page.ts';
 import { recordingOf } from '../../../src/apps/once/recording.ts';
 import { view } from '../../../src/apps/once/view.ts';
+import { accelerated } from '../../../src/crypto/accelerated.ts';
 import { bounded } from '../../kit/processes.ts';
 import { error, type Happened, input, output, record } from '../../kit/recorded.ts';
 
@@ -77,22 +79,55 @@ test(
     const file = join(scope.directory(), 'hostile.cast');
     const lines = [
       '{"version":3,"term":{"cols":1e9,"rows":-5},"timestamp":"x"}',
-      '[5, "r", "999999999x1"]',
-      '[-3, "o", "back"]',
-      '["x", "o", {"a":1}]',
-      '[0, "r", "axb"]',
-      '[1e400, "o", "never"]',
+      '[5, "r", "65535x1"]',
       ...Array.from({ length: 1100 }, (_, i) => `[0, "m", "${i}"]`),
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     const { columns, rows, events, moments } = recordingOf(file);
     assert.ok(columns <= 1024 && rows <= 1024 && columns >= 1 && rows >= 1, `${columns}x${rows}`);
     const sizes = events.filter(([, code]) => code === 'r').map(([, , size]) => size);
-    assert.equal(sizes, ['1024x1', '80x24']);
+    assert.equal(sizes, ['1024x1']);
     for (const [time] of events) assert.ok(Number.isFinite(time), String(time));
     for (let i = 1; i < events.length; i++) assert.ok(events[i][0] >= events[i - 1][0], `event ${i}`);
     assert.is(moments.length, 1001);
     assert.is(moments.at(-1)?.label, 'further moments are not listed');
+  }),
+);
+
+test(
+  'a recording is shown up to where it makes no sense, and has no more memory than it may',
+  bounded(60, async scope => {
+    const file = join(scope.directory(), 'hostile.cast');
+    const header = '{"version":3,"term":{"cols":80,"rows":24}}';
+    const shown = (...lines: string[]) => {
+      writeFileSync(file, `${[header, '[1, "o", "before"]', ...lines].join('\n')}\n`);
+      return recordingOf(file);
+    };
+    for (const line of [
+      '[-3, "o", "back"]',
+      '["x", "o", {"a":1}]',
+      '[0, "r", "axb"]',
+      '[1e300, "o", "never"]',
+      '[1, "o"',
+      `[1, "o", ${'['.repeat(100_000)}`,
+    ]) {
+      const { events, moments, status } = shown(line, '[1, "o", "behind"]');
+      assert.equal(
+        events.filter(([, code]) => code === 'o').map(([, , data]) => data),
+        ['before'],
+      );
+      assert.match(moments[0].label, /^cannot be read any further: .*: line 3: /);
+      assert.is(status, undefined);
+    }
+    // Comments and notes without end, long labels, and many small events.
+    const notes = Array.from({ length: 3000 }, (_, i) => `# note ${i} ${'x'.repeat(5000)}`);
+    writeFileSync(file, `${[header, ...notes, '# __proto__ x', '[1, "o", "x"]'].join('\n')}\n`);
+    const { stated } = recordingOf(file);
+    assert.ok(stated.notes.length <= 1000 && stated.notes.every(note => note.length <= 2000));
+    const { moments } = shown(`[0, "m", "${'x'.repeat(3_000_000)}"]`);
+    assert.ok(moments[0].label.length <= 2000);
+    const { events } = shown('[0, "i", ""]\n'.repeat(1_100_000).trimEnd());
+    assert.ok(events.length <= 1_050_000, String(events.length));
   }),
 );
 
@@ -156,16 +191,19 @@ test(
   'the page says what verify says, has the recording in it, and is its owner’s only',
   bounded(60, async scope => {
     const directory = scope.directory();
-    const whole = record(directory, 'whole.cast', SESSION);
+    const signer = freshKey(accelerated);
+    const whole = record(directory, 'whole.cast', SESSION, { signer });
+    const anonymous = record(directory, 'anonymous.cast', SESSION);
     const unfinished = record(directory, 'unfinished.cast', SESSION.slice(0, -1), { ends: false });
     const changed = record(directory, 'changed.cast', SESSION);
     writeFileSync(changed, readFileSync(changed, 'utf8').replace('100x30', '100x31'));
-    for (const [file, status, verdict] of [
-      [whole, 0, 'class="whole"><strong>Whole and unchanged<'],
+    for (const [file, status, verdict, key] of [
+      [whole, 0, 'class="whole"><strong>Whole and unchanged<', signer.fingerprint],
+      [anonymous, 4, 'class="anonymous"><strong>Whole, but by whom is not known<'],
       [unfinished, 3, 'class="unfinished"><strong>Unchanged, but unfinished<'],
       [changed, 1, 'class="changed"><strong>CHANGED<'],
     ] as const) {
-      assert.is(viewed(file), status, file);
+      assert.is(viewed(file, { key }), status, file);
       const page = readFileSync(`${file}.html`, 'utf8');
       assert.ok(page.includes(verdict), file);
       assert.is(statSync(`${file}.html`).mode & 0o777, 0o600);
