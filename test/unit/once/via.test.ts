@@ -7,6 +7,7 @@ import { freshKey } from '../../../src/apps/once/life.ts';
 import { isAddress, isHostName, isPort } from '../../../src/apps/once/names.ts';
 import { plugIn } from '../../../src/apps/once/via.ts';
 import { accelerated } from '../../../src/crypto/accelerated.ts';
+import type { Channel } from '../../../src/protocol/channels/channel.ts';
 import { FORWARDED_PORT, FORWARDED_TCPIP } from '../../../src/protocol/channels/forwarding.ts';
 import { Disconnect } from '../../../src/protocol/errors.ts';
 import { pack } from '../../../src/protocol/wire/codec.ts';
@@ -58,9 +59,12 @@ async function board(scope: Scope, { alias, port = 4022, refusal, ...rest }: Boa
   const call = (originHost: string, originPort: number) => {
     const stream = new ChannelStream();
     const data = pack(FORWARDED_TCPIP, { host: 'localhost', port: alias ? 22 : port, originHost, originPort });
-    return clients[0].connection.open('forwarded-tcpip', data, stream.handler).then(channel => {
-      stream.channel = channel;
-      return stream;
+    return new Promise<ChannelStream>((resolve, reject) => {
+      const opened = (channel: Channel) => {
+        stream.channel = channel;
+        resolve(stream);
+      };
+      clients[0].connection.mux.open('forwarded-tcpip', data, stream.handler, opened, reject);
     });
   };
   return { plug, call, said, called };
