@@ -32,13 +32,13 @@ export interface PenaltyTimes {
 /** The defaults of OpenSSH 10. */
 export const PENALTIES: PenaltyTimes = { noauth: 1, authfail: 5, grace: 10, crash: 90, min: 15, max: 600 };
 
-/** OpenSSH's MaxStartups "begin:rate:full": connections that are not signed in. */
+/** OpenSSH's MaxStartups "begin:rate:full": connections that are not signed in; `begin` and `rate` hold for each source by itself. */
 export interface StartupLimits {
-  /** From so many on, some of the new ones are refused at random … */
+  /** From so many of one source on, some of its new ones are refused at random … */
   readonly begin: number;
-  /** … `rate` percent of them at first, rising to all … */
+  /** … `rate` percent of them at first, rising to all at `full`. */
   readonly rate: number;
-  /** … at so many. */
+  /** With so many of all sources, each new one takes the place of the one of the busiest source that has waited longest. */
   readonly full: number;
 }
 

@@ -12,17 +12,9 @@ import type { Authenticator } from './authenticators.ts';
 import { detached, faultFields } from './detached.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
 import { type Logger, unfailing } from './logger.ts';
-import {
-  dropsEarly,
-  isLoopback,
-  type Offence,
-  PENALTIES,
-  Penalties,
-  type PenaltyTimes,
-  STARTUPS,
-  type StartupLimits,
-} from './penalties.ts';
+import { type Offence, PENALTIES, Penalties, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
+import { Startups } from './startups.ts';
 
 /**
  * How a peer breaks the protocol that no honest program would: garbage where packets should be. One that speaks no SSH, or has no
@@ -32,6 +24,9 @@ const BREACHES: readonly number[] = [Disconnect.PROTOCOL_ERROR, Disconnect.MAC_E
 
 /** Connections at once; some 30 KiB each when idle. */
 export const MAX_CONNECTIONS = 10_000;
+
+/** Milliseconds for one that is turned away to read why. */
+const LAST_WORDS = 1000;
 
 /** A client that will open no further session says so, for the case that somebody takes it over later (OpenSSH PROTOCOL §2.2). */
 const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
@@ -81,7 +76,11 @@ export interface ServerOptions {
   readonly banner?: string;
   /** Failed tries to sign in after which a connection is closed (MaxAuthTries); by default 6. */
   readonly maxTries?: number;
-  /** Connections that are not signed in, at once (MaxStartups); by default STARTUPS. Loopback is exempt from early drop, not from `full`. */
+  /**
+   * Connections that are not signed in, at once (MaxStartups); by default STARTUPS. Early drop counts for each source (an IPv4
+   * address, an IPv6 /64) by itself, and spares loopback; when all places are taken, who has waited longest of the busiest
+   * source goes.
+   */
   readonly startups?: StartupLimits;
   /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
   readonly penalties?: PenaltyTimes | false;
@@ -119,7 +118,7 @@ export class Server {
   readonly #drivers = new Map<Client, Driver>();
   readonly #listeners: Listener[] = [];
   readonly #penalties: Penalties | undefined;
-  #unauthenticated = 0;
+  readonly #startups: Startups<Client>;
   #lastId = 0;
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
@@ -136,6 +135,7 @@ export class Server {
     this.#signIn = new Authentication(options.authenticators, (error, client) =>
       this.#fault(error, client, 'an authenticator failed'),
     );
+    this.#startups = new Startups(options.startups ?? STARTUPS, provider.random);
     this.#times = { ...TIMES, ...options.times };
     if (options.penalties !== false) this.#penalties = new Penalties(options.penalties ?? PENALTIES);
   }
@@ -175,12 +175,11 @@ export class Server {
       // A line before the identification is shown by clients that could not connect.
       socket.write([new TextEncoder().encode(`${refusal}\r\n`)]);
       socket.end();
-      setTimeout(() => socket.destroy(), 1000).unref();
+      setTimeout(() => socket.destroy(), LAST_WORDS).unref();
       return undefined;
     }
 
     const driver = new Driver(socket, this.#times);
-    this.#unauthenticated++;
     let signedIn = false;
     let noMoreSessions = false;
     let over!: (error: Error) => void;
@@ -204,7 +203,7 @@ export class Server {
         auth: (question, answer) => this.#authenticate(question, answer, client),
         ready: () => {
           signedIn = true;
-          this.#unauthenticated--;
+          this.#startups.delete(client.address, client);
           this.#log.info(describe(client), 'signed in');
           connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys, options.provider));
           return options.signedIn?.(client);
@@ -229,10 +228,11 @@ export class Server {
         },
         closed: error => {
           over(error);
-          if (!signedIn) this.#unauthenticated--;
+          // Who had to go for others has done nothing wrong.
+          const counted = this.#startups.delete(client.address, client);
           driver.wake();
           this.#logEnd(client, error, signedIn);
-          if (!signedIn) this.#judge(client, error, driver.graceOver);
+          if (counted) this.#judge(client, error, driver.graceOver);
           if (signedIn) return options.gone?.(client);
         },
         fault: error => this.#fault(error, client),
@@ -249,6 +249,8 @@ export class Server {
       closed,
     };
     this.#drivers.set(client, driver);
+    const displaced = this.#startups.add(socket.address, client);
+    if (displaced !== undefined) this.#displace(displaced);
     this.#log.debug(describe(client), 'connected');
     this.#ticker ??= setInterval(() => this.tick(), 1000);
     const forget = () => this.#forget(client);
@@ -264,16 +266,23 @@ export class Server {
     this.#log.error({ ...describe(client), ...faultFields(error) }, message);
   }
 
+  /** It has waited longest of the source that has the most connections which are not signed in: another one has come. */
+  #displace(client: Client): void {
+    this.#log.warn(describe(client), 'too many connections are not signed in: this one goes');
+    client.connection.disconnect(Disconnect.TOO_MANY_CONNECTIONS, 'too many connections are not signed in; try again');
+    const driver = this.#drivers.get(client);
+    // It gets less time to read that than others: those who fill all places do not read.
+    setTimeout(() => driver?.socket.destroy(), LAST_WORDS).unref();
+  }
+
   /** Why one more connection from the address is not served; undefined if it is. */
   #refusal(address: string): string | undefined {
-    const { startups = STARTUPS, maxConnections = MAX_CONNECTIONS, provider } = this.#options;
+    const { maxConnections = MAX_CONNECTIONS } = this.#options;
     if (this.#closing) return 'The server is shutting down.';
     if (this.#drivers.size >= maxConnections) return 'Too many connections; try again later.';
     const wait = this.#penalties?.remaining(address, seconds()) ?? 0;
     if (wait > 0) return `Too many failures from your address; try again in ${Math.ceil(wait)} s.`;
-    const limits = isLoopback(address) ? { ...startups, begin: startups.full } : startups;
-    if (dropsEarly(this.#unauthenticated, limits, provider.random)) return 'Too many connections; try again later.';
-    return undefined;
+    return this.#startups.refuses(address) ? 'Too many connections; try again later.' : undefined;
   }
 
   /** What the peer has done before it had signed in. A fault of this program is nobody's offence. */

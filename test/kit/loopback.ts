@@ -42,6 +42,10 @@ export async function unixEcho(scope: Scope, path: string): Promise<void> {
 export const tcpConnect = (scope: Scope, port: number): Promise<Socket> =>
   connected(scope, connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }));
 
+/** The same from another address of 127.0.0.0/8. */
+export const connectFrom = (scope: Scope, port: number, localAddress: string): Promise<Socket> =>
+  connected(scope, connect({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true, noDelay: true }));
+
 /** A connection to a Unix socket. */
 export const unixConnect = (scope: Scope, path: string): Promise<Socket> =>
   connected(scope, connect({ path, allowHalfOpen: true }));

@@ -158,8 +158,8 @@ function takeAway(chunk: Uint8Array): Uint8Array {
 }
 
 /** Two sockets with a wire between them: what is written to one comes out of the other at the loop's next turn. */
-export function socketPair(): [FakeSocket, FakeSocket] {
-  const a = new FakeSocket('192.0.2.1', 1001);
+export function socketPair(address = '192.0.2.1'): [FakeSocket, FakeSocket] {
+  const a = new FakeSocket(address, 1001);
   const b = new FakeSocket('192.0.2.2', 1002);
   wire(a, b);
   wire(b, a);

@@ -1,5 +1,7 @@
 // The flags of `cordboard switchboard`, once for the command line, the environment and the configuration file.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { TIMES } from '../../server/drive.ts';
+import { STARTUPS, type StartupLimits } from '../../server/penalties.ts';
 import { isNodeAddress } from './fields.ts';
 import type { NodeAddress } from './lines.ts';
 import { LEVELS } from './log.ts';
@@ -40,6 +42,8 @@ export interface Flags {
   pty: boolean;
   shell: boolean;
   deadAfter: number;
+  loginGrace: number;
+  maxStartups: StartupLimits;
   drain: number;
   maxClients: number;
   maxLines: number;
@@ -110,6 +114,15 @@ export function addFlags(command: Command): Command {
   const time = (it: Option, value: number) => it.default(value, `${value} s`).argParser(parseTime);
   add('--dead-after <time>', 'a client that says nothing for so long is gone, and its lines with it', it =>
     time(it, 15),
+  );
+  add('--login-grace <time>', 'disconnect a client that has not signed in within this time', it =>
+    time(it, TIMES.loginGrace),
+  );
+  const { begin, rate, full } = STARTUPS;
+  add(
+    '--max-startups <begin:rate:full>',
+    'connections that have not signed in: from BEGIN of one address on, refuse RATE percent of its new ones, rising to all at FULL; with FULL in all, each new one displaces the longest waiting of the busiest address',
+    it => it.default(STARTUPS, `${begin}:${rate}:${full}`).argParser(parseStartups),
   );
   add('--max-clients <number>', 'connections of one key at once', it => count(it, QUOTAS.clients));
   add('--max-lines <number>', 'lines of one connection', it => count(it, QUOTAS.lines));
@@ -198,6 +211,18 @@ function parseAddress(text: string): NodeAddress {
 function parseCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a number.');
   return Number(text);
+}
+
+/** As sshd_config(5) has it: "10:30:100", or one number for all. */
+function parseStartups(text: string): StartupLimits {
+  const [begin, rate, full] = /^\d{1,6}$/.test(text) ? [text, 100, text].map(Number) : text.split(':').map(parseCount);
+  const whole = text.split(':').length === 3 || /^\d+$/.test(text);
+  if (!whole || begin < 1 || begin > full || rate < 1 || rate > 100) {
+    throw new InvalidArgumentError(
+      'It is not BEGIN:RATE:FULL such as 10:30:100, with BEGIN at most FULL and a RATE of 1 to 100.',
+    );
+  }
+  return { begin, rate, full };
 }
 
 function parseTime(text: string): number {

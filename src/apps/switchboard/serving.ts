@@ -35,11 +35,18 @@ export class Serving {
   constructor(settings: Settings, options: ServingOptions) {
     this.#options = options;
     this.#drain = settings.drain;
-    const { useDns, publicNames, balance, deadAfter } = settings;
+    const { useDns, publicNames, balance, deadAfter, loginGrace, maxStartups } = settings;
     const names = useDns ? new HostNames() : undefined;
     this.switchboard = new Switchboard({
       ...options,
-      ...{ publicNames, balance, provider: accelerated, policy: settings, times: timesFor(deadAfter) },
+      limits: { startups: maxStartups, ...options.limits },
+      ...{
+        publicNames,
+        balance,
+        provider: accelerated,
+        policy: settings,
+        times: { ...timesFor(deadAfter), loginGrace },
+      },
       ...(names && { hostNameOf: address => names.of(address) }),
     });
     journal(this.switchboard, options.log);

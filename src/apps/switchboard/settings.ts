@@ -5,7 +5,7 @@ import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
 import { parseAddress } from '../../crypto/keys/index.ts';
 import type { Times } from '../../server/drive.ts';
-import { isLoopback } from '../../server/penalties.ts';
+import { isLoopback, type StartupLimits } from '../../server/penalties.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import type { ConsoleAddress, Flags } from './flags.ts';
 import { parseBoolean } from './ini.ts';
@@ -34,6 +34,8 @@ export interface Settings {
   readonly shell: boolean;
   /** Seconds. */
   readonly deadAfter: number;
+  readonly loginGrace: number;
+  readonly maxStartups: StartupLimits;
   readonly drain: number;
   readonly quotas: Quotas;
   readonly workers: number;
@@ -53,7 +55,7 @@ export interface Settings {
 /** Settings that a running process does not take up. */
 const FIXED = [
   ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'balance'] as const),
-  ...(['deadAfter', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease'] as const),
+  ...(['deadAfter', 'loginGrace', 'maxStartups', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease'] as const),
   ...(['logFormat', 'audit', 'console', 'consoleTokenFile'] as const),
 ];
 
@@ -122,6 +124,7 @@ function complete(flags: Flags, file: FileSettings | undefined, { listened, anyK
     pty: flags.pty,
     shell: flags.shell,
     deadAfter: flags.deadAfter,
+    ...{ loginGrace: flags.loginGrace, maxStartups: flags.maxStartups },
     drain: flags.drain,
     quotas: {
       ...{ clients: flags.maxClients, lines: flags.maxLines, circuits: flags.maxCircuits, rate: flags.maxRate },

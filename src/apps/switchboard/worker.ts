@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { type KeyOption, parsePrivateKey } from '../../crypto/keys/index.ts';
 import { detached } from '../../server/detached.ts';
-import { STARTUPS } from '../../server/index.ts';
+import type { StartupLimits } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { MAX_CONNECTIONS } from '../../server/server.ts';
 import { Access, type Keeper } from './access.ts';
@@ -94,7 +94,7 @@ async function serve(setup: Setup): Promise<void> {
       }),
     },
     limits: {
-      startups: shared(workers),
+      startups: shared(settings.maxStartups, workers),
       maxConnections: Math.ceil(MAX_CONNECTIONS / workers),
       penalised: (address, offence) => tell({ penalty: { address, offence } }),
     },
@@ -127,8 +127,7 @@ async function serve(setup: Setup): Promise<void> {
 }
 
 /** MaxStartups of the whole switchboard, one worker's part: connections go to the workers in turn. */
-function shared(workers: number): typeof STARTUPS {
-  const { begin, rate, full } = STARTUPS;
+function shared({ begin, rate, full }: StartupLimits, workers: number): StartupLimits {
   return { begin: Math.ceil(begin / workers), rate, full: Math.ceil(full / workers) };
 }
 

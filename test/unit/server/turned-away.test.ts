@@ -1,9 +1,11 @@
 // Who a server turns away, and for what: each offence counts against its address, by default; loopback and who is signed in are spared.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { dial } from '../../../src/client/dial.ts';
+import { Transport } from '../../../src/protocol/transport/transport.ts';
 import { type Authenticator, passwords, type Server, type ServerOptions, TIMES } from '../../../src/server/index.ts';
 import { call, closeServers, notes, provider, silent, testServer, textOf } from '../../kit/served.ts';
-import { turn, turns } from '../../kit/socket.ts';
+import { type FakeSocket, socketPair, turn, turns } from '../../kit/socket.ts';
 
 test.after(closeServers);
 
@@ -137,22 +139,87 @@ test('false switches penalties off, and loopback has none', async () => {
   }
 });
 
-test('early drop: loopback is spared, up to the limit that holds for all', async () => {
+/** Whether a new connection from that address is served; it stays. */
+const isServed = (at: Server, address: string) => textOf(silent(at, address)) === '';
+
+test('early drop counts for each source: one that has many is refused, and no other', () => {
   const at = testServer({ startups: { begin: 2, rate: 100, full: 5 } });
-  const isServed = (address: string) => textOf(silent(at, address)) === '';
-  assert.equal([isServed(HOST), isServed(HOST), isServed(HOST)], [true, true, false]);
-  assert.equal(['127.0.0.1', '::1', '127.0.0.1', '127.0.0.1'].map(isServed), [true, true, true, false]);
+  assert.equal(
+    [HOST, HOST, HOST, OTHER, OTHER, OTHER].map(address => isServed(at, address)),
+    [true, true, false, true, true, false],
+  );
+  const network = testServer({ startups: { begin: 1, rate: 100, full: 5 } });
+  assert.equal(
+    ['2001:db8:1:2::3', '2001:db8:1:2:4::5', '2001:db8:1:3::3'].map(address => isServed(network, address)),
+    [true, false, true],
+  );
 });
 
-test('by default the eleventh that is not signed in may be dropped, and the 101st is', async () => {
+test('when all places are taken, the longest waiting of the busiest source goes, and is told; loopback is no exception', async () => {
+  const log = notes();
+  const at = testServer({ startups: { begin: 5, rate: 100, full: 5 }, log });
+  const first = silent(at, OTHER);
+  const busy = Array.from({ length: 4 }, () => silent(at, '127.0.0.1'));
+  await turn();
+  for (const socket of [first, ...busy]) assert.match(textOf(socket), /^SSH-2\.0-/);
+  for (const address of ['192.0.2.7', '127.0.0.2']) assert.ok(isServed(at, address), address);
+  await turn();
+  for (const socket of busy.slice(0, 2)) assert.match(textOf(socket), /^too many connections are not signed in/);
+  for (const socket of [first, ...busy.slice(2)]) assert.is(textOf(socket), '');
+  assert.is(log.lines.filter(line => /^warn too many connections/.test(line)).length, 2);
+  // Where all are alike, who has waited longest of all.
+  for (const address of ['192.0.2.8', '192.0.2.9']) assert.ok(isServed(at, address), address);
+  await turn();
+  assert.ok(busy[2].ended);
+  assert.ok(first.ended, 'of six sources with one each');
+  assert.is(await refusedFor(at, OTHER), 0, 'that was no offence');
+});
+
+for (const [what, say] of [
+  ['say nothing', () => {}],
+  [
+    'stop after KEXINIT',
+    (socket: FakeSocket) => {
+      const peer = new Transport({ role: 'client', provider }, { output() {}, hostKey() {}, exchanging() {} });
+      peer.start();
+      for (const bytes of peer.takeOutput()) socket.receive(bytes);
+    },
+  ],
+] as const) {
+  test(`500 connections of one address that ${what} keep nobody else out`, async () => {
+    const at = testServer();
+    const flood = (address: string) =>
+      Array.from({ length: 500 }, () => {
+        const socket = silent(at, address);
+        say(socket);
+        return socket;
+      });
+    for (const address of ['192.0.2.66', '127.0.0.66']) {
+      flood(address);
+      for (let caller = 0; caller < 20; caller++) await (await call(at)).client.close();
+    }
+    // Behind the same NAT, or on the same host: who signs in is gone before it is their turn to go.
+    const [near, far] = socketPair('127.0.0.66');
+    at.serve(near);
+    const dialled = dial({ socket: far, provider, user: 'alice', credentials: [], hostKey: () => true });
+    for (let i = 0; i < 50; i++) silent(at, '127.0.0.66');
+    await (await dialled).close();
+  });
+}
+
+test('by default from the eleventh of one address on some are refused; there are never more than 100 in all', async () => {
   const at = testServer();
-  const served = Array.from({ length: 5000 }, (_, i) => textOf(silent(at, `10.0.0.${i % 256}`)) === '');
+  const served = Array.from({ length: 2000 }, () => isServed(at, HOST));
   assert.ok(served.slice(0, 10).every(Boolean), 'the first ten');
-  assert.is(served.filter(Boolean).length, 100);
   assert.ok(
     served.slice(0, 110).some(one => !one),
     'some are dropped before the limit',
   );
+  assert.ok(served.filter(Boolean).length <= 100);
+  for (let i = 0; i < 2000; i++) silent(at, `10.0.${i >> 8}.${i & 255}`);
+  await turns();
+  const waiting = at.clients.filter(({ connection }) => !connection.closed);
+  assert.is(waiting.length, 100);
 });
 
 test('what an address did elsewhere counts as if it had been here, and what it did here is told', async () => {

@@ -159,6 +159,25 @@ test('flags before the environment, that before the file, that before what follo
   assert.not(settings(['--host', '0.0.0.0', '--any-key']).publicNames);
 });
 
+test('how many may wait before sign-in, and how long: by flag, variable and file', () => {
+  const config = file('[cordboard]\nlogin-grace = 1m\nmax-startups = 5:50:20\n');
+  const waiting = (args: string[], env = {}) => {
+    const { loginGrace, maxStartups } = settings(args, env);
+    return [loginGrace, ...Object.values(maxStartups)];
+  };
+  assert.equal(waiting([]), [120, 10, 30, 100]);
+  assert.equal(waiting(['--config', config]), [60, 5, 50, 20]);
+  assert.equal(waiting(['--config', config], { CORDBOARD_LOGIN_GRACE: '30s' }), [30, 5, 50, 20]);
+  assert.equal(waiting(['--config', config, '--login-grace', '0', '--max-startups', '7']), [0, 7, 100, 7]);
+  for (const text of ['', '0', 'x', '10:30', '20:30:10', '10:0:20', '10:101:20', '1:2:3:4', '10:30:', '-1:30:10']) {
+    assert.throws(
+      () => settings(['--max-startups', text]),
+      (error: Error) => error instanceof CommanderError && /BEGIN:RATE:FULL|It is not a number/.test(error.message),
+      text,
+    );
+  }
+});
+
 test('a file that makes no sense is refused in one sentence', () => {
   for (const [text, sentence] of [
     ['[cordboard]\nprot = 1\n', /there is no --prot/],
