@@ -29,6 +29,7 @@ export const MEASURED: Readonly<Record<string, readonly string[]>> = {
     'protocol/connection.ts #dispatch',
     'protocol/transport/transport.ts next',
     'protocol/transport/transport.ts send',
+    'protocol/transport/outbox.ts push',
   ],
   'Driver.flush': ['server/drive.ts flush'],
   'Channel.write': ['protocol/channels/channel.ts write', 'protocol/channels/channel.ts sendData'],
@@ -43,6 +44,7 @@ export const MEASURED: Readonly<Record<string, readonly string[]>> = {
   'Mux.receive: WINDOW_ADJUST on a splice': [
     'protocol/channels/mux.ts #windowAdjust',
     'protocol/channels/splice.ts topUp',
+    'protocol/channels/room.ts count',
   ],
   'Padder.pad': ['protocol/wire/framing.ts pad'],
   'release, memory included': ['protocol/wire/packet.ts release'],
@@ -59,6 +61,7 @@ async function built() {
   return {
     ...((await part('crypto/index')) as typeof import('../src/crypto/index.ts')),
     ...((await part('protocol/index')) as typeof import('../src/protocol/index.ts')),
+    ...((await part('protocol/account')) as typeof import('../src/protocol/account.ts')),
     ...((await part('protocol/channels/mux')) as typeof import('../src/protocol/channels/mux.ts')),
     ...((await part('protocol/messages')) as typeof import('../src/protocol/messages.ts')),
     ...((await part('protocol/transport/clear')) as typeof import('../src/protocol/transport/clear.ts')),
@@ -272,11 +275,18 @@ function frames({ FrameReader, clearOpener, clearSealer, Packet }: Built, size: 
 
 /** The table of channels, a splice and its windows, without ciphers. */
 function spliced(
-  { Mux, Packet, decode, encode, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, writeUint32 }: Built,
+  { Account, Mux, Packet, decode, encode, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, writeUint32 }: Built,
   size: number,
 ): Batch {
   let last!: import('../src/protocol/index.ts').Packet;
-  const host = { congested: false, roundTrip: 0, send: (packet: typeof last) => void (last = packet), fault() {} };
+  const host = {
+    congested: false,
+    roundTrip: 0,
+    queued: 0,
+    account: new Account(),
+    send: (packet: typeof last) => void (last = packet),
+    fault() {},
+  };
   const WINDOW = 2 * 1024 * 1024;
   const common = { window: WINDOW, maxPacket: 32768, data: new Uint8Array(0) };
   const far = new Mux({ channelOpen() {}, globalRequest: () => false }, host);

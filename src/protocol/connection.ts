@@ -5,7 +5,7 @@ import type { Channel, ChannelHandler } from './channels/channel.ts';
 import { type ChannelOpen, type GlobalReply, type GlobalRequest, Mux } from './channels/mux.ts';
 import { Disconnect, DisconnectError, ProtocolError, UsageError } from './errors.ts';
 import { guarded, isLater } from './guard.ts';
-import { allowed, CHANNEL_DATA, type Stage } from './messages.ts';
+import { allowed, type Stage } from './messages.ts';
 import { PING_EXTENSION } from './transport/extensions.ts';
 import type { HostKeyQuestion } from './transport/kex.ts';
 import { Transport } from './transport/transport.ts';
@@ -15,12 +15,6 @@ import type { Packet } from './wire/packet.ts';
 
 /** Sealed bytes that may wait in here before no more credit is given on the peer's behalf; the socket's own mark is the driver's. */
 const OUTPUT_MARK = 1024 * 1024;
-/**
- * Bytes of answers (anything but channel data) that may wait for a peer whose socket is full; beyond, nothing more is
- * read from it. Channel data does not count: the windows bound it, and if it did, two ends that both have much to send
- * would stop reading from each other for ever.
- */
-const ANSWERS_MARK = 256 * 1024;
 /** Key exchanges before sign-in: one is needed, a peer that goes on wants to burn our time. */
 const MAX_EXCHANGES_BEFORE_SIGN_IN = 4;
 
@@ -115,8 +109,10 @@ export class Connection {
   readonly #auth: ServerAuth | ClientAuth;
   /** Set by the driver: the socket takes no more for now. */
   #socketFull = false;
-  /** Bytes of answers queued since the socket became full. */
-  #answersWaiting = 0;
+  /** And what it has to send yet, in bytes. */
+  #socketPending = 0;
+  /** The account was full: what has come and was not looked at waits until the output has been taken. */
+  #halted = false;
   /** The host key is being judged. */
   #judging = false;
   /** Somebody was told that we are congested and waits for `Mux.relieved`. */
@@ -146,6 +142,10 @@ export class Connection {
         get roundTrip() {
           return connection.roundTrip;
         },
+        get queued() {
+          return connection.transport.queuedBytes + connection.#socketPending;
+        },
+        account: this.transport.account,
         send: packet => this.send(packet),
         fault: error => this.fault(error),
       },
@@ -243,14 +243,21 @@ export class Connection {
     this.#close(new DisconnectError(what + said, Disconnect.CONNECTION_LOST));
   }
 
-  /** Whether reading from the socket should wait: a decision is open, or the peer asks and does not read the answers. */
+  /**
+   * Whether reading from the socket should wait: a decision is open, or the peer asks and does not read the answers. Channel
+   * data is none of those: the windows bound it, and two ends that both have much to send would stop reading from each
+   * other for ever.
+   */
   get paused(): boolean {
-    return this.#auth.waiting || this.#judging || this.#answersWaiting > ANSWERS_MARK;
+    return this.#auth.waiting || this.#judging || this.#halted || this.transport.account.full;
   }
 
-  /** What is to be sent; the caller owns it. Goes on giving after the end, so that the DISCONNECT gets out. */
-  takeOutput(): Uint8Array[] {
-    return this.transport.takeOutput();
+  /**
+   * What is to be sent; the caller owns it, and calls `setSocketFull` next. Goes on giving after the end, so that the
+   * DISCONNECT gets out. `least`: see `Transport.takeOutput`.
+   */
+  takeOutput(least = 0): Uint8Array[] {
+    return this.transport.takeOutput(least);
   }
 
   /** Whether data for this peer should wait. Asking marks: when it gets better, `Mux.relieved` is called. */
@@ -260,12 +267,15 @@ export class Connection {
     return congested;
   }
 
-  /** The driver's word, after each write: whether the socket has more than enough to send. */
-  setSocketFull(full: boolean): void {
+  /** The driver's word, after each write: whether the socket has more than enough to send, and how many bytes that are. */
+  setSocketFull(full: boolean, pending = 0): void {
     this.#socketFull = full;
+    this.#socketPending = pending;
     if (full) return;
-    this.#answersWaiting = 0;
     this.#relieve();
+    if (!this.#halted || this.closed || this.transport.account.full) return;
+    // Reading has stopped in the middle of a chunk.
+    this.#guard(() => this.#pump());
   }
 
   #relieve(): void {
@@ -277,7 +287,6 @@ export class Connection {
   /** Sends one message; a failure ends this connection and no other. */
   send(packet: Packet): void {
     if (this.closed) return;
-    if (this.#socketFull && packet.number !== CHANNEL_DATA.number) this.#answersWaiting += packet.length;
     try {
       this.transport.send(packet);
     } catch (error) {
@@ -326,6 +335,7 @@ export class Connection {
       if (packet === undefined) break;
       this.#dispatch(packet);
     }
+    this.#halted = this.transport.account.full;
     if (this.stage !== 'connection' && this.transport.exchanges > MAX_EXCHANGES_BEFORE_SIGN_IN) {
       throw new ProtocolError('too many key exchanges before sign-in');
     }

@@ -172,6 +172,19 @@ export function phaseOf(number: number): Phase | undefined {
   return PHASES[number];
 }
 
+/** What we say of our own accord, or on a channel within the peer's window: how much of that may wait is bounded where it comes from. */
+const OURS = new Set<number>(
+  [GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_EOF, CHANNEL_REQUEST, PING].map(
+    ({ number }) => number,
+  ),
+);
+const ANSWERS: readonly boolean[] = Array.from({ length: 256 }, (_, number) => !OURS.has(number));
+
+/** Whether a peer can make us send messages of this number without end, so that they count in its account. Unless we know better, it can. */
+export function isAnswer(number: number): boolean {
+  return ANSWERS[number];
+}
+
 /** How far a connection has come: nothing agreed, keys in use, a service under way, signed in. */
 export type Stage = 'keying' | 'keyed' | 'userauth' | 'connection';
 

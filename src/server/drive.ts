@@ -5,6 +5,8 @@ import type { Progress, Socket } from './runtime/net.ts';
 
 /** Bytes that may wait in a socket before what feeds it counts as congested: a megabyte keeps a fast path busy between two turns of the loop. */
 export const SOCKET_MARK = 1024 * 1024;
+/** Bytes that are worth a write of their own while the socket has something yet; less is gathered until that has gone. */
+const WORTH = 64 * 1024;
 /** Seconds that a peer gets to read our last words. */
 const LINGER = 5;
 
@@ -107,9 +109,13 @@ export class Driver {
   flush(): void {
     this.#scheduled = false;
     const connection = this.#connection;
-    const chunks = connection.takeOutput();
+    const { pending } = this.socket;
+    // In a socket each chunk costs some hundred bytes more than it has; in the connection small ones are gathered, and counted.
+    const chunks = connection.takeOutput(
+      pending === 0 || connection.closed ? 0 : pending > SOCKET_MARK ? Infinity : WORTH,
+    );
     // Behind what waits already, a small frame would keep alive the chunk that it came in with, 64 KiB and more.
-    if (this.socket.pending > 0) compact(chunks);
+    if (pending > 0) compact(chunks);
     if (chunks.length > 0) {
       this.socket.write(chunks);
       if (connection.stage === 'userauth') this.#asked = performance.now();
@@ -120,7 +126,8 @@ export class Driver {
       this.#read(true);
       return;
     }
-    connection.setSocketFull(this.socket.pending > SOCKET_MARK);
+    const left = this.socket.pending;
+    connection.setSocketFull(left > SOCKET_MARK, left);
     this.#read(!connection.paused);
   }
 

@@ -1,5 +1,6 @@
 // Channels without SSH's transport: a Mux on a socket between processes of one machine that trust each other. Each message is a string (RFC 4251 §5).
 import type { Opener } from '../crypto/provider.ts';
+import { Account } from '../protocol/account.ts';
 import { Mux, type MuxOptions } from '../protocol/channels/mux.ts';
 import { Disconnect, DisconnectError, ProtocolError } from '../protocol/errors.ts';
 import { FrameReader } from '../protocol/transport/frames.ts';
@@ -45,6 +46,11 @@ export class PlainLink {
         return link.congested;
       },
       roundTrip: 0,
+      get queued() {
+        return link.#outputBytes + link.#socket.pending;
+      },
+      // What the clients of another process may ask for is counted there.
+      account: new Account(Infinity),
       send: packet => this.#send(packet),
       fault: error => options.fault?.(error),
     });

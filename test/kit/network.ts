@@ -120,7 +120,9 @@ export class End {
   flush(): void {
     this.scheduled = false;
     const { connection } = this;
-    const chunks = connection.takeOutput();
+    const { pending } = this.outgoing;
+    const least = pending === 0 || connection.closed ? 0 : pending > this.#mark ? Infinity : this.#mark >> 4;
+    const chunks = connection.takeOutput(least);
     if (chunks.length > 0) this.outgoing.write(chunks);
     if (connection.closed) {
       this.outgoing.ended = true;

@@ -76,6 +76,40 @@ export function checkCircuit(circuit: Circuit): void {
   }
 }
 
+/** What circuits may hold for one member: the relay's account of it is true, and keeps within its bound. */
+export function checkRoom(member: Member, members: readonly Member[], circuits: readonly Circuit[]): void {
+  const { relay, name } = member;
+  const { room } = relay.mux;
+  if (relay.closed) return;
+  let [used, ahead] = [0, 0];
+  for (const other of members) {
+    for (const from of other.relay.mux.channels) {
+      if (from.partner?.host.room !== room) continue;
+      const waiting = from.partner.backlog?.length ?? 0;
+      const over = from.eofReceived || from.closeSent || from.partner.closeSent;
+      const held = waiting + (over ? 0 : from.inbound.size);
+      used += held;
+      ahead += Math.max(0, held - from.partner.outbound.size);
+    }
+  }
+  // Promised with opens that are not answered yet; and what waits of a circuit whose sender has gone.
+  let more = 0;
+  for (const channel of relay.mux.channels) {
+    const { partner, backlog } = channel;
+    if (partner !== undefined && partner.partner === undefined) more += backlog?.length ?? 0;
+  }
+  const pending = circuits.some(
+    ({ from, state, near }) => from === member && state !== 'planned' && near === undefined,
+  );
+  if (pending ? room.used < used + more : room.used !== used + more) {
+    throw new Error(`${name}: ${room.used} bytes of room are used, by its account; in truth ${used + more}`);
+  }
+  if (room.ahead < ahead) throw new Error(`${name}: ${room.ahead} bytes are ahead, by its account; in truth ${ahead}`);
+  // Who calls themselves has both directions of a circuit.
+  const most = room.total + 2 * circuits.length * room.least;
+  if (room.used > most) throw new Error(`${name}: ${room.used} bytes of room are used, of ${most}`);
+}
+
 /** What waits in the relay for one member, and from it. */
 export function checkMemory(member: Member, circuits: readonly Circuit[]): void {
   const { relay, link, meter } = member;

@@ -88,10 +88,12 @@ function checkEnd(circuit: Circuit): void {
   }
 }
 
-/** No channel is left over in any table of a connection that lives. */
+/** No channel is left over in any table of a connection that lives, nor any of its room. */
 function checkTables(world: World): void {
   for (const { name, relay, own, doom } of world.members) {
     if (doom !== undefined) continue;
+    const { used, ahead } = relay.mux.room;
+    if (used !== 0 || ahead !== 0) throw new Error(`${name}: ${used} bytes of room are still used, ${ahead} ahead`);
     if (relay.mux.count !== 0 || own.mux.count !== 0) {
       throw new Error(
         `${name}: ${relay.mux.count} channels left at the relay, ${own.mux.count} at its end\n${report(world)}`,

@@ -11,7 +11,7 @@ import { Writer } from '../../src/protocol/wire/reader.ts';
 import { insecure, insecureKey, seeded } from '../kit/insecure.ts';
 import { type Dice, type Link, Network } from '../kit/network.ts';
 import { Endpoint, type Plan } from './endpoint.ts';
-import { checkCircuit, checkMemory, type Meter, meter } from './invariants.ts';
+import { checkCircuit, checkMemory, checkRoom, type Meter, meter } from './invariants.ts';
 
 /** A client of the relay: the connection at the relay's end of its link, and the one at its own. */
 export interface Member {
@@ -72,6 +72,8 @@ export class World {
   readonly #large: boolean;
   /** Bytes: key exchanges so small that they happen all the time. */
   readonly #small: boolean;
+  /** Little room for circuits. */
+  readonly #tight: boolean;
   now = 0;
 
   constructor(seed: number, trace?: (line: string) => void) {
@@ -81,6 +83,7 @@ export class World {
     this.network = new Network(seeded(seed * 2));
     this.#large = seed % 40 === 7;
     this.#small = this.dice.below(3) === 0;
+    this.#tight = this.dice.below(3) === 0;
     ({ provider: this.#provider, hostKey: this.#hostKey, userKey: this.#userKey } = this.#cryptography());
     const members = 2 + this.dice.below(4);
     for (let i = 0; i < members; i++) this.#member(`m${i}`);
@@ -168,6 +171,11 @@ export class World {
     member.meter = meter(member.relay);
     // One way in three is long, as far as its relay knows: from a few bytes to much more than the windows.
     if (dice.below(3) === 0) member.relay.roundTrip = this.#large ? 2 + dice.below(200) : 2 + dice.below(3);
+    // In one relay of three many circuits have little room.
+    if (this.#tight) {
+      member.relay.mux.room.total = dice.below(this.#large ? 3 * WINDOW : 20_000);
+      member.relay.mux.room.least = 1 + dice.below(200);
+    }
     this.members.push(member);
     link.start(member.relay, member.own);
   }
@@ -400,6 +408,7 @@ export class World {
       }
     }
     for (const circuit of this.circuits) checkCircuit(circuit);
+    if (this.now % 8 === 0) for (const member of this.members) checkRoom(member, this.members, this.circuits);
     for (const member of this.members) checkMemory(member, this.circuits);
   }
 }

@@ -1,5 +1,6 @@
 // A channel (RFC 4254 §5): two windows, and a life in two halves. EOF ends one direction, CLOSE ends the channel.
 
+import type { Account } from '../account.ts';
 import { ProtocolError, UsageError } from '../errors.ts';
 import { isLater } from '../guard.ts';
 import {
@@ -17,6 +18,7 @@ import type { Packet } from '../wire/packet.ts';
 import { Packet as PacketClass, writeUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
 import type { Backlog } from './backlog.ts';
+import { type Room, recount } from './room.ts';
 import { Window } from './window.ts';
 
 /** The window we offer on channels that we read ourselves, and the most that a spliced channel may have under way; OpenSSH's figure. */
@@ -60,6 +62,12 @@ export interface ChannelHost {
   readonly congested: boolean;
   /** Milliseconds to the peer and back; 0 while that is not known. */
   readonly roundTrip: number;
+  /** What waits on behalf of its peer. */
+  readonly account: Account;
+  /** Bytes that wait for its socket, or in it. */
+  readonly queued: number;
+  /** What may be held for it by circuits. */
+  readonly room: Room;
   send(packet: Packet): void;
   /** A handler has failed: a fault of this program. Does not throw. */
   fault(error: unknown): void;
@@ -110,6 +118,12 @@ export class Channel {
   cut = false;
   /** The other end of a splice: what comes here leaves there. */
   partner: Channel | undefined;
+  /** What stands in the partner's room for what comes in here: see `count`. */
+  counted = 0;
+  /** The part of it that is ahead. */
+  countedAhead = 0;
+  /** The credit with which a circuit has begun, in bytes. */
+  offered = 0;
   /** Bytes relayed to the partner. */
   relayed = 0;
   /** A relayed channel whose sender gets no more credit for now: see `hold`. */
@@ -124,16 +138,7 @@ export class Channel {
   #over = false;
   /** Our requests that await their reply. */
   readonly #asked: ((granted: boolean) => void)[] = [];
-  readonly #answers = new Answers<boolean>(
-    granted => {
-      if (!this.closeSent) {
-        const message = granted ? CHANNEL_SUCCESS : CHANNEL_FAILURE;
-        this.host.send(encode(message, { recipient: this.remoteId }));
-      }
-    },
-    false,
-    error => this.host.fault(error),
-  );
+  readonly #answers: Answers<boolean>;
 
   constructor(type: string, host: ChannelHost, ends: ChannelEnds, handler: ChannelHandler) {
     this.type = type;
@@ -146,6 +151,12 @@ export class Channel {
     this.maxOutbound = Math.min(ends.maxOutbound, MAX_DATA);
     this.#windowSize = ends.inbound;
     this.handler = handler;
+    const answer = (granted: boolean) => {
+      if (this.closeSent) return;
+      const message = granted ? CHANNEL_SUCCESS : CHANNEL_FAILURE;
+      this.host.send(encode(message, { recipient: this.remoteId }));
+    };
+    this.#answers = new Answers<boolean>(answer, false, error => host.fault(error), host.account);
   }
 
   /**
@@ -210,6 +221,7 @@ export class Channel {
     if (this.closeSent) return;
     this.closeSent = true;
     this.backlog = undefined;
+    recount(this);
     this.host.send(encode(CHANNEL_CLOSE, { recipient: this.remoteId }));
     if (this.closeReceived) this.end();
   }
@@ -241,7 +253,7 @@ export class Channel {
         this.host.fault(error);
       }
     }
-    this.#answers.add(reply, request.wantReply);
+    this.#answers.add(reply, request.wantReply, request.data.length);
   }
 
   /** False if no request was waiting for a reply. */
@@ -254,6 +266,7 @@ export class Channel {
   /** CHANNEL_EOF: for the handler, or passed on by a splice. */
   receiveEof(): void {
     this.eofReceived = true;
+    recount(this);
     if (this.partner !== undefined) this.partner.eof();
     // After our CLOSE the data before it was dropped: whoever heard EOF then would take what it has for the whole.
     else if (!this.closeSent) this.#tell('eof');
@@ -276,6 +289,7 @@ export class Channel {
     this.backlog = undefined;
     this.host.forget(this);
     for (const resolve of this.#asked.splice(0)) resolve(false);
+    recount(this);
     const { partner } = this;
     if (partner !== undefined) {
       this.partner = undefined;

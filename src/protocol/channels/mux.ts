@@ -1,4 +1,5 @@
 // The connection protocol (RFC 4254): the table of channels, opens in both directions, global requests.
+import { QUESTION } from '../account.ts';
 import { OpenError, OpenFailure, type OpenFailureReason, ProtocolError, printable, UsageError } from '../errors.ts';
 import { guarded, isLater } from '../guard.ts';
 import {
@@ -23,6 +24,7 @@ import { decode, encode } from '../wire/codec.ts';
 import { type Packet, readUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
 import { Channel, type ChannelHandler, type ChannelHost, MAX_DATA, WINDOW } from './channel.ts';
+import { Room } from './room.ts';
 import { flush, relay, splice, topUp } from './splice.ts';
 
 /** Channels of one connection, both directions, opens under consideration included. A browser behind -D seldom holds more than a few hundred. */
@@ -84,7 +86,7 @@ interface PendingOpen {
 }
 
 /** What the channels of one connection need of it. */
-export type MuxHost = Pick<ChannelHost, 'send' | 'congested' | 'roundTrip' | 'fault'>;
+export type MuxHost = Omit<ChannelHost, 'forget' | 'room'>;
 
 /** The channels and global requests of one connection (RFC 4254 §4 and §5); most users go by way of `Connection`. */
 export class Mux {
@@ -95,27 +97,32 @@ export class Mux {
   readonly #freeIds: number[] = [];
   /** Channels and pending opens, ours and the peer's. */
   count = 0;
-  /** The most of them; may be changed once it is known who the peer is. */
-  maxChannels: number;
+  /** What circuits may hold for the peer. */
+  readonly room: Room;
+  #maxChannels!: number;
   #closed = false;
   readonly #asked: ((reply: GlobalReply) => void)[] = [];
   /** Our PINGs that await their PONG; they come in order. */
   readonly #pings: (() => void)[] = [];
-  readonly #answers = new Answers<GlobalReply>(
-    reply => {
-      if (reply === false) this.#host.send(encode(REQUEST_FAILURE, {}));
-      else this.#host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
-    },
-    false,
-    error => this.#host.fault(error),
-  );
+  readonly #answers: Answers<GlobalReply>;
   readonly #channelHost: ChannelHost;
 
   constructor(options: MuxOptions, host: MuxHost) {
     this.#options = options;
+    this.room = new Room(host);
     this.maxChannels = options.maxChannels ?? MAX_CHANNELS;
     this.#host = host;
+    const answer = (reply: GlobalReply) => {
+      if (reply === false) host.send(encode(REQUEST_FAILURE, {}));
+      else host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
+    };
+    this.#answers = new Answers<GlobalReply>(answer, false, error => host.fault(error), host.account);
     this.#channelHost = {
+      get queued() {
+        return host.queued;
+      },
+      account: host.account,
+      room: this.room,
       get congested() {
         return host.congested;
       },
@@ -126,6 +133,16 @@ export class Mux {
       fault: error => host.fault(error),
       forget: channel => this.#free(channel.localId),
     };
+  }
+
+  /** The most channels that there may be; may be changed once it is known who the peer is. */
+  get maxChannels(): number {
+    return this.#maxChannels;
+  }
+
+  set maxChannels(most: number) {
+    this.#maxChannels = most;
+    this.room.scale(most);
   }
 
   /** The open channels, as they are now. */
@@ -162,7 +179,7 @@ export class Mux {
         return this.#openFailure(packet);
       case GLOBAL_REQUEST.number: {
         const { type, wantReply, data } = decode(GLOBAL_REQUEST, packet);
-        this.#answers.add(this.#decide({ type, wantReply, data: data.slice() }), wantReply);
+        this.#answers.add(this.#decide({ type, wantReply, data: data.slice() }), wantReply, data.length);
         return;
       }
       case REQUEST_SUCCESS.number:
@@ -266,16 +283,22 @@ export class Mux {
       this.#host.send(
         encode(CHANNEL_OPEN_FAILURE, { recipient: sender, reason, description, language: new Uint8Array(0) }),
       );
-    if (this.count >= this.maxChannels) {
+    const { account } = this.#host;
+    const cost = QUESTION + data.length;
+    if (this.count >= this.maxChannels || !account.fits(cost)) {
       refuse(OpenFailure.RESOURCE_SHORTAGE, 'too many channels');
       return;
     }
     this.count++;
+    account.kept += cost;
     let answered = false;
     let accepted: Channel | undefined;
     const answer = (): boolean => {
       const first = !answered && !this.#closed;
-      if (!answered) this.count--;
+      if (!answered) {
+        this.count--;
+        account.drop(cost);
+      }
       answered = true;
       return first;
     };
@@ -309,21 +332,28 @@ export class Mux {
         if (answer()) refuse(reason, message);
       },
       forward: (to, farType, farData, joined, failed) => {
-        const offer = { window: Math.min(window, WINDOW), maxInbound: Math.min(maxPacket, MAX_DATA) };
+        const { room } = this;
+        const promised = Math.min(window, WINDOW, room.first(this.count));
+        room.used += promised;
+        const offer = { window: promised, maxInbound: Math.min(maxPacket, MAX_DATA) };
         to.open(
           farType,
           farData,
           {},
           far => {
+            const offered = Math.min(far.outbound.size, WINDOW, to.room.first(to.count));
+            // From now on `count` does it.
+            room.used -= promised;
             if (open.gone) {
               far.close();
               return failed?.();
             }
-            const near = confirm({}, Math.min(far.outbound.size, WINDOW), far.maxOutbound);
+            const near = confirm({}, offered, far.maxOutbound);
             splice(near, far);
             joined?.(near, far);
           },
           error => {
+            room.used -= promised;
             open.reject(error.reason as OpenFailureReason, error.message);
             failed?.();
           },

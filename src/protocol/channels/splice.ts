@@ -2,6 +2,7 @@
 import { type Packet, writeUint32 } from '../wire/packet.ts';
 import { Backlog } from './backlog.ts';
 import { type Channel, WINDOW } from './channel.ts';
+import { count } from './room.ts';
 
 /**
  * Bytes that a sender may have under way beyond what the far peer has room for, for each millisecond of its round trip: what
@@ -24,6 +25,10 @@ const SMALL = 1024;
 export function splice(a: Channel, b: Channel): void {
   a.partner = b;
   b.partner = a;
+  a.offered = a.inbound.size;
+  b.offered = b.inbound.size;
+  count(a, b);
+  count(b, a);
   topUp(a);
   topUp(b);
 }
@@ -57,19 +62,21 @@ function wasteful(packet: Packet, length: number): boolean {
 
 /** Sends what has been gathered for this channel's peer, as far as the way is free and its window open, and then what waits behind it. */
 export function flush(channel: Channel): void {
-  const { backlog } = channel;
+  const { backlog, partner } = channel;
   while (backlog !== undefined && backlog.length > 0) {
-    if (channel.closeSent || channel.outbound.size === 0 || channel.host.congested) return;
+    if (channel.closeSent || channel.outbound.size === 0 || channel.host.congested) break;
     const bytes = backlog.take(Math.min(channel.maxOutbound, channel.outbound.size));
     channel.outbound.spend(bytes.length);
     channel.sendData(bytes);
   }
+  if (partner !== undefined) count(partner, channel);
+  if (backlog !== undefined && backlog.length > 0) return;
   channel.backlog = undefined;
   if (backlog?.eof) channel.eof();
   if (backlog?.close) channel.close();
 }
 
-/** Bytes that the sender on this channel may be ahead of the far peer's window. */
+/** Bytes that the sender on this channel may be ahead of the far peer's window, if there is room. */
 export function ahead({ host: { roundTrip } }: Channel): number {
   return roundTrip < SHORT ? 0 : Math.min(MAX_AHEAD, Math.floor(roundTrip * AHEAD));
 }
@@ -90,16 +97,32 @@ export function hold(channel: Channel, on: boolean): void {
  * // hot — Offers the sender on `from` what the far peer has room for, WINDOW at most, once half of that or more has been used;
  * more, and more often, on long ways.
  * "Half", not a fixed amount: with a fixed step a far window smaller than the step is never passed on, and both ends
- * wait for ever. Nothing is offered while the far connection is congested; `Mux.relieved` comes back here.
+ * wait for ever. Nothing is offered while the far connection is congested; `Mux.relieved` comes back here. Nor is more
+ * offered than the circuit's share of the far connection's room; that is never nothing, so everybody goes on.
  */
 export function topUp(from: Channel): void {
   const to = from.partner;
-  if (to === undefined || from.held || from.eofReceived || from.closeSent || to.closeSent) return;
-  const more = ahead(from);
+  if (to === undefined) return;
+  count(from, to);
+  if (from.held || from.eofReceived || from.closeSent || to.closeSent) return;
+  let more = ahead(from);
   const waiting = to.backlog === undefined ? 0 : to.backlog.length;
-  const target = Math.min(to.outbound.size - waiting + more, Math.max(WINDOW, more));
-  const grant = target - from.inbound.size;
-  const least = more > 0 || to.host.roundTrip >= SHORT ? Math.min(STEP, target / 2) : target / 2;
-  if (grant <= 0 || grant < least || to.host.congested) return;
-  from.credit(grant);
+  let target = Math.min(to.outbound.size - waiting + more, Math.max(WINDOW, more));
+  const often = more > 0 || to.host.roundTrip >= SHORT;
+  // What is not worth it without regard to the room is not worth it with less.
+  if (!worth(target, from, often) || to.host.congested) return;
+  const { room } = to.host;
+  more = Math.min(more, room.mayBeAhead(from.countedAhead));
+  target = Math.min(to.outbound.size - waiting + more, target, room.share(from.counted) - waiting);
+  // Credit cannot be taken back: so twice what has been used, and circuits that idle leave room to the others.
+  target = Math.min(target, Math.max(from.offered, 2 * from.relayed, room.least));
+  if (!worth(target, from, often)) return;
+  from.credit(target - from.inbound.size);
+  count(from, to);
+}
+
+/** Whether raising the sender's credit to `target` is worth a message. */
+function worth(target: number, { inbound: { size } }: Channel, often: boolean): boolean {
+  const grant = target - size;
+  return grant > 0 && grant >= (often ? Math.min(STEP, target / 2) : target / 2);
 }

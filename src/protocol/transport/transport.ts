@@ -4,17 +4,17 @@ import {
   byName,
   type CompressionAlgorithm,
   type CryptoProvider,
-  type Output,
   type PrivateKey,
   type Sealer,
 } from '../../crypto/provider.ts';
+import { Account, OVERHEAD } from '../account.ts';
 import { DisconnectError, ProtocolError, printable } from '../errors.ts';
 import {
-  CHANNEL_DATA,
   DEBUG,
   DISCONNECT,
   EXT_INFO,
   IGNORE,
+  isAnswer,
   KEXINIT,
   NEWKEYS,
   phaseOf,
@@ -44,6 +44,7 @@ import {
   STRICT_S,
   steer,
 } from './negotiate.ts';
+import { Outbox } from './outbox.ts';
 
 /** New keys after 1 GiB in either direction: what RFC 4253 §9 recommends, and OpenSSH's own limit for its default cipher. */
 const REKEY_BYTES = 1024 ** 3;
@@ -52,13 +53,12 @@ const REKEY_PACKETS = 2 ** 31;
 /** No packet may be sealed or opened beyond this under one key: sequence numbers would repeat. */
 const MAX_PACKETS = 2 ** 32 - 1;
 /**
- * Bytes of packets other than channel data that may wait for the end of a key exchange. What the peer sent before it saw
- * our KEXINIT has to be answered, and that is little: a socket buffer's worth of requests. A peer that goes on asking and
- * never exchanges keys must not make us remember answers for ever. Channel data is bounded by the peer's windows.
+ * Messages that we do not know, before sign-in. They have to be answered (RFC 4253 §11.4), but clients send one or two at
+ * most, to see what we say; a stranger that goes on wants to burn our time.
  */
-const MAX_HELD = 4 * 1024 * 1024;
-/** What a held packet costs besides its payload. */
-const HELD_OVERHEAD = 128;
+const MAX_UNKNOWN = 16;
+/** Payloads below this are small: what surrounds one costs more than a copy. */
+const SMALL = 1024;
 /** The coroutine awaits one packet of a wrongly guessed method, whatever its number, and drops it. */
 const GUESS = -1;
 
@@ -89,7 +89,7 @@ export interface TransportOptions {
 
 /** What the owner of a transport hears; calls come from inside it. */
 export interface TransportEvents {
-  /** There is something to take with `takeOutput` where there was nothing before. */
+  /** There is something to take with `takeOutput`, for the first time since it was called last. */
   output(): void;
   /** Client: is this the right host's key? Answer with `answerHostKey`, now or later; nothing is read meanwhile. */
   hostKey(question: HostKeyQuestion): void;
@@ -123,6 +123,8 @@ export class Transport {
   mayRekey = false;
   /** Key exchanges completed. */
   exchanges = 0;
+  /** What waits on behalf of the peer. */
+  readonly account = new Account();
   /** Extensions of the peer's EXT_INFO (RFC 8308), name to raw value. */
   readonly extensions = new Map<string, Uint8Array>();
 
@@ -139,27 +141,20 @@ export class Transport {
   #decompress: ((packet: Packet, limit: number) => Packet) | undefined;
   #signedIn = false;
   #sendSequence = 0;
-  #sentBytes = 0;
   #sentPackets = 0;
+  /** Messages received before sign-in that we do not know. */
+  #unknown = 0;
   /** Sealed, not yet taken. */
-  #chunks: Uint8Array[] = [];
-  /** Bytes that wait for `takeOutput`. */
-  outputBytes = 0;
-  /** Packets sent while exchanging; at most what the peer's windows and our owner's own queues let through. */
+  readonly #outbox = new Outbox(this.account);
+  /** Packets sent while exchanging; at most what windows, the account and our owner's own queues let through. */
   #held: Packet[] = [];
-  /** Cost in bytes of those of them that are no channel data. */
+  /** Bytes of all of them, and what those cost that are in the account. */
   #heldBytes = 0;
+  #heldCost = 0;
   #exchange: Kex<void> | undefined;
   /** The message number that `#exchange` waits for. */
   #awaits: number = KEXINIT.number;
   #question: HostKeyQuestion | undefined;
-  readonly #output: Output = {
-    push: chunk => {
-      this.#chunks.push(chunk);
-      this.outputBytes += chunk.length;
-      this.#sentBytes += chunk.length;
-    },
-  };
 
   constructor(options: TransportOptions, events: TransportEvents) {
     this.#options = options;
@@ -222,18 +217,29 @@ export class Transport {
     return this.#frames.waiting;
   }
 
+  /** Bytes that wait for `takeOutput`. */
+  get outputBytes(): number {
+    return this.#outbox.bytes;
+  }
+
+  /** The same, with those that wait for the end of a key exchange. */
+  get queuedBytes(): number {
+    return this.#outbox.bytes + this.#heldBytes;
+  }
+
   /** Sequence number of the packet that `next` returned last. */
   get lastSequence(): number {
     return (this.#frames.sequence - 1) >>> 0;
   }
 
   /**
-   * // hot — The next packet for the layers above (number 5, 6 or ≥ 50), or undefined if none is complete or a host key question is open.
+   * // hot — The next packet for the layers above (number 5, 6 or ≥ 50), or undefined if none is complete, a host key question
+   * is open, or the account is full: then it is to be called again once the output has been taken.
    * The packet belongs to the caller.
    * @throws ProtocolError if the peer breaks the protocol, DisconnectError if it says goodbye
    */
   next(): Packet | undefined {
-    while (this.#question === undefined && this.#identReader === undefined) {
+    while (this.#question === undefined && this.#identReader === undefined && !this.account.full) {
       let packet = this.#frames.next();
       if (packet === undefined) return undefined;
       if (this.#decompress !== undefined) packet = this.#decompress(packet, MAX_PACKET);
@@ -284,6 +290,8 @@ export class Transport {
     }
     const phase = phaseOf(number);
     if (phase === undefined) {
+      if (!this.#signedIn && ++this.#unknown > MAX_UNKNOWN)
+        throw new ProtocolError('too many unknown messages before sign-in');
       this.send(encode(UNIMPLEMENTED, { sequence: this.lastSequence }));
       return false;
     }
@@ -302,24 +310,42 @@ export class Transport {
   send(packet: Packet): void {
     const { number } = packet;
     if (this.exchanging && (number >= 50 || (number >= 5 && number <= 7))) {
-      if (number !== CHANNEL_DATA.number) this.#heldBytes += packet.length + HELD_OVERHEAD;
-      if (this.#heldBytes > MAX_HELD) throw new ProtocolError('too many messages before the key exchange is finished');
-      this.#held.push(packet);
+      this.#hold(packet, number);
       return;
     }
     this.#seal(packet);
+    if (!this.account.fits(0)) throw new ProtocolError('too many answers wait for a peer that does not read');
     if (this.mayRekey) this.#rekeyIfDue();
+  }
+
+  /** What the peer sent before it saw our KEXINIT has to be answered; one that goes on asking and never exchanges keys is none to wait for. */
+  #hold(packet: Packet, number: number): void {
+    if (isAnswer(number)) {
+      const cost = packet.bytes.length + OVERHEAD;
+      this.account.keep(cost, 'messages before the key exchange is finished');
+      this.#heldCost += cost;
+    }
+    this.#heldBytes += packet.length;
+    this.#held.push(packet);
   }
 
   #seal(packet: Packet): void {
     if (this.#sentPackets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
-    const empty = this.#chunks.length === 0;
     const { number } = packet;
-    this.#sealer.seal(this.#compress === undefined ? packet : this.#compress(packet), this.#sendSequence, this.#output);
+    const outbox = this.#outbox;
+    outbox.small = packet.length < SMALL;
+    outbox.answer = isAnswer(number);
+    this.#sealer.seal(this.#compress === undefined ? packet : this.#compress(packet), this.#sendSequence, outbox);
     this.#sendSequence = (this.#sendSequence + 1) >>> 0;
     this.#sentPackets++;
     if (number === USERAUTH_SUCCESS.number) this.#compressBothWays();
-    if (empty) this.#events.output();
+    this.#announce();
+  }
+
+  #announce(): void {
+    if (!this.#outbox.unannounced) return;
+    this.#outbox.unannounced = false;
+    this.#events.output();
   }
 
   /** The message that ends sign-in has gone by, and is the last that is not compressed (if that was agreed on at all). */
@@ -337,17 +363,16 @@ export class Transport {
 
   /** Raw bytes, for the lines before the first packet. */
   #push(bytes: Uint8Array): void {
-    const empty = this.#chunks.length === 0;
-    this.#output.push(bytes);
-    if (empty) this.#events.output();
+    this.#outbox.push(bytes);
+    this.#announce();
   }
 
-  /** What is to be sent, in order; the caller owns it. */
-  takeOutput(): Uint8Array[] {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    this.outputBytes = 0;
-    return chunks;
+  /**
+   * What is to be sent, in order; the caller owns it. Nothing if there are less than `least` bytes, for an owner whose socket
+   * has enough for now. `output` tells of what comes after this call.
+   */
+  takeOutput(least = 0): Uint8Array[] {
+    return this.#outbox.take(least);
   }
 
   /** Tells the peer why it is over: DISCONNECT, or a line of text to one that has not identified itself. */
@@ -379,7 +404,7 @@ export class Transport {
     const bytes = this.#options.rekeyBytes ?? REKEY_BYTES;
     const packets = this.#options.rekeyPackets ?? REKEY_PACKETS;
     if (
-      this.#sentBytes >= bytes ||
+      this.#outbox.pushed >= bytes ||
       this.#frames.bytes >= bytes ||
       this.#sentPackets >= packets ||
       this.#frames.packets >= packets
@@ -448,7 +473,7 @@ export class Transport {
     this.#sealer = this.#newSealer(result);
     if (this.#signedIn) this.#compress = this.#compression(this.role === 'client')?.compressor();
     if (this.strict) this.#sendSequence = 0;
-    this.#sentBytes = 0;
+    this.#outbox.pushed = 0;
     this.#sentPackets = 0;
     this.exchanging = false;
     // RFC 8308 §2.4: right after our first NEWKEYS.
@@ -456,7 +481,8 @@ export class Transport {
       this.#seal(ourExtensions(this.role, this.provider));
     const held = this.#held;
     this.#held = [];
-    this.#heldBytes = 0;
+    this.account.drop(this.#heldCost);
+    this.#heldBytes = this.#heldCost = 0;
     for (const packet of held) this.#seal(packet);
     this.#events.exchanging(false);
 

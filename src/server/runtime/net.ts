@@ -14,7 +14,7 @@ export interface SocketEvents {
   readonly borrows?: boolean;
   /** The peer sends no more. */
   end(): void;
-  /** All that was written has been taken by the system. */
+  /** All that was written has been taken by the system, after it had not been at once. */
   drain(): void;
   /** It is over; called exactly once. */
   close(error?: Error): void;
@@ -70,6 +70,8 @@ export interface Listener {
  */
 let block: Uint8Array | undefined;
 const turns = new Turns();
+
+const NOTHING = new Uint8Array(0);
 
 /** Private parts of a node:net socket. */
 interface Insides {
@@ -128,6 +130,16 @@ export function wrap(accepted: NetSocket): Socket {
   // Nagle's delay costs 40 ms a handshake and 88 ms a round trip: whole packets are written at once here.
   socket.setNoDelay(true);
   const direct = DirectWriter.for(socket);
+  /** Streams tell of the end of much ('drain'), and of little only by an empty write behind it. */
+  let watched = false;
+  const watch = () => {
+    watched = socket.writableLength > 0 && !socket.writableNeedDrain && !socket.writableEnded && !socket.destroyed;
+    if (!watched) return;
+    socket.write(NOTHING, () => {
+      watch();
+      if (!watched && socket.writableLength === 0) events?.drain();
+    });
+  };
   let failure: Error | undefined;
   // An error before `start` must not take the process down; `close` reports it.
   socket.on('error', error => (failure = error));
@@ -180,13 +192,14 @@ export function wrap(accepted: NetSocket): Socket {
         // Nothing to give back: a keystroke is spared the callback.
         if (first.length < RELEASE_FROM) socket.write(first);
         else socket.write(first, () => release(first));
-        return;
+      } else {
+        const last = chunks.length - 1;
+        socket.cork();
+        for (let i = 0; i < last; i++) socket.write(chunks[i]);
+        socket.write(chunks[last], () => chunks.forEach(release));
+        socket.uncork();
       }
-      const last = chunks.length - 1;
-      socket.cork();
-      for (let i = 0; i < last; i++) socket.write(chunks[i]);
-      socket.write(chunks[last], () => chunks.forEach(release));
-      socket.uncork();
+      if (!watched) watch();
     },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),

@@ -1,0 +1,80 @@
+// Peers that send and never read: whatever message they send without end, at any stage, the victim holds little, and knows how much.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ANSWERS_MARK } from '../../src/protocol/account.ts';
+import { MESSAGES } from '../../src/protocol/messages.ts';
+import { SOCKET_MARK } from '../../src/server/drive.ts';
+import { type FloodStage, floods, inUse, STAGES, Victim } from './flood.ts';
+
+const MiB = 1024 * 1024;
+/** A chunk that has been read, of which nothing more was looked at; two packets of answers; what each channel is. */
+const CHUNK = MiB / 2;
+const CHANNELS = 1024 * 2560;
+/** What the machinery takes for itself: compiled code, a heap that is not yet packed. */
+const SLACK = MiB;
+const BOUND = SOCKET_MARK + ANSWERS_MARK + CHUNK + CHANNELS + SLACK;
+
+/** What a flood came to, by the name of its message. */
+const answered = new Set<string>();
+
+for (const role of ['server', 'client'] as const) {
+  // Of a hostile server the first and the last tell nothing that the others do not.
+  for (const stage of role === 'server' ? STAGES : STAGES.slice(1, 3)) {
+    test(`${role}, ${stage}: no message fills its memory`, async () => {
+      const bad: string[] = [];
+      for (const flood of floods()) {
+        const victim = new Victim(role);
+        await victim.reach(stage);
+        const before = inUse();
+        const known = victim.known;
+        const sent = await victim.flood(flood);
+        const growth = inUse() - before;
+        const { error } = victim.connection;
+        if (error !== undefined && error.name !== 'ProtocolError' && error.name !== 'DisconnectError')
+          bad.push(`${flood.name}: ${error.stack}`);
+        const figures = `${flood.name}: ${sent} sent, ${(growth / MiB).toFixed(1)} MiB held, ${((victim.known - known) / MiB).toFixed(1)} known, ${error?.message ?? (victim.socket.paused ? 'paused' : 'read')}`;
+        if (growth > BOUND || growth > victim.known - known + CHANNELS + SLACK) bad.push(figures);
+        if (process.env.VERBOSE) console.log(figures);
+        if (victim.socket.paused) answered.add(`${stage}: ${flood.name.trim()}`);
+      }
+      assert.equal(bad, []);
+    });
+  }
+}
+
+test('the floods were floods: what has an answer stopped the reading', () => {
+  const wanted: [FloodStage, string][] = [
+    ['before sign-in', 'SERVICE_REQUEST'],
+    ['signed in', 'GLOBAL_REQUEST x'],
+    ['signed in', 'GLOBAL_REQUEST prove'],
+    ['signed in', 'CHANNEL_OPEN x'],
+    ['signed in', 'CHANNEL_OPEN prove'],
+    ['signed in', 'CHANNEL_OPEN never'],
+    ['signed in', 'CHANNEL_REQUEST x'],
+    ['signed in', 'CHANNEL_DATA'],
+    ['signed in', 'PING'],
+    ['signed in', 'unknown message 255'],
+  ];
+  for (const [stage, name] of wanted) assert.ok(answered.has(`${stage}: ${name}`), `${stage}: ${name}`);
+  assert.ok(MESSAGES.length > 30);
+});
+
+test('whoever reads at last gets every answer', async () => {
+  for (const [name, answer] of [
+    ['GLOBAL_REQUEST x', 82],
+    ['GLOBAL_REQUEST prove', 81],
+    ['CHANNEL_REQUEST x', 99],
+    ['PING ', 193],
+    ['unknown message 255', 3],
+  ] as const) {
+    const victim = new Victim('server');
+    await victim.reach('signed in');
+    const sent = await victim.flood(floods().find(flood => flood.name === name)!);
+    assert.ok(victim.socket.paused);
+    const packets = await victim.drain();
+    assert.is(packets.get(answer), sent, `${name}: ${[...packets]}`);
+    assert.not(victim.socket.paused);
+  }
+});
+
+test.run();
