@@ -65,9 +65,9 @@ export class LogFile implements Log {
       if (isStream) return new LogFile(name, openStream(name), most);
       const room = Math.min(most, free(directory) / FREE_PART);
       if (room < LEAST_TRANSCRIPT) throw new Error('the disk is almost full');
-      const fd = made(name);
+      const fd = newFile(name);
       try {
-        return new LogFile(name, fd, room, made(signatureOf(name)));
+        return new LogFile(name, fd, room, newFile(signatureOf(name)));
       } catch (error) {
         closeSync(fd);
         unlinkSync(name);
@@ -103,8 +103,8 @@ export class LogFile implements Log {
 /** Where `ssh-keygen -Y sign` puts it, too. */
 export const signatureOf = (path: string): string => `${path}.sig`;
 
-/** A new file for its owner only. */
-function made(path: string): number {
+/** Opens a new file for its owner only. @throws Error if there is something of that name; the system's error */
+export function newFile(path: string): number {
   try {
     return openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   } catch (error) {

@@ -1,11 +1,12 @@
 // Makes a page of a transcript that plays in a browser, and says whether the transcript is as it was written.
-import { writeFileSync } from 'node:fs';
+import { closeSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { fingerprint, parsePublicKey } from '../../crypto/keys/index.ts';
 import { packaged } from '../../server/runtime/packaged.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { OnceError } from './failure.ts';
+import { newFile } from './log-file.ts';
 import { print, say } from './output.ts';
 import { html, type Page } from './page.ts';
 import { type Recording, recordingOf, type Stated } from './recording.ts';
@@ -43,7 +44,11 @@ export function view(file: string, { output = `${file}.html`, key }: ViewOptions
 
 function write(output: string, page: string): void {
   try {
-    writeFileSync(output, page, { mode: 0o600 });
+    // In the place of an older one, not into it: it may be a link, or somebody else's.
+    rmSync(output, { force: true });
+    const fd = newFile(output);
+    writeFileSync(fd, page);
+    closeSync(fd);
   } catch (error) {
     throw new OnceError(`Could not write ${output}: ${reason(error)}`);
   }

@@ -1,6 +1,6 @@
 // `once view`: what goes into the page, and that nothing that was recorded gets out of its place there.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { test } from 'uvu';
@@ -222,6 +222,11 @@ test(
     const before = readFileSync(file);
     assert.throws(() => viewed(file, { output: file }), /does not end in \.html/);
     assert.equal(readFileSync(file), before);
+    // A page is put in the place of what is there, not written through it.
+    symlinkSync(file, `${file}.html`);
+    assert.is(viewed(file), 4);
+    assert.equal(readFileSync(file), before);
+    assert.ok(lstatSync(`${file}.html`).isFile());
     const fails = (path: string, options: object, pattern: RegExp) =>
       assert.throws(
         () => viewed(path, options),
