@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
+import { ENTRY } from './limits.ts';
 import type { Echo } from './termios.ts';
 
 /** What to run. */
@@ -105,11 +106,12 @@ export async function startWithPipes({ file, argv, env }: Command): Promise<Prog
   };
 }
 
-/** Plain bytes, as far as they come: a stream that is destroyed has ended. */
+/** Plain bytes, as far as they come, in pieces that make an entry each, for Bun reads a MiB at once: a stream that is destroyed has ended. */
 async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>)
-      yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+    for await (const { buffer, byteOffset, length } of stream as AsyncIterable<Buffer>)
+      for (let at = 0; at < length; at += ENTRY)
+        yield new Uint8Array(buffer, byteOffset + at, Math.min(ENTRY, length - at));
   } catch (error) {
     if (!stream.destroyed) throw error;
   }

@@ -10,7 +10,9 @@ import {
   type Said,
   unfinished,
 } from '../../../src/apps/once/entry.ts';
+import { ENTRY, LINE } from '../../../src/apps/once/limits.ts';
 import { text } from '../../../src/apps/once/text.ts';
+import { MAX_PACKET } from '../../../src/protocol/wire/framing.ts';
 import { seeded } from '../../kit/insecure.ts';
 
 const heading: Heading = {
@@ -98,6 +100,16 @@ for (const [name, format] of Object.entries({ cast, text })) {
         assert.not.match(line.slice(0, -1), /[\x00-\x1f\x7f\u0085\u202e\u2028\ufeff\u{e0001}]/u);
         assert.equal(format.reader()(line.slice(0, -1))?.entry, entry);
       }
+  });
+
+  test(`${name}: the longest that is written is no longer than what is read`, () => {
+    const longest: Entry[] = [
+      ...[0x00, 0xff].map(byte => ({ kind: 'error', bytes: new Uint8Array(ENTRY).fill(byte) }) as const),
+      { kind: 'runs', text: '\x7f'.repeat(MAX_PACKET) },
+      { kind: 'runs', text: '\u2028'.repeat(MAX_PACKET / 3) },
+    ];
+    for (const entry of longest)
+      for (const line of format.entry(entry, 0, 0).split('\n')) assert.ok(Buffer.byteLength(line) < LINE);
   });
 
   test(`${name}: what cannot be is refused by what it is`, () => {
