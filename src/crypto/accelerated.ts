@@ -85,7 +85,7 @@ function kex(name: string, native: () => KexAlgorithm, check = checkKex): KexAlg
   const portable = byName(noble.kex, name)!;
   const choose = chooser(name, native, portable, native => check(native, portable));
   return {
-    name,
+    ...portable,
     hash: data => choose().hash(data),
     initiate: random => choose().initiate(random),
     respond: (init, random) => choose().respond(init, random),

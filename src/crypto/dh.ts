@@ -16,6 +16,8 @@ export interface DhGroup {
   readonly offset: bigint;
   /** Private exponents, in bytes: RFC 3526 §8's longer estimate, twice the bits of strength (320, 480, 620). */
   readonly exponentLength: number;
+  /** See `KexAlgorithm.work`: the square of the bits, times those of the exponent. As measured, 0.5, 3 and 16 ms on Node, 3, 9 and 46 on Bun. */
+  readonly work: number;
   readonly hashName: 'sha256' | 'sha512';
   readonly hash: (data: Uint8Array) => Uint8Array;
 }
@@ -27,6 +29,7 @@ export const dhGroup14: DhGroup = {
   bits: 2048,
   offset: 124476n,
   exponentLength: 40,
+  work: 1,
   hashName: 'sha256',
   hash: sha256,
 };
@@ -36,6 +39,7 @@ export const dhGroup16: DhGroup = {
   bits: 4096,
   offset: 240904n,
   exponentLength: 60,
+  work: 6,
   hashName: 'sha512',
   hash: sha512,
 };
@@ -45,6 +49,7 @@ export const dhGroup18: DhGroup = {
   bits: 8192,
   offset: 4743158n,
   exponentLength: 78,
+  work: 31,
   hashName: 'sha512',
   hash: sha512,
 };
@@ -52,7 +57,7 @@ export const dhGroup18: DhGroup = {
 const GENERATOR = 2n;
 
 export const portableDh = (group: DhGroup): KexAlgorithm =>
-  ephemeralKex(group.name, group.hash, random => dhEphemeral(group, random));
+  ephemeralKex(group.name, group.hash, random => dhEphemeral(group, random), group.work);
 
 function dhEphemeral(group: DhGroup, random: Random): Ephemeral {
   const p = prime(group);

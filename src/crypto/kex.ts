@@ -16,8 +16,10 @@ export const ephemeralKex = (
   name: string,
   hash: (data: Uint8Array) => Uint8Array,
   generate: (random: Random) => Ephemeral,
+  work?: number,
 ): KexAlgorithm => ({
   name,
+  ...(work !== undefined && { work }),
   hash,
   initiate(random) {
     const own = generate(random);

@@ -101,6 +101,11 @@ export interface KexInitiator {
 export interface KexAlgorithm {
   /** The name under which it is negotiated. */
   readonly name: string;
+  /**
+   * Of one that costs a server far more than a client that computes nothing: how much, in exchanges of diffie-hellman-group14.
+   * Servers ration those (see `ConnectionEvents.costly`). Absent for all others, which take 0.1 to 4 ms.
+   */
+  readonly work?: number;
   /** The hash for the exchange hash H and for the keys (RFC 4253 §7.2, §8). */
   hash(data: Uint8Array): Uint8Array;
   /** The client's half, begun: makes its ephemeral keys. */

@@ -15,8 +15,6 @@ import type { Packet } from './wire/packet.ts';
 
 /** Sealed bytes that may wait in here before no more credit is given on the peer's behalf; the socket's own mark is the driver's. */
 const OUTPUT_MARK = 1024 * 1024;
-/** Key exchanges before sign-in: one is needed, a peer that goes on wants to burn our time. */
-const MAX_EXCHANGES_BEFORE_SIGN_IN = 4;
 
 interface CommonOptions {
   /** Its lists are what is offered, in their order. */
@@ -27,6 +25,8 @@ interface CommonOptions {
   readonly rekeyBytes?: number;
   /** And after so many packets; by default 2^31. */
   readonly rekeyPackets?: number;
+  /** See TransportOptions. */
+  readonly kex?: readonly string[];
   /** See TransportOptions. */
   readonly compression?: readonly CompressionAlgorithm[];
   /** Channels at once, both directions. */
@@ -73,6 +73,11 @@ export interface ConnectionEvents {
   auth?(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void;
   /** Client: whether this is the host's key. Absent: refused. */
   hostKey?(question: HostKeyQuestion, answer: (accepted: boolean) => void): void;
+  /**
+   * Server: the exchange of keys that comes next costs so much (`KexAlgorithm.work`), which any stranger may have us spend. Call `goOn`,
+   * now or later; nothing more is read until then. Absent, or failing: at once.
+   */
+  costly?(work: number, goOn: () => void): void;
   /** Client: text to show; untrusted. */
   banner?(message: string): void;
   /** Signed in. */
@@ -113,7 +118,7 @@ export class Connection {
   #socketPending = 0;
   /** The account was full: what has come and was not looked at waits until the output has been taken. */
   #halted = false;
-  /** The host key is being judged. */
+  /** The host key is being judged, or an exchange waits for its turn. */
   #judging = false;
   /** Somebody was told that we are congested and waits for `Mux.relieved`. */
   #askedToWait = false;
@@ -124,6 +129,7 @@ export class Connection {
     this.transport = new Transport(options, {
       output: () => events.output(),
       hostKey: question => this.#judgeHostKey(question),
+      costly: work => this.#afford(work),
       exchanging: active => {
         if (!active) this.#relieve();
       },
@@ -336,9 +342,6 @@ export class Connection {
       this.#dispatch(packet);
     }
     this.#halted = this.transport.account.full;
-    if (this.stage !== 'connection' && this.transport.exchanges > MAX_EXCHANGES_BEFORE_SIGN_IN) {
-      throw new ProtocolError('too many key exchanges before sign-in');
-    }
   }
 
   /** // hot */
@@ -381,6 +384,19 @@ export class Connection {
       },
       decide => this.#events.hostKey!(question, decide),
       false,
+    );
+  }
+
+  #afford(work: number): void {
+    if (this.#events.costly === undefined) return this.transport.proceed();
+    this.#judging = true;
+    this.#later<true>(
+      () => {
+        this.#judging = false;
+        this.transport.proceed();
+      },
+      decide => this.#events.costly!(work, () => decide(true)),
+      true,
     );
   }
 

@@ -11,8 +11,17 @@ import { Authentication, checkRequired } from './authentication.ts';
 import type { Authenticator } from './authenticators.ts';
 import { detached, faultFields } from './detached.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
+import { Effort } from './effort.ts';
 import { type Logger, unfailing } from './logger.ts';
-import { type Offence, PENALTIES, Penalties, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
+import {
+  type Offence,
+  PENALTIES,
+  Penalties,
+  type PenaltyTimes,
+  STARTUPS,
+  type StartupLimits,
+  sourceOf,
+} from './penalties.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 import { Startups } from './startups.ts';
 
@@ -60,6 +69,11 @@ export interface ServerOptions {
   readonly hostKeys: readonly PrivateKey[];
   /** Its lists are what clients are offered, in their order. */
   readonly provider: CryptoProvider;
+  /**
+   * Names of the key exchanges to offer, best first; by default all of the provider's but diffie-hellman-group18, which lets 19 clients
+   * a second that compute nothing saturate a server. Those over finite fields are rationed (see WORK_PER_SECOND), whoever asks.
+   */
+  readonly kex?: readonly string[];
   /** Sign-in methods, best first; none of them, and nobody gets in. Those of one method are asked in turn, until one does not reject. */
   readonly authenticators: readonly Authenticator[];
   /**
@@ -119,6 +133,7 @@ export class Server {
   readonly #listeners: Listener[] = [];
   readonly #penalties: Penalties | undefined;
   readonly #startups: Startups<Client>;
+  readonly #effort = new Effort();
   #lastId = 0;
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
@@ -192,6 +207,7 @@ export class Server {
         methods: [...new Set(options.authenticators.map(({ method }) => method))].filter(method => method !== 'none'),
         require: options.require,
         banner: options.banner,
+        kex: options.kex,
         maxTries: options.maxTries,
         maxChannels: options.maxChannels,
         rekeyBytes: options.rekeyBytes,
@@ -200,6 +216,7 @@ export class Server {
       },
       {
         output: () => driver.wake(),
+        costly: (work, goOn) => this.#effort.ask(sourceOf(client.address), work, goOn, () => connection.closed),
         auth: (question, answer) => this.#authenticate(question, answer, client),
         ready: () => {
           signedIn = true;
@@ -325,6 +342,7 @@ export class Server {
 
   /** One second has passed; called by the server itself while it has clients. */
   tick(): void {
+    this.#effort.tick();
     for (const [client, driver] of this.#drivers) {
       try {
         driver.tick();

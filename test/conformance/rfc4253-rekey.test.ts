@@ -15,7 +15,6 @@ import {
   KEXINIT,
   NEWKEYS,
   REQUEST_FAILURE,
-  SERVICE_ACCEPT,
   SERVICE_REQUEST,
 } from '../../src/protocol/messages.ts';
 import { payloadOf, RawPeer } from '../kit/raw-peer.ts';
@@ -300,34 +299,11 @@ for (const role of roles) {
     }
   });
 
-  test(`a ${role} may not exchange keys over and over before sign-in`, () => {
+  test(`a ${role} may exchange keys once before sign-in: the second KEXINIT is not even answered`, () => {
     const peer = RawPeer.keyed({ role });
     if (role === 'server') peer.take(SERVICE_REQUEST);
-    let rounds = 1;
-    for (; rounds < 50 && !peer.core.closed; rounds++) {
-      peer.sendKexInit();
-      peer.take(KEXINIT);
-      if (role === 'client') {
-        peer.sendInit();
-        peer.take(KEX_ECDH_REPLY);
-      } else {
-        peer.take(KEX_ECDH_INIT);
-        peer.sendReply();
-      }
-      peer.take(NEWKEYS);
-      peer.sendNewKeys();
-    }
-    peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many key exchanges/);
-    assert.ok(rounds > 2 && rounds < 10, `${rounds}`);
-  });
-
-  test(`a ${role} may exchange keys once more before sign-in`, () => {
-    const peer = RawPeer.keyed({ role });
-    if (role === 'server') peer.take(SERVICE_REQUEST);
-    peer.exchange();
-    if (role === 'server') peer.send(SERVICE_ACCEPT, { service: 'ssh-userauth' });
-    else peer.askService();
-    assert.is(peer.core.error, undefined);
+    peer.sendKexInit();
+    peer.disconnected(Disconnect.PROTOCOL_ERROR, /a second key exchange before sign-in/);
   });
 
   test(`a ${role} that never answers our KEXINIT cannot make us hold more and more`, () => {

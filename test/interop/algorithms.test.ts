@@ -64,6 +64,29 @@ it(
   }),
 );
 
+it(
+  'diffie-hellman-group18 is not offered unless it is named; group16 is, and waits its turn without anybody noticing',
+  bounded(180, async scope => {
+    const wanting = (server: InProcess, kex: string) =>
+      ssh(scope, server, 'alice', ['-v', '-o', `KexAlgorithms=${kex}`, '--', 'echo in'], { input: '' }).ended;
+    const server = await start(scope);
+    const none = await wanting(server, 'diffie-hellman-group18-sha512');
+    assert.is(none.code, 255);
+    assert.match(none.stderr, /no matching key exchange method found/);
+    const old = 'diffie-hellman-group16-sha512';
+    const [young, ...others] = await Promise.all([
+      wanting(server, 'curve25519-sha256'),
+      ...Array.from({ length: 7 }, () => wanting(server, old)),
+    ]);
+    for (const { stdout, stderr } of [young, ...others]) assert.is(stdout.toString(), 'in\n', stderr);
+    const kex = ['diffie-hellman-group18-sha512', 'curve25519-sha256'];
+    const named = await serve(scope, { provider: accelerated, authenticators: [anyKey()], kex });
+    const asked = await wanting(named, kex[0]);
+    assert.is(asked.stdout.toString(), 'in\n', asked.stderr);
+    assert.match(asked.stderr, /kex: algorithm: diffie-hellman-group18-sha512/);
+  }),
+);
+
 /** A server whose warnings are kept. */
 async function listened(scope: Scope, provider: CryptoProvider): Promise<{ server: InProcess; warnings: string[] }> {
   const warnings: string[] = [];

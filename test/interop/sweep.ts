@@ -90,7 +90,14 @@ export async function toOurServer(scope: Scope, provider: CryptoProvider): Promi
   };
   const plain = TYPES.map(type => keyOf('host', type));
   const hostKeys = plain.flatMap(key => [key, certifiedKey(key, hostCertificate(key))]);
-  const server = await serve(scope, { provider: plugged(provider, TOKENS), authenticators: [listening], hostKeys });
+  // All of them, named: group18 is not offered otherwise.
+  const kex = provider.kex.map(({ name }) => name);
+  const server = await serve(scope, {
+    provider: plugged(provider, TOKENS),
+    kex,
+    authenticators: [listening],
+    hostKeys,
+  });
   let users = 0;
 
   return async ({ kex, cipher, mac, hostKey, userKey }, load = HELLO) => {

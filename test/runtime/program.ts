@@ -75,6 +75,7 @@ const lines = new Map<string, Client>();
 
 const server = new Server({
   provider: accelerated,
+  kex: accelerated.kex.map(({ name }) => name),
   hostKeys,
   compression: [zlib],
   authenticators: [

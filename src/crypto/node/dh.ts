@@ -11,7 +11,7 @@ export function nodeDh(group: DhGroup): KexAlgorithm {
   if (DiffieHellmanGroup.prototype.computeSecret !== DiffieHellman.prototype.computeSecret) {
     throw new Error('groups are of another make than DiffieHellman');
   }
-  return ephemeralKex(group.name, nodeHash(group.hashName), random => dhEphemeral(group, random));
+  return ephemeralKex(group.name, nodeHash(group.hashName), random => dhEphemeral(group, random), group.work);
 }
 
 /** setPrivateKey, whose second parameter Node's types demand and Node does not. */

@@ -16,8 +16,13 @@ export interface HostKeyQuestion {
   readonly hostKey: Uint8Array;
 }
 
+/** Yielded before the server's half of an exchange that costs much is computed: the coroutine waits until it may (`KexAlgorithm.work`). */
+export interface Costly {
+  readonly work: number;
+}
+
 /** What the exchange yields: the number of the only message allowed next, or a question. What it is sent: the packet, or the answer. */
-export type Awaits = number | HostKeyQuestion;
+export type Awaits = number | HostKeyQuestion | Costly;
 export type Kex<T> = Generator<Awaits, T, Packet | boolean>;
 
 export interface KexResult {
@@ -44,7 +49,12 @@ export function* serverExchange(context: KexContext, hostKeys: readonly PrivateK
   const signer = byName(provider.signatures, negotiated.hostKey)!;
   const key = hostKeys.find(candidate => candidate.type === signer.keyType)!;
 
-  const { init } = decode(KEX_ECDH_INIT, (yield KEX_ECDH_INIT.number) as Packet);
+  let { init } = decode(KEX_ECDH_INIT, (yield KEX_ECDH_INIT.number) as Packet);
+  if (algorithm.work !== undefined) {
+    // A copy: by then this packet's memory may have been reused.
+    init = init.slice();
+    yield { work: algorithm.work };
+  }
   const { reply, secret } = algorithm.respond(init, provider.random);
   const hash = exchangeHash(algorithm, transcript, key.blob, init, reply, secret);
   const signature = signer.sign(key, hash, provider.random);

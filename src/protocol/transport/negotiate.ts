@@ -14,6 +14,15 @@ export const EXT_INFO_S = 'ext-info-s';
 export const STRICT_C = 'kex-strict-c-v00@openssh.com';
 export const STRICT_S = 'kex-strict-s-v00@openssh.com';
 
+/** An exchange that costs a server more is offered only if it is named, or if there is no other: diffie-hellman-group18 is 31. */
+const MAX_WORK = 10;
+
+/** Names of the key exchanges that `role` offers by default, best first. */
+function exchanges({ kex }: CryptoProvider, role: Role): string[] {
+  const some = role === 'client' ? kex : kex.filter(({ work = 0 }) => work <= MAX_WORK);
+  return (some.length > 0 ? some : kex).map(({ name }) => name);
+}
+
 /** What was agreed for one direction; `mac` is undefined for AEAD ciphers. */
 export interface Direction {
   cipher: string;
@@ -35,8 +44,9 @@ export function kexInit(
   compression: readonly string[],
   first: boolean,
   ciphers: readonly string[] = provider.ciphers.map(({ name }) => name),
+  methods: readonly string[] = exchanges(provider, role),
 ): KexInit {
-  const kex = provider.kex.map(algorithm => algorithm.name);
+  const kex = [...methods];
   // The markers go last, so that no peer takes one for our preferred method, and into the first KEXINIT only: OpenSSH 7 sends EXT_INFO again for each EXT_INFO_C.
   if (first) kex.push(...(role === 'client' ? [EXT_INFO_C, STRICT_C] : [STRICT_S]));
   const macs = provider.macs.map(algorithm => algorithm.name);

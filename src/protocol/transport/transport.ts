@@ -29,7 +29,7 @@ import { clearOpener, clearSealer } from './clear.ts';
 import { ourExtensions, readExtensions } from './extensions.ts';
 import { FrameReader } from './frames.ts';
 import { IDENTIFICATION, IdentReader } from './ident.ts';
-import { clientExchange, type HostKeyQuestion, type Kex, type KexResult, serverExchange } from './kex.ts';
+import { type Costly, clientExchange, type HostKeyQuestion, type Kex, type KexResult, serverExchange } from './kex.ts';
 import { deriveKey } from './keys.ts';
 import {
   type Direction,
@@ -77,6 +77,8 @@ export interface TransportOptions {
    * needs not wait for ours (RFC 4253 §7.1), before it sends its own, or until `offer` is called.
    */
   readonly preferCiphers?: readonly string[];
+  /** Names of the key exchanges to offer, best first; by default all of the provider's, but for a server none that costs it much (group18). */
+  readonly kex?: readonly string[];
   /** What we compress with if the peer wishes (a server) or can (a client); by default nothing. */
   readonly compression?: readonly CompressionAlgorithm[];
   /** Our identification line without CR LF (RFC 4253 §4.2). */
@@ -93,6 +95,8 @@ export interface TransportEvents {
   output(): void;
   /** Client: is this the right host's key? Answer with `answerHostKey`, now or later; nothing is read meanwhile. */
   hostKey(question: HostKeyQuestion): void;
+  /** Server: what is to be computed next costs so much (`KexAlgorithm.work`). Call `proceed`, now or later; nothing is read meanwhile. Absent: at once. */
+  costly?(work: number): void;
   /** A key exchange has begun (sending is held back) or ended. */
   exchanging(active: boolean): void;
 }
@@ -119,7 +123,10 @@ export class Transport {
   exchanging = false;
   /** Nothing is offered until the client's KEXINIT has come. A client may wait for ours just so: see `offer`. */
   waitsToOffer = false;
-  /** Set by the owner after sign-in: only then do byte and packet counts start a key re-exchange. */
+  /**
+   * Set by the owner after sign-in: only then do byte and packet counts start a key re-exchange, and may the peer. Nobody
+   * needs a second one before (OpenSSH's client could not cope with it), and each costs us more than it costs the peer.
+   */
   mayRekey = false;
   /** Key exchanges completed. */
   exchanges = 0;
@@ -154,7 +161,7 @@ export class Transport {
   #exchange: Kex<void> | undefined;
   /** The message number that `#exchange` waits for. */
   #awaits: number = KEXINIT.number;
-  #question: HostKeyQuestion | undefined;
+  #question: HostKeyQuestion | Costly | undefined;
 
   constructor(options: TransportOptions, events: TransportEvents) {
     this.#options = options;
@@ -277,6 +284,7 @@ export class Transport {
       case UNIMPLEMENTED.number:
         return false;
       case KEXINIT.number:
+        if (this.exchanges > 0 && !this.mayRekey) throw new ProtocolError('a second key exchange before sign-in');
         if (this.#exchange === undefined) {
           this.#steer(packet);
           this.rekey();
@@ -396,6 +404,11 @@ export class Transport {
     this.#resume(accepted);
   }
 
+  /** What was said to be costly may be computed. */
+  proceed(): void {
+    this.answerHostKey(true);
+  }
+
   #rekeyIfDue(): void {
     if (this.#exchange !== undefined) {
       if (this.#frames.packets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
@@ -424,16 +437,26 @@ export class Transport {
     }
     if (typeof step.value === 'number') {
       this.#awaits = step.value;
-    } else {
-      this.#question = step.value;
-      this.#events.hostKey(step.value);
+      return;
     }
+    this.#question = step.value;
+    if ('hostKey' in step.value) this.#events.hostKey(step.value);
+    else if (this.#events.costly === undefined) this.proceed();
+    else this.#events.costly(step.value.work);
   }
 
   /** One whole key exchange (RFC 4253 §7). */
   *#run(): Kex<void> {
     const first = this.sessionId === undefined;
-    const ours = kexInit(this.provider, this.role, this.#hostKeyNames, this.#compressionNames(), first, this.#ciphers);
+    const ours = kexInit(
+      this.provider,
+      this.role,
+      this.#hostKeyNames,
+      this.#compressionNames(),
+      first,
+      this.#ciphers,
+      this.#options.kex,
+    );
     const ourInit = encode(KEXINIT, ours);
     const ourPayload = ourInit.payload.slice();
     this.exchanging = true;
