@@ -16,7 +16,7 @@ const collect = runInNewContext('gc') as () => void;
 /** Bytes in use, garbage not counted. */
 export function inUse(): number {
   // Memory outside of the heap is given back by a thread of its own, for which the next collection waits.
-  for (let i = 0; i < 3; i++) collect();
+  for (let i = 0; i < 2; i++) collect();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
@@ -71,7 +71,7 @@ export function floods(): Flood[] {
     }
   }
   const known = new Set(MESSAGES.map(({ number }) => number));
-  for (const number of [0, 8, 19, 22, 49, 79, 128, 191, 255]) {
+  for (const number of [0, 22, 255]) {
     if (!known.has(number)) all.push({ name: `unknown message ${number}`, payload: new Uint8Array([number]) });
   }
   return all;
