@@ -66,6 +66,7 @@ export class Life {
   #owner: Client | undefined;
   #rules!: KeyRules;
   #failures = 0;
+  #refusals = 0;
   #asked = false;
   #running = false;
 
@@ -246,12 +247,12 @@ export class Life {
   }
 
   #refused(what: string): false {
-    this.#note(`refused: ${what}`);
+    this.#note(`refused: ${what}`, ++this.#refusals <= limits.REFUSALS);
     return false;
   }
 
-  #note(text: string): void {
-    this.#options.say(text);
+  #note(text: string, isSaid = true): void {
+    if (isSaid) this.#options.say(text);
     try {
       this.#options.transcript.note(text);
     } catch (error) {

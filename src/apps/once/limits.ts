@@ -39,6 +39,8 @@ export const FREE_PART = 2;
 export const LEAST_TRANSCRIPT = 64 * 1024;
 /** Notes that are kept until the transcript begins (failed tries, mostly); further ones are counted. */
 export const EARLY_NOTES = 1000;
+/** Requests of a session that are refused with a word on standard error; the transcript has all, and ends the session when it is full. */
+export const REFUSALS = 100;
 /** Characters of the last line of output that are looked at for a password prompt. */
 export const PROMPT = 200;
 /**

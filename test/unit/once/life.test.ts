@@ -95,6 +95,24 @@ test(
 );
 
 test(
+  'what a client is refused is noted each time, and said so often only',
+  bounded(120, async scope => {
+    const { call, said, log, life } = live(scope);
+    const client = await call();
+    const running = await client.start('cat');
+    for (let i = 0; i < 150; i++) await failure(client.forward('localhost', i));
+    for (let i = 0; i < 150; i++)
+      assert.not.ok(await running.stream.channel.request('x-of-its-own', new Uint8Array(0)));
+    await running.end();
+    assert.is(await life.over, 0);
+    assert.is(said.filter(line => line.startsWith('refused: ')).length, 100);
+    const noted = readFileSync(log, 'utf8').match(/ note refused: .*/g) ?? [];
+    assert.is(noted.length, 300);
+    assert.is(noted.at(-1), ' note refused: the request x-of-its-own');
+  }),
+);
+
+test(
   'failed keys count, and too many are the end',
   bounded(120, async scope => {
     const { life, call, said } = live(scope, { maxFailures: 3 });
