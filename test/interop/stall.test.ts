@@ -1,12 +1,11 @@
 // Readers that stall: the server's memory stays within the bound that DESIGN.md states, everybody else is served, and nothing is lost when they go on.
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WINDOW } from '../../src/protocol/index.ts';
 import { echoes, echoServer, tcpConnect, tcpServer } from '../kit/loopback.ts';
-import { bounded, type Child, eventually, pause, type Scope, soon } from '../kit/processes.ts';
+import { bounded, eventually, pause, resident, type Scope, soon } from '../kit/processes.ts';
 import { consume, provide, type Switchboard, switchboard } from '../kit/ssh.ts';
 import { needs, skip } from '../kit/tools.ts';
 
@@ -27,12 +26,6 @@ const SHA256 = createHash('sha256').update(BYTES).digest('hex');
  * All writers together want to send CIRCUITS × EACH in each direction, so a server that holds what it gets is far outside.
  */
 const bound = (directions: number) => 2 * (directions * WINDOW + 2 * MIB) + 64 * MIB;
-
-/** Resident memory of a process in bytes. */
-function resident({ pid }: Child): number {
-  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
-  return Number(kib) * 1024;
-}
 
 /** When a number has not changed for a while: whoever writes has come to a stop. */
 async function standstill(what: string, progress: () => number): Promise<void> {

@@ -1,6 +1,6 @@
 // What a test starts, its scope ends: child processes by their id, temporary directories, whatever else it defers.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UNHANDLED } from '../../src/server/detached.ts';
@@ -281,6 +281,12 @@ export async function eventually(
     if (Date.now() > end) throw new Error(`waited ${seconds} s for ${what}`);
     await pause(20);
   }
+}
+
+/** Resident memory of a process in bytes; Linux only. */
+export function resident({ process: { pid } }: Child): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(kib) * 1024;
 }
 
 export const pause = (milliseconds: number): Promise<void> => new Promise(resolve => setTimeout(resolve, milliseconds));
