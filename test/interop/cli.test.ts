@@ -1,6 +1,7 @@
 // The command line as its user meets it: what it prints, what it says when something is wrong, and with which exit code it ends.
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -190,7 +191,12 @@ test(
     const unread = /^cordboard: --node-keys \S+missing cannot be read: no such file or directory\n$/;
     await refuses(scope, [...data, ...there, ...missing], 1, unread);
     const everywhere = ['--host', '0.0.0.0', '--directory', 'redis://127.0.0.1'];
-    await refuses(scope, [...data, ...everywhere], 1, /^cordboard: --directory wants --advertise, .* at 0\.0\.0\.0\n$/);
+    await refuses(
+      scope,
+      [...data, ...everywhere],
+      1,
+      /^cordboard: --directory needs --advertise HOST:PORT: .* at "0\.0\.0\.0"\n$/,
+    );
   }),
 );
 
@@ -326,7 +332,7 @@ unprivileged('files without permission: one sentence each', async (scope, start)
   writeFileSync(mine, '', { mode: 0o000 });
   const writable = join(directory, 'writable');
   mkdirSync(writable);
-  chmodSync(writable, 0o777);
+  chownSync(writable, 65534, 65534);
   const closed = join(directory, 'closed');
   mkdirSync(closed);
   chmodSync(closed, 0o500);

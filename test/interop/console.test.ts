@@ -21,7 +21,7 @@ const screenshot = resolve(import.meta.dirname, '../../docs/console.png');
 const chromium = shared(test, browser);
 const theBoard = shared(test, async scope => {
   const file = resolve(scope.directory(), 'token');
-  writeFileSync(file, `${TOKEN}\n`);
+  writeFileSync(file, `${TOKEN}\n`, { mode: 0o600 });
   const audit = resolve(scope.directory(), 'audit');
   const args = ['--console', '127.0.0.1:0', '--console-token-file', file, '--audit', audit];
   const board = await switchboard(scope, { args });

@@ -68,7 +68,7 @@ async function state(port: number, Cookie: string) {
 
 function tokenFile(scope: Scope): string {
   const file = join(scope.directory(), 'token');
-  writeFileSync(file, TOKEN);
+  writeFileSync(file, TOKEN, { mode: 0o600 });
   return file;
 }
 

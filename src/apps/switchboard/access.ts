@@ -1,6 +1,5 @@
 // Who may sign in and do what: an authorized_keys file, re-read when it changes, enrolment of keys it does not know, and bans.
 import {
-  type AuthorizedKey,
   fingerprint,
   isCertificate,
   type KeyOption,
@@ -15,12 +14,13 @@ import { faultFields } from '../../server/detached.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
 import { hashOf } from './codes.ts';
-import { appendLine, ENROLLED, EnrolmentRate, lineFor, MAX_ENROLLED, version } from './enrolment.ts';
-import { denies, type Grant, grantOf, namesIn, POLICY, prefer, problemOf } from './grants.ts';
+import { ENROLLED, EnrolmentRate, lineFor, MAX_ENROLLED } from './enrolment.ts';
+import { StateError } from './files.ts';
+import { denies, type Grant, grantOf, POLICY, prefer } from './grants.ts';
+import { KeyFile } from './key-file.ts';
 import { parseUser } from './names.ts';
 import type { Registry } from './registry.ts';
 import type { Invitation } from './rules.ts';
-import { readIfThere, StateError } from './state.ts';
 import type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
 export type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
@@ -56,14 +56,7 @@ export class Access implements Keeper {
   readonly #keeper: Keeper;
   readonly #policy: KeyPolicy;
   readonly #now: () => number;
-  /** By the fingerprint of the key in the line, in the order of the file. */
-  #entries = new Map<string, AuthorizedKey[]>();
-  /** Fingerprints in lines that cannot be used: known, so that they are not enrolled with more rights than their lines meant to give. */
-  #refused = new Set<string>();
-  /** Names that lines give to their keys. */
-  #given = new Set<string>();
-  /** Modification time and size of the file as we know it. */
-  #version = '';
+  readonly #file: KeyFile;
   readonly #rate: EnrolmentRate;
   readonly #counters = new TokenCounters();
 
@@ -75,18 +68,18 @@ export class Access implements Keeper {
     this.#policy = { ...POLICY, provider: options.provider, prefer };
     this.#now = options.now ?? Date.now;
     this.#rate = new EnrolmentRate(this.#now);
-    this.#load();
+    this.#file = new KeyFile(options.file, options.log);
   }
 
   /** Keys that may sign in, from somewhere. */
   get size(): number {
-    return this.#entries.size;
+    return this.#file.size;
   }
 
   /** Whether the file gives the name to some key: then no other can have it. */
   gives(name: string): boolean {
-    this.#refresh();
-    return this.#given.has(name);
+    this.#file.refresh();
+    return this.#file.gives(name);
   }
 
   /** Whether a signature by this key (or certificate) would be taken. Changes nothing: whoever asks need not own the key. */
@@ -139,7 +132,7 @@ export class Access implements Keeper {
   /** Whether somebody who is in would still be let in: with the key, the name, the address and the host name that he came with. */
   stillGood(visitor: Visitor): boolean {
     return this.#orElse(visitor, true, () => {
-      if (!this.#refresh()) return true; // who is in stays in, as long as nobody knows better
+      if (!this.#file.refresh()) return true; // who is in stays in, as long as nobody knows better
       const verdict = this.#admissible(visitor);
       return verdict !== undefined && 'grant' in verdict;
     });
@@ -150,7 +143,7 @@ export class Access implements Keeper {
    * already when something has changed. Undefined for a key that is not known.
    */
   #admissible(visitor: Visitor): { readonly grant: Grant } | { readonly refused: string } | undefined {
-    if (!this.#refresh()) return { refused: 'the file of keys cannot be read' };
+    if (!this.#file.refresh()) return { refused: 'the file of keys cannot be read' };
     if (this.#known(visitor.key)) return this.#judge(visitor);
     const banned = this.#banned(visitor);
     if (banned !== undefined) return { refused: banned };
@@ -168,12 +161,13 @@ export class Access implements Keeper {
   }
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): boolean {
-    if (!this.#refresh()) return false;
+    if (!this.#file.refresh()) return false;
     if (this.#known(key)) return true;
     if (options === undefined && !this.#mayEnrol({ key, user, address })) return false;
-    if (this.#entries.size >= MAX_ENROLLED) return false;
+    if (this.#file.size >= MAX_ENROLLED) return false;
     try {
-      this.#append(key, options ?? ENROLLED, user, address);
+      const appended = this.#file.append(key, options ?? ENROLLED, user, address);
+      this.#options.appended?.(appended);
     } catch (error) {
       if (!(error instanceof StateError)) throw error;
       this.#options.log.error({ file: this.#options.file }, `a key cannot be enrolled: ${error.message}`);
@@ -240,7 +234,7 @@ export class Access implements Keeper {
   }
 
   #mayEnrol({ user, address }: Pick<Visitor, 'user' | 'address' | 'key'>): boolean {
-    if (this.#entries.size >= MAX_ENROLLED) return false;
+    if (this.#file.size >= MAX_ENROLLED) return false;
     const { code } = parseUser(user);
     if (code !== undefined && this.#options.registry?.invitation(code) !== undefined) return true;
     return this.enrols && this.#rate.allows(address);
@@ -256,7 +250,7 @@ export class Access implements Keeper {
 
   /** Certificates count as known: it is their authority that a line knows, and they are not enrolled. */
   #known(key: Uint8Array): boolean {
-    return isCertificate(key) || this.#entries.has(fingerprint(key)) || this.#refused.has(fingerprint(key));
+    return isCertificate(key) || this.#file.knows(fingerprint(key));
   }
 
   /** By the best line that lets the key in from there now; a line that denies it, or that cannot be used, wins over all. */
@@ -264,8 +258,8 @@ export class Access implements Keeper {
     const { key, address, hostName, presence } = visitor;
     const { user } = parseUser(visitor.user);
     const ids = keysOf(key).map(fingerprint);
-    const lines = [...new Set(ids)].flatMap(id => this.#entries.get(id) ?? []);
-    const verdict = ids.some(id => this.#refused.has(id))
+    const lines = [...new Set(ids)].flatMap(id => this.#file.entries(id));
+    const verdict = ids.some(id => this.#file.refuses(id))
       ? { refused: 'the line of the key cannot be used' }
       : lines.some(denies)
         ? { refused: 'the key is denied' }
@@ -288,71 +282,9 @@ export class Access implements Keeper {
     return { user: printable(parseUser(user).user), address, key: fingerprint(key) };
   }
 
-  /** Reads the file again if it has changed. False if it cannot be read: then nobody gets in, and the log says why. */
-  #refresh(): boolean {
-    try {
-      if (version(this.#options.file) !== this.#version) this.#load();
-      return true;
-    } catch (error) {
-      if (!(error instanceof StateError)) throw error;
-      this.#options.log.error({ file: this.#options.file }, `nobody can sign in: ${error.message}`);
-      return false;
-    }
-  }
-
-  #load(): void {
-    const { file, log } = this.#options;
-    const before = version(file);
-    const { entries, problems } = parseAuthorizedKeys(readIfThere(file) ?? '');
-    this.#entries = new Map();
-    this.#refused = new Set();
-    this.#given = new Set();
-    for (const { line, message, key } of problems) {
-      if (key) this.#refused.add(fingerprint(key.blob));
-      log.warn({ file, line }, `line ${line} of ${file} is ignored: ${message}`);
-    }
-    for (const entry of entries) {
-      const problem = problemOf(entry);
-      if (problem === undefined) this.#add(entry);
-      else {
-        this.#refused.add(fingerprint(entry.key.blob));
-        log.warn({ file, line: entry.line }, `the key in line ${entry.line} of ${file} is refused: ${problem}`);
-      }
-    }
-    this.#version = before;
-  }
-
-  #add(entry: AuthorizedKey): void {
-    const id = fingerprint(entry.key.blob);
-    const entries = this.#entries.get(id);
-    if (entries) entries.push(entry);
-    else this.#entries.set(id, [entry]);
-    if (!denies(entry)) for (const name of namesIn(entry)) this.#given.add(name);
-  }
-
-  /** Appends the key to the file, keeping what is there byte for byte. */
-  #append(key: Uint8Array, options: readonly KeyOption[], user: string, address: string): void {
-    const { file, log } = this.#options;
-    const before = version(file);
-    const line = lineFor(key, options, `${user}@${address}`);
-    const alone = appendLine(file, line);
-    log.info({ user: printable(user), address, key: fingerprint(key) }, `key enrolled in ${file}`);
-    // Whoever knows the file as it was knows it now, unless somebody else has written meanwhile.
-    const appended = { line, before: alone ? before : '', after: version(file) };
-    if (!this.heard(appended)) this.#load();
-    this.#options.appended?.(appended);
-  }
-
-  /**
-   * The file has grown by a line. Reading thousands of lines again for one that we know is left to the case that someone else
-   * has written, too; then this is false, and the next who signs in finds the file changed.
-   */
-  heard({ line, before, after }: Appended): boolean {
-    const [entry] = parseAuthorizedKeys(line).entries;
-    if (before !== this.#version || entry === undefined) return false;
-    this.#add(entry);
-    this.#version = after;
-    return true;
+  /** See `KeyFile.heard`. */
+  heard(appended: Appended): boolean {
+    return this.#file.heard(appended);
   }
 }
 

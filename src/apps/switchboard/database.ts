@@ -1,7 +1,7 @@
 // SQLite by whatever this runtime has: node:sqlite, or libsql where that is missing. Nothing here waits for another process while the event loop stands still.
 import { closeSync, openSync } from 'node:fs';
 import { reason } from '../../server/runtime/reason.ts';
-import { StateError } from './state.ts';
+import { checkTrusted, StateError } from './files.ts';
 
 /** What a statement takes and gives. */
 export type Value = string | number | null;
@@ -134,7 +134,10 @@ export async function openDatabase(file: string, versions: readonly string[]): P
   let driver: Driver | undefined;
   try {
     // For its owner only; SQLite gives the files beside it the same mode.
-    if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600));
+    if (file !== ':memory:') {
+      closeSync(openSync(file, 'a', 0o600));
+      checkTrusted(file);
+    }
     driver = open(file);
     // SQLite would wait by itself, and everybody in this process with it.
     driver.exec('PRAGMA busy_timeout = 0');

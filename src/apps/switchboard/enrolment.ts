@@ -79,8 +79,8 @@ export function appendLine(file: string, line: string): boolean {
 /** What changes when somebody has written to the file; "none" if there is none. @throws StateError */
 export function version(file: string): string {
   try {
-    const { mtimeMs, size, ino } = statSync(file);
-    return `${mtimeMs} ${size} ${ino}`;
+    const { mtimeMs, size, ino, mode } = statSync(file);
+    return `${mtimeMs} ${size} ${ino} ${mode}`;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'none';
     throw new StateError(`cannot read ${file}: ${reason(error)}`);

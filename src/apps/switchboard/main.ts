@@ -23,7 +23,7 @@ import { nodesFor } from './nodes.ts';
 import type { Address } from './options.ts';
 import { Registry } from './registry.ts';
 import { Serving, type ServingOptions } from './serving.ts';
-import { changedForGood, type Settings, type Started, settingsOf } from './settings.ts';
+import { changedForGood, hasPassword, type Settings, type Started, settingsOf } from './settings.ts';
 import { reloadOnSignal, stopOnSignals } from './signals.ts';
 import {
   aliasSecret,
@@ -99,6 +99,10 @@ async function run(command: Command, version: string): Promise<void> {
   const directory = url
     ? await Directory.open({ url, lease, hub, registry, secret, log, banned: () => works.recheck() })
     : undefined;
+  if (command.getOptionValueSource('directory') === 'cli' && hasPassword(settings.directory ?? '')) {
+    const instead = 'put it into the variable CORDBOARD_DIRECTORY, or into a file for --config';
+    log.warn({}, `every user of this machine can see the password in --directory among the processes: ${instead}`);
+  }
   const access = new Access({
     ...{ file, enrol, anyKey, registry, provider: accelerated, log },
     appended: it => works.appended(it),

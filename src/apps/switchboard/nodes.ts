@@ -14,10 +14,11 @@ import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { equalBytes, KeyFormatError, type Mux } from '../../protocol/index.ts';
 import type { OfferedKey } from '../../server/authenticators.ts';
 import type { Times } from '../../server/drive.ts';
+import { reason } from '../../server/runtime/reason.ts';
 import type { Logger } from '../../server/server.ts';
+import { readTrusted } from './files.ts';
 import { type NodeAddress, nodeName } from './lines.ts';
 import { type Settings, timesFor } from './settings.ts';
-import { readIfThere } from './state.ts';
 import { MAX_CIRCUITS } from './trunks.ts';
 
 /** As whom nodes sign in with each other. Whoever else comes with this name is an ordinary client. */
@@ -129,13 +130,23 @@ export class Nodes {
     return [...certificates, ...signatures.filter(({ keyType }) => types.has(keyType))].map(({ name }) => name);
   }
 
+  /** Who is not known cannot be a node; those with our own host keys can, whatever becomes of the file. */
+  #read(file: string): string {
+    try {
+      return readTrusted(file) ?? '';
+    } catch (error) {
+      this.#options.log.error({ file }, `other nodes are not known: ${reason(error)}`);
+      return '';
+    }
+  }
+
   /** The file may change at any time. */
   #known(): {
     readonly keys: readonly Pick<PrivateKey, 'type' | 'blob'>[];
     readonly authorities: readonly AuthorizedKey[];
   } {
     const { hostKeys, file } = this.#options;
-    const { entries } = parseAuthorizedKeys(file === undefined ? '' : (readIfThere(file) ?? ''));
+    const { entries } = parseAuthorizedKeys(file === undefined ? '' : this.#read(file));
     const isAuthority = ({ options }: AuthorizedKey) => options.some(({ name }) => name === 'cert-authority');
     const others = entries.filter(entry => !isAuthority(entry)).map(({ key }) => key);
     const own = hostKeys.filter(({ blob }) => !isCertificate(blob));

@@ -1,8 +1,8 @@
 // The configuration file: nuttssh's own nuttssh.ini as it is, and a section [cordboard] for every flag that nuttssh does not have.
 
 import { reason } from '../../server/runtime/reason.ts';
+import { readTrusted, StateError } from './files.ts';
 import { parseBoolean, parseIni } from './ini.ts';
-import { readIfThere, StateError } from './state.ts';
 
 /** What a file says, as if it were flags: values by the flag's name without its dashes. */
 export interface FileSettings {
@@ -23,7 +23,7 @@ const SERVER: Readonly<Record<string, string>> = {
 
 /** @throws StateError, one sentence, if there is no such file or it makes no sense */
 export function readConfiguration(file: string): FileSettings {
-  const text = readIfThere(file);
+  const text = readTrusted(file);
   if (text === undefined) throw new StateError(`cannot read ${file}: there is no such file`);
   try {
     return settingsIn(text);

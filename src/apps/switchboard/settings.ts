@@ -1,12 +1,11 @@
 // What the switchboard is to do: flags before the environment, that before the configuration file, and what is missing follows from the rest.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { CommanderError } from 'commander';
 import { parseAddress } from '../../crypto/keys/index.ts';
 import type { Times } from '../../server/drive.ts';
 import { isLoopback, type StartupLimits } from '../../server/penalties.ts';
-import { reason } from '../../server/runtime/reason.ts';
+import { checkSecret, readTrusted } from './files.ts';
 import type { ConsoleAddress, Flags } from './flags.ts';
 import { parseBoolean } from './ini.ts';
 import type { NodeAddress } from './lines.ts';
@@ -90,7 +89,9 @@ export function settingsOf(command: Command, started?: Started): Settings {
     const option = command.options.find(({ long }) => long === `--${key}` || long === `--no-${key}`);
     if (option === undefined || key === 'config') throw new StateError(`${config}: there is no --${key}`);
     const name = option.attributeName() as keyof Flags;
-    if (!explicit(name)) set(flags, name, fromFile(option, value, `${config}: ${key}`));
+    if (explicit(name)) continue;
+    set(flags, name, fromFile(option, value, `${config}: ${key}`));
+    if (name === 'directory' && hasPassword(value)) checkSecret(config!);
   }
   return complete(flags, file, started ?? { listened: [flags.host] });
 }
@@ -107,10 +108,8 @@ function complete(flags: Flags, file: FileSettings | undefined, { listened, anyK
   }
   if (flags.nodeKeys !== undefined) {
     if (flags.directory === undefined) throw new StateError('--node-keys is of no use without --directory');
-    try {
-      readFileSync(flags.nodeKeys);
-    } catch (error) {
-      throw new StateError(`--node-keys ${flags.nodeKeys} cannot be read: ${reason(error)}`);
+    if (readTrusted(flags.nodeKeys) === undefined) {
+      throw new StateError(`--node-keys ${flags.nodeKeys} cannot be read: no such file or directory`);
     }
   }
   const hostKeys = flags.hostKey ? { files: flags.hostKey, made: false } : { files: file?.hostKeys ?? [], made: true };
@@ -139,6 +138,9 @@ function complete(flags: Flags, file: FileSettings | undefined, { listened, anyK
     ...(flags.consoleTokenFile !== undefined && { consoleTokenFile: flags.consoleTokenFile }),
   };
 }
+
+/** Whether the URL of a directory has a password in it. */
+export const hasPassword = (url: string): boolean => URL.canParse(url) && new URL(url).password !== '';
 
 /** 0.0.0.0 or ::, however it is written: every address of the machine. */
 function isWildcard(host: string): boolean {

@@ -1,22 +1,14 @@
 // The switchboard's files: host keys, the secret behind aliases, authorized keys. Written to a temporary file, synced, renamed.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { formatPrivateKey, formatPublicKey, parsePrivateKey, publicOf } from '../../crypto/keys/index.ts';
 import type { CryptoProvider, PrivateKey } from '../../crypto/provider.ts';
 import { KeyFormatError } from '../../protocol/errors.ts';
-import { reason } from '../../server/runtime/reason.ts';
 import { writeAll } from '../../server/runtime/write-all.ts';
+import { attempt, checkDirectory, readSecret, StateError } from './files.ts';
+
+export { attempt, readIfThere, StateError } from './files.ts';
 
 /** Key types of the host keys that are made on first run, and sshd's names for their files. */
 const HOST_KEYS = [
@@ -31,9 +23,6 @@ const REGISTRY = 'switchboard.db';
 const SECRET_BYTES = 32;
 const STDOUT = 1;
 
-/** A file or directory that cannot be used; the message is one sentence for the operator. */
-export class StateError extends Error {}
-
 /** Where state lives unless told otherwise (XDG Base Directory Specification). */
 export function defaultDataDirectory(): string {
   return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'cordboard', 'switchboard');
@@ -42,9 +31,12 @@ export function defaultDataDirectory(): string {
 /** The file of names, invitations and bans. */
 export const registryFile = (directory: string): string => join(directory, REGISTRY);
 
-/** Makes `directory` if need be, readable by its owner only. @throws StateError */
+/** Makes `directory` if need be, readable by its owner only. @throws StateError also if everybody may write to it */
 export function openDirectory(directory: string): void {
-  attempt(`cannot use the data directory ${directory}`, () => make(resolve(directory)));
+  attempt(`cannot use the data directory ${directory}`, () => {
+    make(resolve(directory));
+    checkDirectory(directory);
+  });
 }
 
 /** One by one: Node's own way (`recursive`) never ends where none can be made in a directory that is there, as in /proc. */
@@ -61,16 +53,6 @@ export function socketDirectory(): string {
     directory = mkdtempSync(join(tmpdir(), 'cordboard-workers-'));
   });
   return directory;
-}
-
-/** The file's text, or undefined if there is none. @throws StateError if it is there and cannot be read */
-export function readIfThere(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new StateError(`cannot read ${file}: ${reason(error)}`);
-  }
 }
 
 /** Replaces a file in one step: whoever reads it sees the old text or the new, also after a crash. @throws StateError */
@@ -120,7 +102,7 @@ export function hostKeysIn(files: readonly string[], made: boolean, provider: Cr
 
 /** `type`: what to make if there is none. */
 function hostKey(file: string, provider: CryptoProvider, type: string | undefined): PrivateKey {
-  const text = readIfThere(file);
+  const text = readSecret(file);
   if (text !== undefined) return parseHostKey(text, file);
   const algorithm = provider.signatures.find(({ keyType }) => keyType === type);
   if (algorithm === undefined) throw new StateError(`cannot read the host key ${file}: there is no such file`);
@@ -142,7 +124,7 @@ function parseHostKey(text: string, file: string): PrivateKey {
 /** The secret that aliases are derived with. Losing it changes every alias. @throws StateError */
 export function aliasSecret(directory: string, provider: CryptoProvider): Uint8Array {
   const file = join(directory, SECRET);
-  const text = readIfThere(file)?.trim();
+  const text = readSecret(file)?.trim();
   if (text === undefined) {
     const secret = provider.random(new Uint8Array(SECRET_BYTES));
     replaceFile(file, `${Buffer.from(secret).toString('hex')}\n`);
@@ -155,13 +137,4 @@ export function aliasSecret(directory: string, provider: CryptoProvider): Uint8A
 /** Says something on standard output. @throws StateError if that cannot be written to */
 export function print(text: string): void {
   attempt('cannot write to standard output', () => writeAll(STDOUT, Buffer.from(text)));
-}
-
-/** What the system refuses becomes a StateError that begins with `what`. */
-export function attempt<T>(what: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw new StateError(`${what}: ${reason(error)}`);
-  }
 }

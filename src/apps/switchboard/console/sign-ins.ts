@@ -1,6 +1,7 @@
 // Who may use the console: whoever has said the token has a session, and the browser keeps its name in a cookie.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { readIfThere, replaceFile, StateError } from '../state.ts';
+import { readSecret } from '../files.ts';
+import { replaceFile, StateError } from '../state.ts';
 
 /** Bytes of chance in a token or the name of a session: not to be guessed. */
 const SECRET_BYTES = 32;
@@ -26,7 +27,7 @@ export const newToken = (): string => randomBytes(SECRET_BYTES).toString('base64
 
 /** The token in a file; a file that is not there is made, readable by its owner only. @throws StateError */
 export function tokenFrom(file: string): string {
-  const text = readIfThere(file);
+  const text = readSecret(file);
   if (text === undefined) {
     const token = newToken();
     replaceFile(file, `${token}\n`);
