@@ -1,4 +1,4 @@
-// The applications' lists on Bun.
+// The applications' lists on Bun: what starts the program.
 import { runApplications } from './applications.ts';
 
-runApplications('bun');
+runApplications('bun', 'outside');

@@ -1,4 +1,4 @@
-// The applications' lists on Node 24.
+// The applications' lists on Node 24: what starts the program.
 import { runApplications } from './applications.ts';
 
-runApplications('node24');
+runApplications('node24', 'outside');

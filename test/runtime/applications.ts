@@ -1,6 +1,6 @@
 // The applications' lists (prompt, console, sessions, transcripts) on one runtime: each list is a process, and a test here.
 // What is about the program from outside has only the program on that runtime; what calls our functions runs there itself.
-import { basename, join, relative } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import { failuresIn } from '../kit/failures.ts';
 import { bounded } from '../kit/processes.ts';
@@ -20,18 +20,15 @@ const INSIDE = [
     name => `once/${name}`,
   ),
 ];
-const files = [
-  ...OUTSIDE.map(name => join(root, 'test', 'interop', `${name}.test.ts`)),
-  ...INSIDE.map(name => join(root, 'test', 'unit', `${name}.test.ts`)),
-];
 
-/** Defines a test for each list on the runtime `id`, and runs them. */
-export function runApplications(id: string): void {
+/** Defines a test for each list of one of the two kinds on the runtime `id`, and runs them. */
+export function runApplications(id: string, kind: 'outside' | 'inside'): void {
   const { title, binary, args } = runtimeOf(id);
   const counts: string[] = [];
-  for (const file of files) {
-    const name = relative(root, file);
-    const inside = name.startsWith('test/unit');
+  const inside = kind === 'inside';
+  for (const list of inside ? INSIDE : OUTSIDE) {
+    const name = `test/${inside ? 'unit' : 'interop'}/${list}.test.ts`;
+    const file = join(root, name);
     needs(test, binary)(
       `${title}: ${name}`,
       bounded(240, async scope => {
