@@ -38,9 +38,9 @@ export async function unixEcho(scope: Scope, path: string): Promise<void> {
   scope.defer(() => void server.close());
 }
 
-/** A connection to a loopback port. */
-export const tcpConnect = (scope: Scope, port: number): Promise<Socket> =>
-  connected(scope, connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }));
+/** A connection to a loopback port, from `localAddress` if that is given: all of 127.0.0.0/8 are ours. */
+export const tcpConnect = (scope: Scope, port: number, localAddress?: string): Promise<Socket> =>
+  connected(scope, connect({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true, noDelay: true }));
 
 /** The same from another address of 127.0.0.0/8. */
 export const connectFrom = (scope: Scope, port: number, localAddress: string): Promise<Socket> =>

@@ -76,11 +76,15 @@ export class RawClient {
     });
   }
 
-  static async connect(scope: Scope, port: number): Promise<RawClient> {
-    const client = new RawClient(await tcpConnect(scope, port));
+  /** From `localAddress`, if that is given. */
+  static async connect(scope: Scope, port: number, localAddress?: string): Promise<RawClient> {
+    const client = new RawClient(await tcpConnect(scope, port, localAddress));
     client.transport.start();
     client.flush();
-    await soon('the key exchange', client.#keyed);
+    const refused = client.ended.then(({ text }) => {
+      throw new Error(`hung up on before the key exchange: ${text}`);
+    });
+    await soon('the key exchange', Promise.race([client.#keyed, refused]));
     return client;
   }
 
