@@ -24,7 +24,7 @@ import {
 import { decode, encode } from '../wire/codec.ts';
 import { MAX_PACKET } from '../wire/framing.ts';
 import type { Packet } from '../wire/packet.ts';
-import { encodeUtf8 } from '../wire/reader.ts';
+import { encodeUtf8, equalBytes } from '../wire/reader.ts';
 import { clearOpener, clearSealer } from './clear.ts';
 import { ourExtensions, readExtensions } from './extensions.ts';
 import { FrameReader } from './frames.ts';
@@ -93,7 +93,10 @@ export interface TransportOptions {
 export interface TransportEvents {
   /** There is something to take with `takeOutput`, for the first time since it was called last. */
   output(): void;
-  /** Client: is this the right host's key? Answer with `answerHostKey`, now or later; nothing is read meanwhile. */
+  /**
+   * Client: is this the right host's key? Answer with `answerHostKey`, now or later; nothing is read meanwhile. In later exchanges
+   * it is asked about another key only, as in ssh: what was right when the connection began may have expired since.
+   */
   hostKey(question: HostKeyQuestion): void;
   /** Server: what is to be computed next costs so much (`KexAlgorithm.work`). Call `proceed`, now or later; nothing is read meanwhile. Absent: at once. */
   costly?(work: number): void;
@@ -162,6 +165,8 @@ export class Transport {
   /** The message number that `#exchange` waits for. */
   #awaits: number = KEXINIT.number;
   #question: HostKeyQuestion | Costly | undefined;
+  /** The host key that was accepted last. */
+  #accepted: Uint8Array | undefined;
 
   constructor(options: TransportOptions, events: TransportEvents) {
     this.#options = options;
@@ -400,6 +405,7 @@ export class Transport {
   /** The client's user has judged the host key. */
   answerHostKey(accepted: boolean): void {
     if (this.#question === undefined) return;
+    if (accepted && 'hostKey' in this.#question) this.#accepted = this.#question.hostKey;
     this.#question = undefined;
     this.#resume(accepted);
   }
@@ -439,6 +445,8 @@ export class Transport {
       this.#awaits = step.value;
       return;
     }
+    if ('hostKey' in step.value && this.#accepted !== undefined && equalBytes(step.value.hostKey, this.#accepted))
+      return this.#resume(true);
     this.#question = step.value;
     if ('hostKey' in step.value) this.#events.hostKey(step.value);
     else if (this.#events.costly === undefined) this.proceed();

@@ -422,5 +422,52 @@ test('goodbye is said, heard, and final', async () => {
   await client.close();
 });
 
+test('the host key is judged once, however often keys are exchanged: a certificate may expire, and nobody sits there to be asked', async () => {
+  const judged: Uint8Array[] = [];
+  const judge = (key: Uint8Array) => {
+    judged.push(key);
+    if (judged.length > 1) throw new Error('expired at the last second');
+    return true;
+  };
+  const server = testServer();
+  const { client } = await call(server, { hostKey: judge });
+  const { transport } = client.connection;
+  for (const [{ connection }, rekeys] of [
+    [client, 2],
+    [server.clients[0], 3],
+  ] as const) {
+    connection.rekey();
+    await until(() => client.connection.closed || (transport.exchanges === rekeys && !transport.exchanging));
+    assert.is(client.connection.error, undefined);
+  }
+  assert.equal(judged, [hostKey.blob]);
+  await client.close();
+});
+
+test('another host key in a later exchange is judged, as in ssh, and ends the connection if it is not the right one', async () => {
+  for (const [right, message] of [
+    [true, undefined],
+    [false, /host key/],
+  ] as const) {
+    const hostKeys = [hostKey];
+    const judged: Uint8Array[] = [];
+    const judge = (key: Uint8Array) => judged.push(key) === 1 || right;
+    const { client } = await call(testServer({ hostKeys }), { hostKey: judge });
+    const other = insecureKey(Uint8Array.of(2));
+    hostKeys[0] = other;
+    const { transport } = client.connection;
+    client.connection.rekey();
+    await until(() => client.connection.closed || (transport.exchanges === 2 && !transport.exchanging));
+    assert.equal(judged, [hostKey.blob, other.blob]);
+    if (message) assert.match((await client.closed).message, message);
+    else await client.ping();
+    // Now that is the one that has been judged.
+    client.connection.rekey();
+    if (!message) await until(() => transport.exchanges === 3);
+    assert.is(judged.length, 2);
+    await client.close();
+  }
+});
+
 test.after(closeServers);
 test.run();
