@@ -128,7 +128,7 @@ export class ClientConnection {
    * @throws RequestError if the server refuses
    */
   forwardRemote(from: Endpoint, to: Endpoint, failed: (error: Error) => void = () => {}): Promise<RemoteListener> {
-    return this.#forwards.listenRaw(from, passOn(to, failed));
+    return this.#forwards.listenRaw(from, passOn(to, failed, this));
   }
 
   async #direct(to: Endpoint, origin?: { host: string; port: number }): Promise<ChannelStream> {

@@ -4,7 +4,10 @@ import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { OpenError, OpenFailure } from '../protocol/errors.ts';
 import { pack } from '../protocol/wire/codec.ts';
-import { connect, connectPath, listen, listenEverywhere, listenPath, type Socket } from '../server/runtime/net.ts';
+import { connectFirst, Ends } from '../server/reaching.ts';
+import { names } from '../server/runtime/names.ts';
+import { connectPath, listen, listenEverywhere, type Socket } from '../server/runtime/net.ts';
+import { listenPath } from '../server/runtime/paths.ts';
 import { SocketJoin } from '../server/tcp.ts';
 
 /** Where to listen, or to connect: a TCP address, or the path of a Unix socket. */
@@ -65,11 +68,19 @@ export async function forwardLocal(
   return { host: listener.host, port: listener.port, close, [Symbol.asyncDispose]: close };
 }
 
-/** Callers of a listener on the server's side are connected to `to`, as seen from here. */
-export function passOn(to: Endpoint, failed: (error: Error) => void) {
+const ends = new Ends();
+
+/** Callers of a listener on the server's side are connected to `to`, as seen from here; until the connection is `closed`. */
+export function passOn(to: Endpoint, failed: (error: Error) => void, connection: { readonly closed: Promise<Error> }) {
+  const signal = ends.of(connection);
+  const reach = async () => {
+    if ('path' in to) return connectPath(to.path, signal);
+    // The server says how many callers there are.
+    return connectFirst(await names.addresses(to.host ?? 'localhost', connection, signal), to.port, signal);
+  };
   return async (open: ChannelOpen): Promise<void> => {
     try {
-      const socket = 'path' in to ? await connectPath(to.path) : await connect(to.host ?? 'localhost', to.port);
+      const socket = await reach();
       if (open.gone) return socket.destroy();
       const half = new SocketJoin(socket);
       half.join(open.accept(half.handler));

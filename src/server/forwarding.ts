@@ -11,53 +11,87 @@ import {
   TCPIP_FORWARD,
 } from '../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
-import { OpenFailure } from '../protocol/errors.ts';
+import { OpenError, OpenFailure, type OpenFailureReason } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
 import { detached } from './detached.ts';
-import { connect, connectPath, listen, listenEverywhere, listenPath, type Socket } from './runtime/net.ts';
+import { connectFirst, Ends } from './reaching.ts';
+import { names } from './runtime/names.ts';
+import { connectPath, listen, listenEverywhere, type Socket } from './runtime/net.ts';
+import { listenPath, MAX_PATH } from './runtime/paths.ts';
+import { reasonForPeer } from './runtime/reason.ts';
 import { type ChannelOpenHandler, type Client, describe, type GlobalRequestHandler, type Logger } from './server.ts';
 import { SocketJoin } from './tcp.ts';
 
 /** Listeners of one client at once, those under way included: each costs a file descriptor. */
 const MAX_LISTENERS = 64;
-/** Longest path of a Unix socket, in bytes, on the systems that allow least (macOS); a longer one may be cut off, and then name another file. */
-const MAX_PATH = 103;
+
+/** Where a client wants to be connected to. */
+export interface DirectTarget extends DirectTcpip {
+  /**
+   * The IP address that `host` stands for, and that is connected to; loopback, too, where the client wrote 0.0.0.0 or ::.
+   * Empty for a name without any, which is told only to a client that may connect to it.
+   */
+  readonly address: string;
+}
 
 /**
  * A handler for `direct-tcpip` (`ssh -L`, `-W`, `-J`, `-D`) that connects where the client wishes, as far as `allowed`
- * says so: it gets the host as the client wrote it, before any name is looked up.
+ * says so. Names are looked up first, and `allowed` is asked about each address in turn: a name may lead anywhere, to
+ * this host, too. Exactly those addresses are connected to that it allows, until one of them answers.
  */
-export function directTcpip(allowed: (target: DirectTcpip, client: Client) => Eventually<boolean>): ChannelOpenHandler {
+export function directTcpip(
+  allowed: (target: DirectTarget, client: Client) => Eventually<boolean>,
+): ChannelOpenHandler {
+  const ends = new Ends();
   return (open, client) => {
     const target = unpack(DIRECT_TCPIP, open.data);
-    return put(
-      open,
-      () => allowed(target, client),
-      () => connect(target.host, target.port),
-    );
+    const signal = ends.of(client);
+    return put(open, async () => {
+      if (target.port === 0 || target.port > 65535) throw new OpenError('there is no such port', CONNECT_FAILED);
+      const addresses: string[] = [];
+      let unknown: unknown;
+      const found = await names.addresses(target.host, client, signal).catch((error: unknown) => {
+        unknown = error;
+        return [''];
+      });
+      for (const address of found) if (await allowed({ ...target, address }, client)) addresses.push(address);
+      if (addresses.length === 0) throw NOT_ALLOWED;
+      if (unknown !== undefined) return failed(unknown);
+      return connectFirst(addresses, target.port, signal).catch(failed);
+    });
   };
 }
 
 /** A handler for `direct-streamlocal@openssh.com` (`ssh -L PORT:/PATH`) that connects to Unix sockets, as far as `allowed` says so. */
 export function directStreamlocal(allowed: (path: string, client: Client) => Eventually<boolean>): ChannelOpenHandler {
+  const ends = new Ends();
   return (open, client) => {
     const { path } = unpack(DIRECT_STREAMLOCAL, open.data);
-    return put(
-      open,
-      async () => isSocketPath(path) && allowed(path, client),
-      () => connectPath(path),
-    );
+    const signal = ends.of(client);
+    return put(open, async () => {
+      if (!isSocketPath(path) || !(await allowed(path, client))) throw NOT_ALLOWED;
+      return connectPath(path, signal).catch(failed);
+    });
   };
 }
 
-async function put(open: ChannelOpen, allowed: () => Eventually<boolean>, reach: () => Promise<Socket>): Promise<void> {
+const { ADMINISTRATIVELY_PROHIBITED, CONNECT_FAILED } = OpenFailure;
+const NOT_ALLOWED = new OpenError('not allowed', ADMINISTRATIVELY_PROHIBITED);
+
+/** Why not, for the client: in words of ours, because the system's name addresses and paths. */
+function failed(error: unknown): never {
+  throw new OpenError(reasonForPeer(error), CONNECT_FAILED);
+}
+
+/** Answers with a channel to what has been reached, or with an OpenError. What else is thrown is a fault of `allowed`. */
+async function put(open: ChannelOpen, reach: () => Promise<Socket>): Promise<void> {
   let socket: Socket;
-  if (!(await allowed())) return open.reject(OpenFailure.ADMINISTRATIVELY_PROHIBITED, 'not allowed');
   try {
     socket = await reach();
   } catch (error) {
-    return open.reject(OpenFailure.CONNECT_FAILED, error instanceof Error ? error.message : 'connection failed');
+    if (!(error instanceof OpenError)) throw error;
+    return open.reject(error.reason as OpenFailureReason, error.message);
   }
   if (open.gone) return socket.destroy();
   const half = new SocketJoin(socket);
@@ -69,13 +103,20 @@ export type ListenTarget =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+/** The same, and for TCP the IP address that it comes to: `::` is all of both families, unless it is what the client wrote. */
+export type ListenRequest =
+  | (Extract<ListenTarget, { kind: 'tcp' }> & { readonly address: string })
+  | Extract<ListenTarget, { kind: 'unix' }>;
+
 /** What `remoteForwarding` is given. */
 export interface RemoteForwardingOptions {
+  /** Whether the client may have that. Sockets are opened with the rights of this process, whoever the client is. */
+  allowed(target: ListenRequest, client: Client): Eventually<boolean>;
   /**
-   * Whether the client may have that. The host is an address to listen on: `localhost` for this host only, an empty one
-   * (or `*`) for everybody. Sockets are opened with the rights of this process, whoever the client is.
+   * Who can reach the ports, as sshd's GatewayPorts. False, and by default: this host only, whatever address the client asks
+   * for. True: everybody, whatever it asks for. 'clientspecified': the address that it asks for, an empty one or `*` for everybody.
    */
-  allowed(target: ListenTarget, client: Client): Eventually<boolean>;
+  readonly gatewayPorts?: boolean | 'clientspecified';
   /** Listeners of one client at once; 64 if not given. */
   readonly limit?: number;
   /** Hears why somebody could not listen: the protocol has no place for reasons. */
@@ -145,10 +186,10 @@ class Listeners {
 
   /** What was opened, or undefined. */
   async add(target: ListenTarget): Promise<ListenTarget | undefined> {
-    const { allowed, limit = MAX_LISTENERS } = this.#options;
+    const { limit = MAX_LISTENERS } = this.#options;
     if (this.#count >= limit) return this.#refuse(target, `it has ${limit} listeners already`);
     this.#count++;
-    const open = await this.#listen(target, allowed).catch((error: unknown) => this.#refuse(target, String(error)));
+    const open = await this.#listen(target).catch((error: unknown) => this.#refuse(target, String(error)));
     if (open !== undefined && !this.#gone) {
       this.#open.add(open);
       return open.target;
@@ -174,30 +215,34 @@ class Listeners {
     this.#options.log?.info({ ...describe(this.#client), ...target, reason }, 'the client may not listen');
   }
 
-  async #listen(target: ListenTarget, allowed: RemoteForwardingOptions['allowed']): Promise<Open | undefined> {
-    if (target.kind === 'unix' && !isSocketPath(target.path)) return this.#refuse(target, 'such a path cannot be');
-    if (target.kind === 'tcp' && target.port > 65535) return this.#refuse(target, 'there is no such port');
-    if (!(await allowed(target, this.#client))) return this.#refuse(target, 'not allowed');
+  async #listen(target: ListenTarget): Promise<Open | undefined> {
+    const { allowed, gatewayPorts = false } = this.#options;
     if (target.kind === 'unix') {
+      if (!isSocketPath(target.path)) return this.#refuse(target, 'such a path cannot be');
+      if (!(await allowed(target, this.#client))) return this.#refuse(target, 'not allowed');
       const data = pack(FORWARDED_STREAMLOCAL, { path: target.path, reserved: new Uint8Array(0) });
       const { close } = await listenPath(target.path, socket =>
         this.#called(socket, 'forwarded-streamlocal@openssh.com', data),
       );
       return { target, close: () => detached(close(), this.#options.log, 'a listener cannot be closed') };
     }
+    if (target.port > 65535) return this.#refuse(target, 'there is no such port');
     const { host } = target;
     let port = target.port;
+    const [first, second] = await addresses(host, gatewayPorts, this.#client);
+    for (const address of second === undefined ? [first] : [first, second])
+      if (!(await allowed({ ...target, address }, this.#client))) return this.#refuse(target, 'not allowed');
     // The client recognises its listener by what it asked for, to the letter.
     const called = (socket: Socket) => {
       const caller = { originHost: socket.address, originPort: socket.port };
       this.#called(socket, 'forwarded-tcpip', pack(FORWARDED_TCPIP, { host, port, ...caller }));
     };
-    const [first, second] = addresses(host);
-    const listeners = [await (first === EVERYWHERE ? listenEverywhere(port, called) : listen(first, port, called))];
+    const everywhere = first === EVERYWHERE && host !== EVERYWHERE;
+    const listeners = [await (everywhere ? listenEverywhere(port, called) : listen(first, port, called, true))];
     ({ port } = listeners[0]);
     // One of two loopback addresses is enough.
     if (second !== undefined)
-      await listen(second, port, called).then(
+      await listen(second, port, called, true).then(
         other => listeners.push(other),
         () => {},
       );
@@ -223,11 +268,21 @@ class Listeners {
 /** Every address of this host. */
 const EVERYWHERE = '::';
 
-/** What an address to listen on means (RFC 4254 §7.1), for the system: the first must be possible, the second may be. */
-function addresses(host: string): [string, string?] {
-  if (host === '' || host === '*') return [EVERYWHERE];
-  if (host === 'localhost') return ['127.0.0.1', '::1'];
-  return [host];
+/**
+ * What an address to listen on means (RFC 4254 §7.1), for the system: the first must be possible, the second may be. As in
+ * sshd's channel_fwd_bind_addr: either loopback address may be chosen, any other only where `gateway` says so.
+ */
+async function addresses(
+  host: string,
+  gateway: NonNullable<RemoteForwardingOptions['gatewayPorts']>,
+  client: Client,
+): Promise<[string, string?]> {
+  if (gateway === true || (gateway && (host === '' || host === '*'))) return [EVERYWHERE];
+  if (host === '127.0.0.1' || host === '::1') return [host];
+  if (!gateway || host === 'localhost') return ['127.0.0.1', '::1'];
+  if (host === '0.0.0.0' || host === EVERYWHERE) return [host];
+  const [address] = await names.addresses(host, client);
+  return [address];
 }
 
 /** Whether the system would take this path, and take it whole. An empty one, or a NUL in it, means something else to it. */

@@ -12,8 +12,10 @@ export {
 } from './authorized-keys.ts';
 export { Driver, TIMES, type Times } from './drive.ts';
 export {
+  type DirectTarget,
   directStreamlocal,
   directTcpip,
+  type ListenRequest,
   type ListenTarget,
   type RemoteForwardingOptions,
   remoteForwarding,

@@ -43,7 +43,10 @@ const SHARED_IO = isAny(
   'src/server/stream-socket.ts',
   'src/server/streams.ts',
   'src/server/tcp.ts',
+  'src/server/reaching.ts',
+  'src/server/runtime/names.ts',
   'src/server/runtime/net.ts',
+  'src/server/runtime/paths.ts',
 );
 
 /** The programs, and how they begin. */

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type ClientConnection, dial, streamSocket } from '../../src/client/index.ts';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import { directStreamlocal, directTcpip, remoteForwarding, Server } from '../../src/server/index.ts';
-import { connect, connectPath, listen, listenPath, type Socket } from '../../src/server/runtime/net.ts';
+import { connect, connectPath, listen, type Socket } from '../../src/server/runtime/net.ts';
+import { listenPath } from '../../src/server/runtime/paths.ts';
 import { exchange } from './sockets.ts';
 
 const SIZE = 16 * 1024 * 1024;

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { equalBytes } from '../../src/protocol/wire/reader.ts';
-import { connect, connectPath, listen, listenPath, type Socket } from '../../src/server/runtime/net.ts';
+import { connect, connectPath, listen, type Socket } from '../../src/server/runtime/net.ts';
+import { listenPath } from '../../src/server/runtime/paths.ts';
 
 const MIB = 1024 * 1024;
 /** Bytes of one write: an odd number, so that nothing is ever aligned. */

@@ -12,7 +12,8 @@ import {
 } from '../../protocol/index.ts';
 import { faultFields } from '../../server/detached.ts';
 import { PlainLink } from '../../server/plain-link.ts';
-import { connectPath, listenPath, type Socket } from '../../server/runtime/net.ts';
+import { connectPath, type Socket } from '../../server/runtime/net.ts';
+import { listenPath } from '../../server/runtime/paths.ts';
 import type { Logger } from '../../server/server.ts';
 import type { Place } from './lines.ts';
 

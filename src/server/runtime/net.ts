@@ -1,5 +1,4 @@
-// What a runtime must provide for sockets; node:net serves Node, Bun and Deno alike. The only file that opens one.
-import { chmod } from 'node:fs/promises';
+// What a runtime must provide for sockets; node:net serves Node, Bun and Deno alike. Only this folder opens any.
 import { createServer, Socket as NetSocket, connect as netConnect, type SocketConstructorOpts } from 'node:net';
 import { RELEASE_FROM, release } from '../../protocol/wire/packet.ts';
 import { DirectWriter } from './direct.ts';
@@ -218,10 +217,16 @@ export function wrap(accepted: NetSocket): Socket {
 
 /**
  * Listens on a TCP address. `port` 0 takes any free one.
+ * @param ipv6Only on `::`, IPv4 is not taken
  * @throws the system's error (EADDRINUSE, EACCES, …) if that is not possible
  */
-export function listen(host: string, port: number, connected: (socket: Socket) => void): Promise<Listener> {
-  return listenAt({ host, port }, connected);
+export function listen(
+  host: string,
+  port: number,
+  connected: (socket: Socket) => void,
+  ipv6Only = false,
+): Promise<Listener> {
+  return listenAt({ host, port, ipv6Only }, connected);
 }
 
 /** Listens for everybody, whichever families the host has: on `::`, which takes IPv4 too, or on 0.0.0.0 where there is no IPv6. @throws as `listen` */
@@ -239,7 +244,7 @@ export function listenOn(fd: number, connected: (socket: Socket) => void): Promi
 }
 
 function listenAt(
-  where: { host: string; port: number } | { fd: number },
+  where: { host: string; port: number; ipv6Only: boolean } | { fd: number },
   connected: (socket: Socket) => void,
 ): Promise<Listener> {
   const server = createServer({ pauseOnConnect: false, noDelay: true, allowHalfOpen: true }, socket =>
@@ -263,39 +268,12 @@ function listenAt(
 }
 
 /**
- * Listens on a Unix socket, or on Windows a named pipe. Only the user of this process may connect to it; the file is
- * removed when the listener is closed.
- * @throws the system's error if that is not possible: EADDRINUSE if there is a file of that name, whatever it is
- */
-export async function listenPath(
-  path: string,
-  connected: (socket: Socket) => void,
-): Promise<{ close(): Promise<void> }> {
-  const server = createServer({ pauseOnConnect: false, allowHalfOpen: true }, socket => connected(wrap(socket)));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ path }, () => {
-      server.off('error', reject);
-      server.on('error', () => {});
-      resolve();
-    });
-  });
-  const close = () => new Promise<void>(done => server.close(() => done()));
-  try {
-    if (!path.startsWith('\\\\')) await chmod(path, 0o600);
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return { close };
-}
-
-/**
- * Connects to a TCP address.
+ * Connects to a TCP address; names are looked up, and each address of theirs is tried.
  * @param signal gives up when it is aborted, and throws its reason
- * @throws the system's error if that fails
+ * @throws the system's error if that fails; ENOTFOUND for an empty name, which would be this host to the system
  */
 export function connect(host: string, port: number, signal?: AbortSignal): Promise<Socket> {
+  if (host === '') return Promise.reject(Object.assign(new Error('the host name is empty'), { code: 'ENOTFOUND' }));
   return connected(netConnect({ host, port, allowHalfOpen: true, noDelay: true }), signal);
 }
 

@@ -1,4 +1,4 @@
-// What the system refuses, in words for whoever runs a program.
+// Human-readable messages for system error codes.
 
 const WORDS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
@@ -8,6 +8,14 @@ const WORDS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
   ENOTDIR: 'a part of its path is no directory',
   EADDRINUSE: 'the port is in use',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset by peer',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  EAI_AGAIN: 'the name cannot be looked up now',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'no such host',
   ENOSPC: 'the disk is full',
@@ -18,7 +26,12 @@ const WORDS: Readonly<Record<string, string>> = {
   EIO: 'input/output error',
 };
 
-/** An error of the system without the path or address, which whoever asks names himself: "permission denied". Any other's message. */
+/** The same for a peer: nothing but words of ours, because any other message may name addresses and paths. */
+export function reasonForPeer(error: unknown): string {
+  return WORDS[(error as NodeJS.ErrnoException).code ?? ''] ?? 'connection failed';
+}
+
+/** An error of the system without the path or address, which whoever asks names themselves: "permission denied". Any other's message. */
 export function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return (code && WORDS[code]) || message;

@@ -4,12 +4,14 @@ import { connect as netConnect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ClientConnection } from '../../../src/client/client.ts';
 import type { RemoteCall } from '../../../src/client/remote-listeners.ts';
 import { WINDOW } from '../../../src/protocol/channels/channel.ts';
-import { DIRECT_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
+import { DIRECT_STREAMLOCAL, DIRECT_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
 import { OpenError, OpenFailure, RequestError } from '../../../src/protocol/errors.ts';
 import { pack } from '../../../src/protocol/wire/codec.ts';
 import {
+  type DirectTarget,
   directStreamlocal,
   directTcpip,
   type RemoteForwardingOptions,
@@ -69,7 +71,8 @@ test(
     await stream.end();
     assert.is(Buffer.compare(await soon('the echo', reading), bytes), 0);
     await soon('the end', stream.closed);
-    assert.equal(asked, [{ host: '127.0.0.1', port, originHost: '127.0.0.1', originPort: 65535 }]);
+    const asking = { host: '127.0.0.1', address: '127.0.0.1', port };
+    assert.equal(asked, [{ ...asking, originHost: '127.0.0.1', originPort: 65535 }]);
   }),
 );
 
@@ -97,6 +100,71 @@ test('what is not allowed is prohibited, what cannot be reached has failed, and 
   assert.is(await reason(() => true, 70_000), OpenFailure.CONNECT_FAILED);
   const failing = () => Promise.reject(new Error('no such list'));
   assert.is(await reason(failing), OpenFailure.CONNECT_FAILED);
+});
+
+test(
+  'the address is judged that is connected to: by whatever name, and this host is not reached by none',
+  bounded(180, async scope => {
+    const port = await echoServer(scope);
+    const asked: string[] = [];
+    const strangers = ({ host, address }: DirectTarget) => {
+      asked.push(`${host} ${address}`);
+      return address !== '' && !/^127\.|^::1$/.test(address);
+    };
+    for (const host of [
+      'localhost',
+      '127.0.0.1',
+      '0.0.0.0',
+      '::ffff:127.0.0.1',
+      '::',
+      '::1',
+      '127.1',
+      '0x7f000001',
+      '2130706433',
+    ]) {
+      const refused = await through(strangers, host, port);
+      assert.instance(refused, OpenError, host);
+      assert.is((refused as OpenError).reason, OpenFailure.ADMINISTRATIVELY_PROHIBITED, host);
+      assert.ok(asked.length > 0, host);
+      for (const one of asked.splice(0)) assert.match(one, / (127\.0\.0\.1|::1)$/);
+    }
+    // Nobody may connect to what is not there, and what is there is nobody's business.
+    const secret = await through(strangers, 'secret.invalid', port);
+    assert.is((secret as OpenError).reason, OpenFailure.ADMINISTRATIVELY_PROHIBITED);
+    for (const host of ['', ' ', 'localhost\0.example.org', '127.0.0.1 ']) {
+      const refused = await through(() => true, host, port);
+      assert.is((refused as OpenError).reason, OpenFailure.CONNECT_FAILED, JSON.stringify(host));
+      assert.match((refused as OpenError).message, /: no such host$/);
+    }
+    // Of several addresses, one that answers.
+    const stream = (await through(({ address }) => address === '127.0.0.1', 'localhost', port)) as ChannelStream;
+    await stream.end();
+    await read(stream);
+  }),
+);
+
+test('what the system says stays here: clients get a reason without addresses and paths', async () => {
+  const port = await freePort();
+  const channels = {
+    'direct-tcpip': directTcpip(() => true),
+    'direct-streamlocal@openssh.com': directStreamlocal(() => true),
+  };
+  const { client } = await call(testServer({ channels }));
+  const data = { originHost: '', originPort: 0 };
+  const said = async (type: string, payload: Uint8Array) => (await failure(client.open(type, payload))).message;
+  const tcp = (host: string, port: number) => said('direct-tcpip', pack(DIRECT_TCPIP, { host, port, ...data }));
+  assert.is(await tcp('localhost', port), 'connection refused');
+  assert.is(await tcp('127.0.0.1', port), 'connection refused');
+  assert.match(await tcp('nowhere.invalid', port), /^(no such host|the name cannot be looked up now)$/);
+  assert.is(await tcp('127.0.0.1', 0), 'there is no such port');
+  const unix = (path: string) =>
+    said(
+      'direct-streamlocal@openssh.com',
+      pack(DIRECT_STREAMLOCAL, { path, reserved: new Uint8Array(0), reservedPort: 0 }),
+    );
+  assert.is(await unix('/nowhere/x'), 'no such file or directory');
+  assert.is(await unix('/dev/null'), 'connection refused');
+  await client.close();
 });
 
 test('a malformed open breaks the protocol', async () => {
@@ -186,7 +254,11 @@ test(
       return echo(caller);
     });
     assert.ok(listener.port > 0);
-    assert.equal(asked, [{ kind: 'tcp', host: 'localhost', port: 0, user: 'alice' }]);
+    const here = { kind: 'tcp', host: 'localhost', port: 0, user: 'alice' };
+    assert.equal(asked, [
+      { ...here, address: '127.0.0.1' },
+      { ...here, address: '::1' },
+    ]);
     const socket = await tcpConnect(scope, listener.port);
     const { localPort } = socket;
     socket.end('hello');
@@ -231,13 +303,26 @@ test(
 test(
   'addresses: this host only, everybody, one interface',
   bounded(180, async scope => {
-    const { client } = await listening();
-    for (const [host, reachable] of [
-      ['localhost', ['127.0.0.1']],
-      ['', ['127.0.0.1', '127.0.0.2']],
-      ['*', ['127.0.0.1', '127.0.0.2']],
-      ['127.0.0.2', ['127.0.0.2']],
+    const local = ['127.0.0.1'];
+    const everybody = ['127.0.0.1', '127.0.0.2'];
+    const clients = new Map<RemoteForwardingOptions['gatewayPorts'], ClientConnection>();
+    for (const gatewayPorts of [undefined, false, 'clientspecified', true] as const)
+      clients.set(gatewayPorts, (await listening({ gatewayPorts })).client);
+    for (const [host, gatewayPorts, reachable] of [
+      ['localhost', undefined, local],
+      ['', undefined, local],
+      ['*', false, local],
+      ['0.0.0.0', false, local],
+      ['127.0.0.2', false, local],
+      ['localhost', 'clientspecified', local],
+      ['', 'clientspecified', everybody],
+      ['*', 'clientspecified', everybody],
+      ['127.0.0.2', 'clientspecified', ['127.0.0.2']],
+      ['', true, everybody],
+      ['localhost', true, everybody],
+      ['127.0.0.1', true, everybody],
     ] as const) {
+      const client = clients.get(gatewayPorts)!;
       const { port } = await client.listen(host, 0, ({ stream, address }) => {
         void stream.write(address).then(() => stream.end());
       });
@@ -248,11 +333,14 @@ test(
           socket.on('error', () => resolve('refused'));
           socket.on('connect', () => void readAll(socket).then(bytes => resolve(bytes.toString())));
         });
-        assert.is(got, (reachable as readonly string[]).includes(to) ? '127.0.0.3' : 'refused', `${host} by ${to}`);
+        assert.is(
+          got,
+          (reachable as readonly string[]).includes(to) ? '127.0.0.3' : 'refused',
+          `${host} by ${to}, ${gatewayPorts}`,
+        );
         socket.end();
       }
     }
-    await client.close();
   }),
 );
 
