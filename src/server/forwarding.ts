@@ -237,8 +237,9 @@ class Listeners {
       const caller = { originHost: socket.address, originPort: socket.port };
       this.#called(socket, 'forwarded-tcpip', pack(FORWARDED_TCPIP, { host, port, ...caller }));
     };
-    const everywhere = first === EVERYWHERE && host !== EVERYWHERE;
-    const listeners = [await (everywhere ? listenEverywhere(port, called) : listen(first, port, called, true))];
+    const listeners = [
+      await (isEverybody(host, gatewayPorts) ? listenEverywhere(port, called) : listen(first, port, called, true)),
+    ];
     ({ port } = listeners[0]);
     // One of two loopback addresses is enough.
     if (second !== undefined)
@@ -268,16 +269,17 @@ class Listeners {
 /** Every address of this host. */
 const EVERYWHERE = '::';
 
+type GatewayPorts = NonNullable<RemoteForwardingOptions['gatewayPorts']>;
+
+const isEverybody = (host: string, gateway: GatewayPorts): boolean =>
+  gateway === true || (gateway !== false && (host === '' || host === '*'));
+
 /**
  * What an address to listen on means (RFC 4254 §7.1), for the system: the first must be possible, the second may be. As in
  * sshd's channel_fwd_bind_addr: either loopback address may be chosen, any other only where `gateway` says so.
  */
-async function addresses(
-  host: string,
-  gateway: NonNullable<RemoteForwardingOptions['gatewayPorts']>,
-  client: Client,
-): Promise<[string, string?]> {
-  if (gateway === true || (gateway && (host === '' || host === '*'))) return [EVERYWHERE];
+async function addresses(host: string, gateway: GatewayPorts, client: Client): Promise<[string, string?]> {
+  if (isEverybody(host, gateway)) return [EVERYWHERE];
   if (host === '127.0.0.1' || host === '::1') return [host];
   if (!gateway || host === 'localhost') return ['127.0.0.1', '::1'];
   if (host === '0.0.0.0' || host === EVERYWHERE) return [host];
