@@ -439,6 +439,8 @@ test('the host key is judged once, however often keys are exchanged: a certifica
     connection.rekey();
     await until(() => client.connection.closed || (transport.exchanges === rekeys && !transport.exchanging));
     assert.is(client.connection.error, undefined);
+    // The other end has finished, too.
+    await client.ping();
   }
   assert.equal(judged, [hostKey.blob]);
   await client.close();
