@@ -13,7 +13,7 @@ import { copied, judgeKey, type KeyPolicy } from '../../server/authorized-keys.t
 import { faultFields } from '../../server/detached.ts';
 import type { Logger } from '../../server/server.ts';
 import { TokenCounters } from '../../server/token-counters.ts';
-import { hashOf } from './codes.ts';
+import { hashOf, withoutCode } from './codes.ts';
 import { ENROLLED, EnrolmentRate, lineFor, MAX_ENROLLED } from './enrolment.ts';
 import { StateError } from './files.ts';
 import { denies, type Grant, grantOf, POLICY, prefer } from './grants.ts';
@@ -279,7 +279,7 @@ export class Access implements Keeper {
   }
 
   #fields({ key, user, address }: Visitor): object {
-    return { user: printable(parseUser(user).user), address, key: fingerprint(key) };
+    return { user: printable(withoutCode(user)), address, key: fingerprint(key) };
   }
 
   /** See `KeyFile.heard`. */

@@ -21,13 +21,13 @@ import { sessions } from '../../server/session.ts';
 import type { Visitor } from './access.ts';
 import { Calls } from './calls.ts';
 import type { Spent } from './circuits.ts';
-import { withoutCodes } from './codes.ts';
+import { withoutCode, withoutCodes } from './codes.ts';
 import { type EventSource, Events, type Snapshot } from './events.ts';
 import { signInBanner } from './greeting.ts';
 import { Guests } from './guests.ts';
 import { Board, type Line, type Provider } from './lines.ts';
 import { lineInfo, type Member, member, nameOf, publicly } from './members.ts';
-import { aliasOf, parseUser } from './names.ts';
+import { aliasOf } from './names.ts';
 import type { Address, Policy, SwitchboardOptions } from './options.ts';
 import { Plugging } from './plugging.ts';
 import { Roster } from './roster.ts';
@@ -193,7 +193,7 @@ export class Switchboard implements EventSource {
     const visitor = await this.#visitor(offer, client);
     const verdict = await access.admit(visitor);
     const { address, port } = client;
-    const stranger = { address, port, user: printable(parseUser(offer.user).user), key: fingerprint(offer.key) };
+    const stranger = { address, port, user: printable(withoutCode(offer.user)), key: fingerprint(offer.key) };
     if ('refused' in verdict) {
       this.events.tell({ type: 'sign-in-refused', stranger, reason: verdict.refused });
       return { result: 'reject' };

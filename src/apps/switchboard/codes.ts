@@ -22,10 +22,15 @@ export function newCode(): string {
 /** Nobody who reads the file can use what is in it. As the code is drawn at random, a plain hash is as good as a slow one. */
 export const hashOf = (code: string): string => createHash('sha256').update(code).digest('hex');
 
+/** What could be a code of an invitation with a letter too many, too few or wrong: whoever reads it could find the right one. */
+const ALMOST = /\+[0-9a-z]{12,}[^+]*$/is;
+
+/** A user name as it may stand in a log. */
+export const withoutCode = (user: string): string => parseUser(user).user.replace(ALMOST, '+…');
+
 /** The log without codes of invitations: they stand in user names, and one that failed could still be used. */
 export function withoutCodes(log: Logger): Logger {
-  const clean = (fields: object) =>
-    'user' in fields ? { ...fields, user: parseUser(String(fields.user)).user } : fields;
+  const clean = (fields: object) => ('user' in fields ? { ...fields, user: withoutCode(String(fields.user)) } : fields);
   return {
     debug: (fields, message) => log.debug(clean(fields), message),
     info: (fields, message) => log.info(clean(fields), message),

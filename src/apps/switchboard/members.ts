@@ -3,6 +3,7 @@ import { printable } from '../../protocol/errors.ts';
 import type { Client } from '../../server/server.ts';
 import type { Visitor } from './access.ts';
 import type { Party } from './circuits.ts';
+import { withoutCode } from './codes.ts';
 import type { ClientInfo, LineInfo } from './events.ts';
 import type { Grant } from './grants.ts';
 import { type Line, lineKey, type Peer, type Provider } from './lines.ts';
@@ -35,7 +36,7 @@ export function member(
   const { address, port } = client;
   const id = place === '' ? String(client.id) : `${place}/${client.id}`;
   const name = nameOf(grant);
-  const user = printable(grant.user);
+  const user = printable(withoutCode(grant.user));
   return {
     ...{ id, place, client, owner, name, alias, given, allow, address, grant, visitor, names: given, lines: [] },
     ...{ since: 0, doubted: false, named: false, idle: 0, greeted: new Set() },

@@ -63,8 +63,8 @@ export function parseTarget(host: string): { name: string; index: number | undef
   return { name, index: match ? Number(match[2]) : undefined };
 }
 
-/** Takes `alice+code` apart, where `code` has the form of an invitation's. */
+/** Takes `alice+code` apart, where `code` has the form of an invitation's; in capitals it is the same one, and comes out in lower case. */
 export function parseUser(user: string): { user: string; code: string | undefined } {
-  const match = /^(.*)\+([0-9a-hjkmnp-tv-z]{16})$/.exec(user);
-  return match ? { user: match[1], code: match[2] } : { user, code: undefined };
+  const match = /^(.*)\+([0-9a-hjkmnp-tv-z]{16})$/is.exec(user);
+  return match ? { user: match[1], code: match[2].toLowerCase() } : { user, code: undefined };
 }

@@ -1,6 +1,7 @@
 // Whom a call reaches: names that are public or not, who may call, several providers, in turn or the newest; connections in doubt; sockets.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { withoutCodes } from '../../../src/apps/switchboard/codes.ts';
 import type { Caller } from '../../../src/apps/switchboard/grants.ts';
 import {
   Board,
@@ -13,6 +14,7 @@ import {
 } from '../../../src/apps/switchboard/lines.ts';
 import { aliasOf, hostName, isName, looksLikeAlias, parseUser } from '../../../src/apps/switchboard/names.ts';
 import type { Client } from '../../../src/server/server.ts';
+import { notes } from '../../kit/served.ts';
 
 let id = 0;
 function peer(name: string, changes: Partial<Peer> = {}): Peer {
@@ -175,7 +177,8 @@ test('names, aliases and codes do not look like each other', () => {
   assert.equal(parseUser('alice'), { user: 'alice', code: undefined });
   assert.equal(parseUser('alice+0123456789abcdef'), { user: 'alice', code: '0123456789abcdef' });
   assert.equal(parseUser('alice+short'), { user: 'alice+short', code: undefined });
-  assert.equal(parseUser('alice+0123456789ABCDEF').code, undefined);
+  assert.equal(parseUser('alice+0123456789ABCDEF'), { user: 'alice', code: '0123456789abcdef' });
+  assert.equal(parseUser('alice+0123456789abcdeu').code, undefined);
 });
 
 test('whatever the user name, its host name is one that can be called, claimed and shared, also where it is cut', () => {
@@ -204,6 +207,28 @@ test('whatever the user name, its host name is one that can be called, claimed a
       assert.is(all.find(stranger, tcp(called)).provider, one, called);
     }
   }
+});
+
+test('no log has a code, nor what is nearly one: in capitals, with a letter too many, too few or wrong', () => {
+  const log = notes();
+  const said: object[] = [];
+  const clean = withoutCodes({ ...log, info: fields => said.push(fields), error: fields => said.push(fields) });
+  const code = '0123456789abcdef';
+  for (const text of [
+    code,
+    code.toUpperCase(),
+    `${code}x`,
+    code.slice(1),
+    `${code.slice(1)}u`,
+    `${code} `,
+    `${code}.`,
+    `x+${code}`,
+  ])
+    for (const level of ['info', 'error'] as const) clean[level]({ user: `alice+${text}`, client: 1 }, 'signed in');
+  assert.is(said.length, 16);
+  assert.not.match(JSON.stringify(said), /[0-9a-z]{8}/i);
+  clean.info({ user: 'alice+laptop' }, 'signed in');
+  assert.equal(said.at(-1), { user: 'alice+laptop' });
 });
 
 test.run();
