@@ -120,6 +120,12 @@ async function run(command: Command, version: string): Promise<void> {
     await directory?.stop();
     await works.stop(gracefully);
   });
+  const { processes } = works;
+  // First, so that a port that is taken ends the start before anybody has been served.
+  const opened =
+    consoleAt && processes
+      ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
+      : undefined;
   const address = await works.start();
   hints.port = address.port;
   // A name may lead elsewhere than it says: what counts is where it has led.
@@ -131,12 +137,8 @@ async function run(command: Command, version: string): Promise<void> {
   if (!real.enrol && !anyKey && access.size === 0) {
     log.warn({ file }, `nobody can sign in: ${file} holds no keys and --enrol is off`);
   }
-  const { processes } = works;
-  const opened =
-    consoleAt && processes
-      ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
-      : [];
-  print(greeting(real, keys, address, hints, opened));
+  opened?.ready();
+  print(greeting(real, keys, address, hints, opened?.lines ?? []));
 }
 
 /** What a process is given when it starts, besides settings. */

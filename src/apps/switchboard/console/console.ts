@@ -1,15 +1,17 @@
 // The web console: an HTTP server of its own, on loopback unless told otherwise, for operators, Prometheus and health checks.
-import type { Server as HttpServer } from 'node:http';
+import type { Server as HttpServer, ServerResponse } from 'node:http';
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { faultFields } from '../../../server/detached.ts';
 import type { Logger } from '../../../server/server.ts';
+import { Connections } from './connections.ts';
 import type { Exchange } from './exchange.ts';
 import { Feed } from './feed.ts';
 import { routes } from './routes.ts';
 import { SignIns } from './sign-ins.ts';
 
 const LIMITS = {
-  /** Connections at once: a few browsers with six each, and whoever measures. */
+  /** Connections at once: a few browsers with six each, and whoever measures; more make room, see `Connections`. */
   connections: 128,
   /** Milliseconds for a request's header, and for all of it. */
   header: 10_000,
@@ -34,12 +36,20 @@ export type Where = { readonly host: string; readonly port: number } | { readonl
 export class Console {
   readonly #feed: Feed;
   readonly #server: HttpServer;
+  readonly #log: Logger;
+  #ready = false;
 
   constructor({ exchange, token, log, limits }: ConsoleOptions) {
     const { connections, header, request, idle, headerBytes } = { ...LIMITS, ...limits };
+    this.#log = log;
     this.#feed = new Feed(exchange, log);
     const addressOf = (c: Context) => (c.env as HttpBindings).incoming.socket.remoteAddress ?? '';
-    const app = routes({ exchange, feed: this.#feed, signIns: new SignIns(token), addressOf });
+    const app = routes({
+      ...{ exchange, feed: this.#feed, signIns: new SignIns(token), addressOf },
+      isReady: () => this.#ready && !this.#feed.draining,
+      keep: (c, gone) => open.keep((c.env as HttpBindings).outgoing as ServerResponse, gone),
+      failed: error => log.error(faultFields(error), 'a request to the console failed'),
+    });
     const serverOptions = {
       headersTimeout: header,
       requestTimeout: request,
@@ -48,7 +58,12 @@ export class Console {
       connectionsCheckingInterval: Math.min(1000, header),
     };
     this.#server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as HttpServer;
-    this.#server.maxConnections = connections;
+    const open = new Connections(this.#server, connections);
+  }
+
+  /** Clients are served from now on; until then /readyz says no. */
+  ready(): void {
+    this.#ready = true;
   }
 
   /** Resolves to where it listens. @throws the system's error */
@@ -57,7 +72,7 @@ export class Console {
       this.#server.once('error', reject);
       this.#server.listen(where, () => {
         this.#server.off('error', reject);
-        this.#server.on('error', () => {});
+        this.#server.on('error', error => this.#log.error(faultFields(error), 'the console cannot take a connection'));
         const address = this.#server.address();
         if (address === null || typeof address === 'string') return reject(new Error('it is no TCP socket'));
         resolve({ host: address.address, port: address.port });

@@ -8,13 +8,19 @@ import { Console, type Where } from './console.ts';
 import type { Exchange } from './exchange.ts';
 import { newToken, tokenFrom } from './sign-ins.ts';
 
-/** Opens it; `file` has the token. Returns lines for the operator. @throws StateError */
+/** A console whose port is open: lines for the operator, and what to call once clients are served. */
+export interface Opened {
+  readonly lines: readonly string[];
+  ready(): void;
+}
+
+/** Opens it, before anybody is served: what cannot be listened on ends the start. `file` has the token. @throws StateError */
 export async function openConsole(
   where: Where,
   file: string | undefined,
   exchange: Exchange,
   log: Logger,
-): Promise<string[]> {
+): Promise<Opened> {
   const token = file === undefined ? newToken() : tokenFrom(file);
   const console = new Console({ exchange, token, log });
   const { host, port } = await console.listen(where).catch((error: unknown) => {
@@ -28,5 +34,6 @@ export async function openConsole(
     );
   }
   const said = file === undefined ? `token ${token}` : `token in ${file}`;
-  return [`Console: http://${bracketed(host)}:${port}/ (${said})`, ''];
+  const lines = [`Console: http://${bracketed(host)}:${port}/ (${said})`, ''];
+  return { lines, ready: () => console.ready() };
 }

@@ -28,6 +28,12 @@ export interface RoutesOptions {
   readonly signIns: SignIns;
   /** The address of whoever asks. */
   addressOf(context: Context): string;
+  /** Clients are served, and new ones may come. */
+  isReady(): boolean;
+  /** The connection is not dropped to make room for others; `gone` is called when its answer is over, at once if it is already. */
+  keep(context: Context, gone: () => void): void;
+  /** Hears of requests that have failed by a fault of ours. */
+  failed(error: unknown): void;
 }
 
 /** Nothing but our own files runs or shows, nobody frames the page, and no text becomes HTML. */
@@ -48,7 +54,7 @@ const HEADERS = secureHeaders({
   strictTransportSecurity: false,
 });
 
-export function routes({ exchange, feed, signIns, addressOf }: RoutesOptions): Hono {
+export function routes({ exchange, feed, signIns, addressOf, isReady, keep, failed }: RoutesOptions): Hono {
   const app = new Hono();
   const files = staticFiles();
   let viewers = 0;
@@ -71,14 +77,20 @@ export function routes({ exchange, feed, signIns, addressOf }: RoutesOptions): H
   app.use(HEADERS);
   app.use(async (c, next) => {
     c.header('Cache-Control', 'no-store');
-    // Browsers say where a request comes from: no other site's page may send one in the operator's name.
-    if (c.req.method !== 'GET' && c.req.method !== 'HEAD' && !sameOrigin(c)) return c.text('cross-site request\n', 403);
+    // Browsers say where a request comes from: no other site's page may send one in the operator's name. What is read is
+    // theirs to link to, but nothing of /api: another page on this host would come with our cookie.
+    const reads = c.req.method === 'GET' || c.req.method === 'HEAD';
+    if ((!reads || c.req.path.startsWith('/api/')) && !sameOrigin(c)) return c.text('cross-site request\n', 403);
     await next();
+  });
+  app.onError((error, c) => {
+    failed(error);
+    return c.text('internal error\n', 500);
   });
   app.use(bodyLimit({ maxSize: MAX_BODY, onError: c => c.text('the request is too large\n', 413) }));
 
   app.get('/healthz', c => c.text('ok\n'));
-  app.get('/readyz', c => (feed.draining ? c.text('draining\n', 503) : c.text('ok\n')));
+  app.get('/readyz', c => (isReady() ? c.text('ok\n') : c.text(feed.draining ? 'draining\n' : 'starting\n', 503)));
   app.get('/metrics', async c => {
     // Whoever asks again and again gets the same answer for a second: it costs some milliseconds to make one.
     const now = performance.now();
@@ -110,29 +122,47 @@ export function routes({ exchange, feed, signIns, addressOf }: RoutesOptions): H
   app.get('/', c => (isIn(c) ? file(c, 'index.html') : c.redirect('/sign-in', 303)));
 
   app.use('/api/*', async (c, next) => (isIn(c) ? next() : c.json({ error: 'sign in first' }, 401)));
-  app.get('/api/session', c => c.body(null, 204));
-  app.get('/api/events', c => {
+  /** A route of /api with one method. HEAD is no GET here: an answer without its body would be begun, and never ended. */
+  const api = (method: 'GET' | 'POST', path: string, handler: (c: Context) => Response | Promise<Response>) => {
+    app.use(path, async (c, next) => {
+      if (c.req.method === method) return next();
+      return c.json({ error: `this takes ${method} only` }, 405, { Allow: method });
+    });
+    app.on(method, path, handler);
+  };
+
+  api('GET', '/api/session', c => c.body(null, 204));
+  api('GET', '/api/events', c => {
     if (viewers >= MAX_VIEWERS) return c.json({ error: 'too many browsers watch' }, 503);
-    viewers++;
     // nginx would keep events back until its buffer is full.
     c.header('X-Accel-Buffering', 'no');
     return streamSSE(c, async stream => {
-      const ended = new Promise<void>(resolve => stream.onAbort(resolve));
-      const stop = feed.view(message => stream.writeSSE(message));
-      const forget = signIns.onEnd(session(c), () => stream.abort());
-      await ended;
-      forget();
-      stop();
-      viewers--;
+      const undo: (() => void)[] = [];
+      viewers++;
+      try {
+        // However it ends: the browser goes, perhaps before it has begun, its session is over, or it cannot be written to.
+        const ended = new Promise<void>(resolve => {
+          stream.onAbort(resolve);
+          keep(c, resolve);
+        });
+        undo.push(feed.view(message => stream.writeSSE(message)));
+        undo.push(signIns.onEnd(session(c), () => stream.abort()));
+        await ended;
+      } catch (error) {
+        failed(error);
+      } finally {
+        viewers--;
+        for (const end of undo) end();
+      }
     });
   });
-  app.post('/api/kick', async c => {
+  api('POST', '/api/kick', async c => {
     const { id } = await body(c);
     if (typeof id !== 'string') return c.json({ error: 'which client?' }, 400);
     if (await exchange.kick(addressOf(c), id)) return c.json({});
     return c.json({ error: 'it is gone already' }, 404);
   });
-  app.post('/api/ban', async c => {
+  api('POST', '/api/ban', async c => {
     const { subject, seconds, reason } = await body(c);
     if (typeof subject !== 'string' || subject === '') return c.json({ error: 'whom?' }, 400);
     const limited = typeof seconds === 'number' && seconds > 0 && seconds <= MAX_BAN;
@@ -140,7 +170,7 @@ export function routes({ exchange, feed, signIns, addressOf }: RoutesOptions): H
     if (await exchange.ban(addressOf(c), subject, limited ? Math.ceil(seconds) : undefined, why)) return c.json({});
     return c.json({ error: 'it is neither a key nor an address, or there are too many bans' }, 400);
   });
-  app.post('/api/unban', async c => {
+  api('POST', '/api/unban', async c => {
     const { subject } = await body(c);
     if (typeof subject !== 'string') return c.json({ error: 'whom?' }, 400);
     if (await exchange.unban(addressOf(c), subject)) return c.json({});

@@ -193,6 +193,64 @@ test('what happens is told at once, and not only each second; one who has gone i
   assert.is(taken.length, length);
 });
 
+test('when it cannot be looked, that is logged once a minute and tried again; nobody is lost by it', async () => {
+  const exchange = new FakeExchange();
+  const log = notes();
+  let [time, broken] = [0, true];
+  exchange.look = () =>
+    broken ? Promise.reject(new Error('the table is gone')) : FakeExchange.prototype.look.call(exchange);
+  const feed = new Feed(exchange, log, () => time);
+  feeds.push(feed);
+  let heard = 0;
+  feed.view(async message => {
+    heard++;
+    hear(message);
+  });
+  const stir = async () => {
+    for (const stirred of exchange.watchers) stirred();
+    const before = looks;
+    await eventually('a look', () => looks > before);
+    await turn();
+  };
+  let looks = 0;
+  const { look } = exchange;
+  exchange.look = () => {
+    looks++;
+    return look();
+  };
+  for (let i = 0; i < 3; i++) await stir();
+  assert.equal(log.lines, ['error the console cannot see what there is: Error: the table is gone']);
+  time += 60_000;
+  await stir();
+  assert.is(log.lines.length, 2);
+  broken = false;
+  exchange.there.clients = [aClient('7')];
+  const before = heard;
+  await stir();
+  await eventually('the news', () => heard > before);
+  assert.ok(state.clients.has('7'));
+  assert.is(log.lines.length, 2);
+});
+
+test('one who cannot be told any more is told nothing more, and the others are', async () => {
+  const exchange = new FakeExchange();
+  const feed = feedOf(exchange);
+  let [lost, told] = [0, 0];
+  feed.view(() => {
+    lost++;
+    return Promise.reject(new Error('it is gone'));
+  });
+  feed.view(async () => void told++);
+  await turn();
+  for (let i = 1; i <= 5; i++) {
+    exchange.there.clients = [aClient(String(i))];
+    await feed.refresh(true);
+    await turn();
+  }
+  assert.is(lost, 1);
+  assert.ok(told >= 5, `${told}`);
+});
+
 test('of very many circuits the newest are told, and all are counted', async () => {
   const exchange = new FakeExchange();
   const [caller, provider] = [aClient('1'), aClient('2')];

@@ -1,7 +1,10 @@
 // The console over HTTP: who gets in, what other sites' pages cannot do, and the limits on everything.
-import { connect } from 'node:net';
+import { EventEmitter } from 'node:events';
+import type { Server, ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Connections } from '../../../../src/apps/switchboard/console/connections.ts';
 import { Console } from '../../../../src/apps/switchboard/console/console.ts';
 import type { Exchange } from '../../../../src/apps/switchboard/console/exchange.ts';
 import { MAX_VIEWERS } from '../../../../src/apps/switchboard/console/routes.ts';
@@ -17,6 +20,7 @@ async function started(scope: Scope, limits = {}) {
   const exchange = new FakeExchange();
   const console = new Console({ exchange: exchange as unknown as Exchange, token: TOKEN, log: notes(), limits });
   const { port } = await console.listen({ host: '127.0.0.1', port: 0 });
+  console.ready();
   scope.defer(() => console.close());
   const get = (path: string, headers: Record<string, string> = {}) =>
     fetch(`http://127.0.0.1:${port}${path}`, { headers, redirect: 'manual' });
@@ -233,6 +237,158 @@ test(
     await soon('those that are too many to be closed', Promise.race(ends));
   }),
 );
+
+test(
+  'each route of /api takes its own method only; HEAD is none of them, and costs no place',
+  bounded(180, async scope => {
+    const { port, cookie, exchange, get } = await started(scope);
+    const Cookie = await cookie();
+    const routes = { session: 'GET', events: 'GET', kick: 'POST', ban: 'POST', unban: 'POST' };
+    for (let round = 0; round < 4; round++) {
+      for (const [name, right] of Object.entries(routes)) {
+        for (const method of ['HEAD', 'GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+          if (method === right) continue;
+          const answer = await fetch(`http://127.0.0.1:${port}/api/${name}`, {
+            method,
+            headers: { Cookie, ...JSON_TYPE },
+          });
+          assert.is(answer.status, 405, `${method} ${name}`);
+          assert.is(answer.headers.get('Allow'), right);
+          await answer.arrayBuffer();
+        }
+      }
+    }
+    assert.equal(exchange.done, []);
+    const streams = await Promise.all(Array.from({ length: MAX_VIEWERS }, () => get('/api/events', { Cookie })));
+    assert.equal(new Set(streams.map(({ status }) => status)), new Set([200]), 'all places are free');
+    for (const stream of streams) await stream.body?.cancel();
+  }),
+);
+
+test(
+  'nothing of /api is read by another page, be it on this host; nor by one whose browser says nothing but its origin',
+  bounded(180, async scope => {
+    const { get, port, cookie } = await started(scope);
+    const Cookie = await cookie();
+    for (const path of ['/api/session', '/api/events', '/api/nothing']) {
+      for (const site of ['cross-site', 'same-site', 'none'])
+        assert.is((await get(path, { Cookie, 'Sec-Fetch-Site': site })).status, 403, `${path} ${site}`);
+      for (const Origin of [`http://127.0.0.1:${port + 1}`, 'null', 'http://evil.example'])
+        assert.is((await get(path, { Cookie, Origin })).status, 403, `${path} ${Origin}`);
+    }
+    assert.is((await get('/api/session', { Cookie, 'Sec-Fetch-Site': 'same-origin' })).status, 204);
+    assert.is((await get('/healthz', { 'Sec-Fetch-Site': 'cross-site' })).status, 200);
+  }),
+);
+
+test(
+  'a place among those who watch is given back, however a stream ends: unread, half read, reset, or gone before it began',
+  bounded(180, async scope => {
+    const { port, cookie, get } = await started(scope);
+    const Cookie = await cookie();
+    const request = `GET /api/events HTTP/1.1\r\nHost: x\r\nCookie: ${Cookie}\r\n\r\n`;
+    const leave: ((socket: Socket) => unknown)[] = [
+      socket => socket.destroy(),
+      socket => socket.end(),
+      socket => socket.resetAndDestroy(),
+      socket => socket.once('data', () => socket.destroy()),
+      socket => socket.once('data', () => socket.resetAndDestroy()),
+      socket => setImmediate(() => socket.destroy()),
+      // A second request behind the first one, which is never answered.
+      socket => socket.write(request, () => socket.destroy()),
+    ];
+    for (let round = 0; round < 3 * MAX_VIEWERS; round++) {
+      const socket = await tcpConnect(scope, port);
+      socket.on('error', () => {});
+      const closed = new Promise(resolve => socket.once('close', resolve));
+      socket.resume();
+      socket.write(request);
+      leave[round % leave.length](socket);
+      await soon('the socket to be closed', Promise.race([closed, eventually('it', () => socket.destroyed)]));
+    }
+    await eventually('all places to be free', async () => {
+      const streams = await Promise.all(Array.from({ length: MAX_VIEWERS }, () => get('/api/events', { Cookie })));
+      for (const stream of streams) await stream.body?.cancel();
+      return streams.every(({ status }) => status === 200);
+    });
+  }),
+);
+
+test(
+  'connections that say nothing, little or much too slowly keep nobody out, and those who watch stay',
+  bounded(180, async scope => {
+    const { port, cookie, get, post } = await started(scope, { connections: 20 });
+    const Cookie = await cookie();
+    const watching = await get('/api/events', { Cookie });
+    const reader = watching.body!.getReader();
+    await reader.read();
+    const many: Socket[] = [];
+    const over = new Set<Socket>();
+    scope.defer(() => {
+      for (const socket of many) socket.destroy();
+    });
+    for (const said of [
+      '',
+      'GET /healthz HTTP/1.1\r\n',
+      'POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx',
+    ]) {
+      for (let i = 0; i < 30; i++) {
+        const socket = await tcpConnect(scope, port);
+        for (const end of ['error', 'end', 'close']) socket.on(end, () => over.add(socket));
+        socket.resume();
+        if (said !== '') socket.write(said);
+        many.push(socket);
+        // Whoever is new gets in: each on a connection of its own.
+        if (i % 5 === 0) assert.is((await get('/healthz', { Connection: 'close' })).status, 200, `${i} after ${said}`);
+      }
+      assert.is((await post('/api/kick', '{"id":"1"}', { Cookie, ...JSON_TYPE, Connection: 'close' })).status, 404);
+    }
+    await eventually('the oldest to be gone', () => over.has(many[0]) && over.has(many[40]));
+    assert.ok(many.length - over.size <= 20);
+    await post('/sign-out', '', { Cookie, Connection: 'close' });
+    let last = await reader.read();
+    while (!last.done) last = await reader.read();
+  }),
+);
+
+test('the busiest address makes room, not the one that has waited the longest; where nobody may go, the newcomer does', async () => {
+  const server = new EventEmitter() as unknown as Server;
+  const open = new Connections(server, 4);
+  const gone: string[] = [];
+  const connect = (remoteAddress: string, name: string) => {
+    const socket = Object.assign(new EventEmitter(), {
+      ...{ remoteAddress, destroyed: false },
+      destroy() {
+        socket.destroyed = true;
+        gone.push(name);
+        socket.emit('close');
+      },
+    });
+    server.emit('connection', socket as unknown as Socket);
+    return socket;
+  };
+  const quiet = connect('192.0.2.1', 'quiet');
+  for (let i = 0; i < 5; i++) connect('192.0.2.2', `busy ${i}`);
+  assert.equal(gone, ['busy 0', 'busy 1']);
+  const second = connect('192.0.2.1', 'second');
+  assert.equal(gone.splice(0), ['busy 0', 'busy 1', 'busy 2']);
+  const kept = (socket: object) =>
+    Object.assign(new EventEmitter(), { socket, destroyed: false, writableFinished: false });
+  const answers = [quiet, second].map(kept);
+  let over = 0;
+  for (const answer of answers) open.keep(answer as unknown as ServerResponse, () => over++);
+  connect('192.0.2.1', 'third');
+  assert.equal(gone.splice(0), ['busy 3']);
+  connect('192.0.2.1', 'fourth');
+  assert.equal(gone.splice(0), ['third'], 'they watch');
+  answers[0].emit('close');
+  assert.is(over, 1);
+  connect('192.0.2.1', 'fifth');
+  assert.equal(gone.splice(0), ['quiet']);
+  quiet.destroyed = true;
+  open.keep(kept(quiet) as unknown as ServerResponse, () => over++);
+  assert.is(over, 2, 'one that is over already');
+});
 
 test('a session lasts a working day; of too many the oldest ends, with what hangs on it', async () => {
   let now = 0;
