@@ -2,8 +2,16 @@
 // Run: npx tsx examples/hello-server.ts [PORT] [AUTHORIZED_KEYS] [HOST_KEY]
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { accelerated, authorizedKeys, fingerprint, parsePrivateKey, Server, type Session, sessions } from 'cordboard';
-import { parseAuthorizedKeys } from 'cordboard/crypto';
+import {
+  accelerated,
+  authorizedKeys,
+  authorizedKeysFile,
+  fingerprint,
+  parsePrivateKey,
+  Server,
+  type Session,
+  sessions,
+} from 'cordboard';
 
 const [port = '2222', keysFile = `${homedir()}/.ssh/authorized_keys`, hostKeyFile] = process.argv.slice(2);
 // Without a file the key is a new one each time, and ssh will say so.
@@ -15,12 +23,11 @@ async function greet(session: Session, said = 'nothing'): Promise<void> {
   await session.write(`Hello ${session.client.user}, you said ${said}.\n`);
   await session.exit(0);
 }
-const lines = async () => parseAuthorizedKeys(await readFile(keysFile, 'utf8')).entries;
 
 const server = new Server({
   provider: accelerated,
   hostKeys: [hostKey],
-  authenticators: [authorizedKeys({ provider: accelerated, keys: lines, admitted: () => true })],
+  authenticators: [authorizedKeys({ provider: accelerated, keys: authorizedKeysFile(keysFile), admitted: () => true })],
   channels: { session: sessions({ shell: greet, exec: (command, session) => greet(session, command) }) },
 });
 const { host, port: actual } = await server.listen(Number(port));

@@ -28,6 +28,7 @@ export {
 } from './server/authenticators.ts';
 export { type Admission, authorizedKeys } from './server/authorized-keys.ts';
 export { directStreamlocal, directTcpip, remoteForwarding } from './server/forwarding.ts';
+export { authorizedKeysFile } from './server/runtime/authorized-keys-file.ts';
 export { type Client, type Logger, Server, type ServerOptions } from './server/server.ts';
 export { type Session, sessions } from './server/session.ts';
 export { streamSocket } from './server/stream-socket.ts';

@@ -59,9 +59,10 @@ export class Authentication {
   async #one(authenticator: Authenticator, question: AuthQuestion, client: Client): Promise<AuthAnswer> {
     try {
       // A proof may have effects: nobody is asked about one without a touch who would not do without.
-      if (question.method === 'publickey' && question.presence?.touched === false) {
+      if ('presence' in question && question.presence?.touched === false) {
         const would = await authenticator.answer({ ...question, method: 'publickey-query' }, client);
         if (would.result !== 'accept' || would.untouched !== true) return REJECT;
+        if (question.method === 'publickey-query') return would;
       }
       const given = await authenticator.answer(question, client);
       return typeof given.result === 'string' ? given : REJECT;

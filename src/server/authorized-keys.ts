@@ -136,7 +136,10 @@ export function lineRules(entry: AuthorizedKey, policy: Pick<KeyPolicy, 'enforce
 
 /** Where the lines come from, and who hears of those who are let in. */
 export interface AuthorizedKeysOptions extends KeyPolicy {
-  /** The lines that hold for this user, as `parseAuthorizedKeys` gives them. What is wrong with others is the caller's to log. */
+  /**
+   * The lines that hold for this user, as `parseAuthorizedKeys` gives them, or `authorizedKeysFile`, which parses a file once for each
+   * version. Asked for each key that anybody names, so it must cost little.
+   */
   keys(user: string, client: Client): Eventually<readonly AuthorizedKey[]>;
   /**
    * Whether a public key or certificate (its blob) is revoked: true, or why in the words of `checkRevoked`. Asked for the key

@@ -21,6 +21,7 @@ export {
   remoteForwarding,
 } from './forwarding.ts';
 export { type Offence, PENALTIES, type PenaltyTimes, STARTUPS, type StartupLimits } from './penalties.ts';
+export { authorizedKeysFile } from './runtime/authorized-keys-file.ts';
 export {
   connect,
   type Listener,

@@ -22,6 +22,7 @@ import {
   type StartupLimits,
   sourceOf,
 } from './penalties.ts';
+import { lacksDescriptors } from './runtime/descriptors.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 import { Startups } from './startups.ts';
 
@@ -33,6 +34,9 @@ const BREACHES: readonly number[] = [Disconnect.PROTOCOL_ERROR, Disconnect.MAC_E
 
 /** Connections at once; some 30 KiB each when idle. */
 export const MAX_CONNECTIONS = 10_000;
+
+/** Seconds between two lines in the log that connections cannot be accepted: each of thousands would be one. */
+const COMPLAIN_EACH = 60;
 
 /** Milliseconds for one that is turned away to read why. */
 const LAST_WORDS = 1000;
@@ -135,6 +139,8 @@ export class Server {
   readonly #startups: Startups<Client>;
   readonly #effort = new Effort();
   #lastId = 0;
+  /** Until then nothing is said of connections that cannot be accepted. */
+  #quietUntil = 0;
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
 
@@ -162,12 +168,26 @@ export class Server {
 
   /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error, UsageError after `close` */
   listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
-    return this.#take(listen(host, port, socket => this.serve(socket)));
+    return this.#take(
+      listen(
+        host,
+        port,
+        socket => this.serve(socket),
+        false,
+        error => this.#cannotAccept(String(error)),
+      ),
+    );
   }
 
   /** Listens on a TCP socket that the process was given, by its file descriptor (`LISTEN_FDS`). @throws as `listen` */
   listenOn(fd: number): Promise<{ host: string; port: number }> {
-    return this.#take(listenOn(fd, socket => this.serve(socket)));
+    return this.#take(
+      listenOn(
+        fd,
+        socket => this.serve(socket),
+        error => this.#cannotAccept(String(error)),
+      ),
+    );
   }
 
   async #take(listening: Promise<Listener>): Promise<Listener> {
@@ -343,6 +363,11 @@ export class Server {
   /** One second has passed; called by the server itself while it has clients. */
   tick(): void {
     this.#effort.tick();
+    const lacking = this.#listeners.length > 0 && lacksDescriptors();
+    if (lacking)
+      this.#cannotAccept(
+        `${lacking}: no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE=) or take fewer`,
+      );
     for (const [client, driver] of this.#drivers) {
       try {
         driver.tick();
@@ -350,6 +375,14 @@ export class Server {
         this.#log.error({ ...describe(client), ...faultFields(error) }, 'a connection could not be seen to');
       }
     }
+  }
+
+  /** The system refuses connections before we hear of them: said once a minute, as long as that lasts. */
+  #cannotAccept(error: string): void {
+    const now = seconds();
+    if (now < this.#quietUntil) return;
+    this.#quietUntil = now + COMPLAIN_EACH;
+    this.#log.error({ error, clients: this.#drivers.size }, 'connections cannot be accepted');
   }
 
   #forget(client: Client): void {

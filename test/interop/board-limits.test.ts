@@ -1,10 +1,10 @@
 // Limits: what one key may have, how fast, how long idle, and from where it may come.
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { call, execute, fleet } from '../kit/board.ts';
 import { echoes, echoServer, readAll, tcpConnect } from '../kit/loopback.ts';
-import { bounded, eventually, soon } from '../kit/processes.ts';
+import { bounded, eventually, pause, soon } from '../kit/processes.ts';
 import { consume, keyLine, provide, ssh } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
@@ -101,6 +101,36 @@ it(
     const named = await fleet(scope, lines, ['--use-dns']);
     const { code, stderr } = await execute(scope, named.board, 'alice', 'whoami');
     assert.is(code, 0, stderr);
+  }),
+);
+
+needs(
+  test,
+  'ssh',
+  'ssh-keygen',
+  'prlimit',
+)(
+  'a switchboard without file descriptors says so, once, and goes on when it has some again',
+  bounded(180, async scope => {
+    const { board } = await fleet(scope, [keyLine('alice')], ['--max-startups', '1000']);
+    const [first] = await Promise.all([tcpConnect(scope, board.port), soon('it to be there', pause(1500))]);
+    const open = readdirSync(`/proc/${board.child.pid}/fd`).length;
+    const limit = open + 20;
+    await scope.run('prlimit', ['--pid', String(board.child.pid), `--nofile=${limit}:${limit}`]);
+    const crowd = await Promise.all(Array.from({ length: 60 }, () => tcpConnect(scope, board.port)));
+    await soon(
+      'it to say so',
+      board.child.says(/connections cannot be accepted[\s\S]*EMFILE|EMFILE[\s\S]*cannot be/, 'stderr'),
+      60,
+    );
+    // Three of its seconds more, and more who come in vain.
+    for (let i = 0; i < 3; i++) {
+      await pause(1000);
+      await tcpConnect(scope, board.port);
+    }
+    for (const socket of [first, ...crowd]) socket.destroy();
+    await eventually('alice to get in', async () => (await execute(scope, board, 'alice', 'whoami')).code === 0, 60);
+    assert.is([...board.child.stderr.matchAll(/connections cannot be accepted/g)].length, 1);
   }),
 );
 

@@ -218,6 +218,7 @@ export function wrap(accepted: NetSocket): Socket {
 /**
  * Listens on a TCP address. `port` 0 takes any free one.
  * @param ipv6Only on `::`, IPv4 is not taken
+ * @param failed hears that a connection could not be accepted, where the runtime tells (see `lacksDescriptors`); the next one may be
  * @throws the system's error (EADDRINUSE, EACCES, …) if that is not possible
  */
 export function listen(
@@ -225,8 +226,9 @@ export function listen(
   port: number,
   connected: (socket: Socket) => void,
   ipv6Only = false,
+  failed?: (error: Error) => void,
 ): Promise<Listener> {
-  return listenAt({ host, port, ipv6Only }, connected);
+  return listenAt({ host, port, ipv6Only }, connected, failed);
 }
 
 /** Listens for everybody, whichever families the host has: on `::`, which takes IPv4 too, or on 0.0.0.0 where there is no IPv6. @throws as `listen` */
@@ -239,13 +241,18 @@ export function listenEverywhere(port: number, connected: (socket: Socket) => vo
 }
 
 /** Listens on a TCP socket that the process was given, by its file descriptor. @throws the system's error if it is no such socket */
-export function listenOn(fd: number, connected: (socket: Socket) => void): Promise<Listener> {
-  return listenAt({ fd }, connected);
+export function listenOn(
+  fd: number,
+  connected: (socket: Socket) => void,
+  failed?: (error: Error) => void,
+): Promise<Listener> {
+  return listenAt({ fd }, connected, failed);
 }
 
 function listenAt(
   where: { host: string; port: number; ipv6Only: boolean } | { fd: number },
   connected: (socket: Socket) => void,
+  failed: (error: Error) => void = () => {},
 ): Promise<Listener> {
   const server = createServer({ pauseOnConnect: false, noDelay: true, allowHalfOpen: true }, socket =>
     connected(wrap(socket)),
@@ -254,8 +261,7 @@ function listenAt(
     server.once('error', reject);
     server.listen(where, () => {
       server.off('error', reject);
-      // Running out of file descriptors makes accept fail; the next connection may succeed again.
-      server.on('error', () => {});
+      server.on('error', failed);
       const address = server.address();
       const close = () => new Promise<void>(done => server.close(() => done()));
       if (address === null || typeof address === 'string') {

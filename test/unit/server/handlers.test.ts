@@ -169,6 +169,8 @@ const signIn =
       },
     );
 
+/** Whose exchange costs a server much. */
+const costly = { ...provider, kex: provider.kex.map(kex => ({ ...kex, work: 1 })) };
 const ed25519 = byName(noble.signatures, 'ssh-ed25519')!;
 const signing = { ...provider, signatures: [...provider.signatures, ed25519] };
 const key = ed25519.generate(noble.random);
@@ -200,7 +202,7 @@ const event =
   async (fail, { faults }) => {
     const fault = (error: unknown) => faults.push(String((error as Error).stack));
     const pair = new Pair({
-      ...{ provider, hostKey },
+      ...{ provider: costly, hostKey },
       client: { credentials: [{ method: 'password', password: 'x' }] },
       server: { methods: ['password'], banner: 'hello' },
       [`${side}Events`]: { fault, [name]: fail },
@@ -321,6 +323,7 @@ const ROWS: Record<string, Row> = {
   // Connections by themselves
   'ConnectionEvents.auth': event('server', 'auth', () => {}, false),
   'ConnectionEvents.ready': event('server', 'ready', () => {}),
+  'ConnectionEvents.costly': event('server', 'costly', () => {}),
   'ConnectionEvents.banner': event('client', 'banner', () => {}),
   'ConnectionEvents.hostKey': event('client', 'hostKey', () => {}, false),
   'ConnectionEvents.channelOpen': event('server', 'channelOpen', pair => {
