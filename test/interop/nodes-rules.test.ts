@@ -259,6 +259,31 @@ it(
     });
     await client.sAdd('cordboard:places', ['nobody', 'x'.repeat(1000)]);
     await client.hSet('cordboard:place:nobody', { place: '{', version: 'x', 'nobody/1': '[]' });
+    // A place of nobody's, with times that no date has, and with one that is only in the future: beyond a day nobody is believed.
+    const provider = {
+      ...{ id: 'evil/1', place: 'evil', owner: keyOf('alice'), name: 'alice', alias: 'alice-0123456789', names: [] },
+      ...{ given: [], address: '192.0.2.1', doubted: false, lines: [{ kind: 'tcp', host: '', port: 80 }] },
+    };
+    await client.hSet('cordboard:place:evil', {
+      ...{ place: JSON.stringify({ id: 'evil', worker: 1, node: { host: '192.0.2.1', port: 22 } }), version: '1' },
+      'evil/1': JSON.stringify({ ...provider, since: 0 }).replace('"since":0', '"since":1e300'),
+      'evil/2': JSON.stringify({ ...provider, id: 'evil/2', since: Date.now() + 10 ** 9 }),
+      'evil/3': JSON.stringify({ ...provider, id: 'evil/3', since: Date.now() }),
+    });
+    await client.sAdd('cordboard:places', 'evil');
+    await client.publish('cordboard:news', JSON.stringify({ place: 'evil', version: 1 }));
+    const listed = async (board: Switchboard) =>
+      (await asked<{ client: string; since: string }[]>(scope, board, 'listeners')).map(one => one.client);
+    for (const board of [a, b]) {
+      await eventually('what makes sense to be listed', async () => (await listed(board)).includes('evil/3'));
+      assert.equal(
+        (await listed(board)).filter(one => one.startsWith('evil/')),
+        ['evil/3'],
+      );
+    }
+    await client.del('cordboard:place:evil');
+    for (const board of [a, b])
+      await eventually('it to be gone', async () => !(await listed(board)).some(one => one.startsWith('evil/')));
     const data = boardData(scope);
     const fresh = await member(scope, directory, [], data);
     await soon('the new one to tell of it', fresh.child.says(/not from a switchboard with our alias_secret/, 'stderr'));

@@ -84,19 +84,29 @@ function checkWriters(file: string, { mode, uid }: Stats, doubt?: (sentence: str
   if (!hasModes) return;
   if (mode & 0o002) throw new StateError(`every user can write to ${file} (mode ${octal(mode)}): chmod o-w ${file}`);
   if (mode & 0o020) doubt?.(`its group can write to ${file} (mode ${octal(mode)}): chmod g-w ${file}`);
-  if (uid !== 0 && uid !== process.geteuid?.())
-    doubt?.(`${file} belongs to another user (uid ${uid}), who can change it`);
+  if (!isOurs(uid)) doubt?.(`${file} belongs to another user (uid ${uid}), who can change it`);
 }
 
-/** Whoever can write to a directory can put another file in the place of ours, unless it is one like /tmp (sticky), or read-only. */
+/**
+ * Whoever can write to a directory can put another file in the place of ours, unless it is read-only. In one like /tmp (sticky) it cannot
+ * be replaced by others; but it may be theirs from the beginning.
+ */
 function checkAbove(file: string): void {
   if (!hasModes) return;
-  for (let directory = dirname(realpathSync(file)); ; directory = dirname(directory)) {
+  for (let path = realpathSync(file); path !== dirname(path); path = dirname(path)) {
+    const directory = dirname(path);
     const { mode } = statSync(directory);
-    if (mode & 0o002 && !(mode & 0o1000) && !isReadOnly(directory)) throw open(directory, mode);
-    if (directory === dirname(directory)) return;
+    if (!(mode & 0o002) || isReadOnly(directory)) continue;
+    if (!(mode & 0o1000)) throw open(directory, mode);
+    const { uid } = statSync(path);
+    if (isOurs(uid)) continue;
+    throw new StateError(
+      `${path} belongs to another user (uid ${uid}), in ${directory}, to which every user can write`,
+    );
   }
 }
+
+const isOurs = (uid: number): boolean => uid === 0 || uid === process.geteuid?.();
 
 /** @throws StateError if everybody may put files into the directory */
 export function checkDirectory(directory: string): void {

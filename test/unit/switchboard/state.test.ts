@@ -1,6 +1,7 @@
 // The switchboard's files: made once, kept, replaced in one step, and named when they cannot be used.
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -167,6 +168,15 @@ test('what decides is refused if everybody can write to it, or to a directory ab
     if (above === directory) refused(() => openDirectory(directory), /every user can write/);
     else openDirectory(directory);
     chmodSync(above, 0o755);
+  }
+  if (process.geteuid?.() === 0) {
+    chownSync(path, 65534, 65534);
+    assert.is(use(), 'text');
+    assert.match(doubts.at(-1)!, /belongs to another user \(uid 65534\), who can change it$/);
+    chmodSync(directory, 0o1777);
+    refused(use, /keys belongs to another user \(uid 65534\), in .*inner, to which every user can write$/);
+    chmodSync(directory, 0o755);
+    chownSync(path, 0, 0);
   }
   // By a link, what counts is where it leads.
   const link = join(root, 'link');
