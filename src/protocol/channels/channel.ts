@@ -68,6 +68,8 @@ export interface ChannelHost {
   readonly queued: number;
   /** What may be held for it by circuits. */
   readonly room: Room;
+  /** What its channels that end here may hold: credit, and what has not been read. */
+  readonly inbox: Room;
   send(packet: Packet): void;
   /** A handler has failed: a fault of this program. Does not throw. */
   fault(error: unknown): void;
@@ -80,6 +82,8 @@ export interface ChannelEnds {
   remoteId: number;
   /** Bytes we let the peer send, bytes it lets us send, largest payload either way. */
   inbound: number;
+  /** What `inbound` may grow to by use, if the inbox has room; 0: it stays, and is not counted there. */
+  most: number;
   outbound: number;
   maxInbound: number;
   maxOutbound: number;
@@ -133,7 +137,9 @@ export class Channel {
 
   /** Who hears what comes; may be exchanged for another. */
   handler: ChannelHandler;
-  readonly #windowSize: number;
+  /** Credit given, and bytes not consumed yet; it may grow to `#most`. */
+  #windowSize: number;
+  readonly #most: number;
   #consumed = 0;
   #over = false;
   /** Our requests that await their reply. */
@@ -150,6 +156,8 @@ export class Channel {
     this.maxInbound = ends.maxInbound;
     this.maxOutbound = Math.min(ends.maxOutbound, MAX_DATA);
     this.#windowSize = ends.inbound;
+    this.#most = ends.most;
+    if (ends.most > 0) host.inbox.used += ends.inbound;
     this.handler = handler;
     const answer = (granted: boolean) => {
       if (this.closeSent) return;
@@ -195,8 +203,19 @@ export class Channel {
   consumed(bytes: number): void {
     this.#consumed += bytes;
     if (this.#consumed * 2 < this.#windowSize || this.eofReceived || this.closeSent) return;
-    this.credit(this.#consumed);
+    this.credit(this.#consumed + this.#grow());
     this.#consumed = 0;
+  }
+
+  /** Doubles a window that is used and has begun small, as far as there is room. @returns by how many bytes */
+  #grow(): number {
+    const size = this.#windowSize;
+    if (size >= this.#most) return 0;
+    const { inbox } = this.host;
+    const more = Math.max(0, Math.min(this.#most, 2 * size, inbox.share(size)) - size);
+    inbox.used += more;
+    this.#windowSize += more;
+    return more;
   }
 
   /** Lets the peer send `bytes` more. */
@@ -287,6 +306,7 @@ export class Channel {
     if (error !== undefined) this.cut = !this.eofReceived && !this.closeSent;
     this.closeSent = true;
     this.backlog = undefined;
+    if (this.#most > 0) this.host.inbox.used -= this.#windowSize;
     this.host.forget(this);
     for (const resolve of this.#asked.splice(0)) resolve(false);
     recount(this);

@@ -50,7 +50,10 @@ export interface ChannelOpen {
   readonly data: Uint8Array;
   /** The peer or its connection has gone; an answer has no effect any more. */
   readonly gone: boolean;
-  /** `window`: bytes that the peer may send before `consumed` credits it; `maxPacket`: bytes in one message, 32 KiB at most. */
+  /**
+   * `window`: bytes that the peer may send before `consumed` credits it; by default 2 MiB, which a connection's first channels
+   * have at once and later ones by and by; `maxPacket`: bytes in one message, 32 KiB at most.
+   */
   accept(handler: ChannelHandler, window?: number, maxPacket?: number): Channel;
   /** Refuses it; `message` is for people (RFC 4254 §5.1). */
   reject(reason: OpenFailureReason, message: string): void;
@@ -79,6 +82,7 @@ export interface MuxOptions {
 interface PendingOpen {
   type: string;
   window: number;
+  most: number;
   maxInbound: number;
   handler: ChannelHandler;
   opened(channel: Channel): void;
@@ -86,7 +90,7 @@ interface PendingOpen {
 }
 
 /** What the channels of one connection need of it. */
-export type MuxHost = Omit<ChannelHost, 'forget' | 'room'>;
+export type MuxHost = Omit<ChannelHost, 'forget' | 'room' | 'inbox'>;
 
 /** The channels and global requests of one connection (RFC 4254 §4 and §5); most users go by way of `Connection`. */
 export class Mux {
@@ -99,6 +103,8 @@ export class Mux {
   count = 0;
   /** What circuits may hold for the peer. */
   readonly room: Room;
+  /** What the channels that end here may hold. */
+  readonly inbox = new Room({ queued: 0 });
   #maxChannels!: number;
   #closed = false;
   readonly #asked: ((reply: GlobalReply) => void)[] = [];
@@ -123,6 +129,7 @@ export class Mux {
       },
       account: host.account,
       room: this.room,
+      inbox: this.inbox,
       get congested() {
         return host.congested;
       },
@@ -303,10 +310,10 @@ export class Mux {
       return first;
     };
     const mux = this;
-    const confirm = (handler: ChannelHandler, inbound: number, maxInbound: number): Channel => {
+    const confirm = (handler: ChannelHandler, inbound: number, maxInbound: number, most = 0): Channel => {
       if (!answer()) throw new UsageError('a channel open was answered twice, or its connection has gone');
       const localId = this.#allocate();
-      const ends = { localId, remoteId: sender, inbound, outbound: window, maxInbound, maxOutbound: maxPacket };
+      const ends = { localId, remoteId: sender, inbound, most, outbound: window, maxInbound, maxOutbound: maxPacket };
       const channel = new Channel(type, this.#channelHost, ends, handler);
       this.#channels[localId] = channel;
       accepted = channel;
@@ -327,7 +334,8 @@ export class Mux {
       get gone() {
         return answered || mux.#closed;
       },
-      accept: (handler, size = WINDOW, largest = MAX_DATA) => confirm(handler, size, largest),
+      accept: (handler, size, largest = MAX_DATA) =>
+        size === undefined ? confirm(handler, this.#firstWindow, largest, WINDOW) : confirm(handler, size, largest),
       reject: (reason, message) => {
         if (answer()) refuse(reason, message);
       },
@@ -384,15 +392,17 @@ export class Mux {
     handler: ChannelHandler,
     opened: (channel: Channel) => void,
     failed: (error: OpenError) => void,
-    offer: { window: number; maxInbound: number } = { window: WINDOW, maxInbound: MAX_DATA },
+    offer?: { window: number; maxInbound: number },
   ): void {
     if (this.#closed) return this.#fail(failed, new OpenError('the connection has closed', OpenFailure.CONNECT_FAILED));
     if (this.count >= this.maxChannels) {
       return this.#fail(failed, new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
     }
     const sender = this.#allocate();
-    this.#channels[sender] = { type, ...offer, handler, opened, failed };
-    this.#host.send(encode(CHANNEL_OPEN, { type, sender, window: offer.window, maxPacket: offer.maxInbound, data }));
+    const { window, maxInbound } = offer ?? { window: this.#firstWindow, maxInbound: MAX_DATA };
+    const most = offer === undefined ? WINDOW : 0;
+    this.#channels[sender] = { type, window, most, maxInbound, handler, opened, failed };
+    this.#host.send(encode(CHANNEL_OPEN, { type, sender, window, maxPacket: maxInbound, data }));
   }
 
   #confirmation(packet: Packet): void {
@@ -402,6 +412,7 @@ export class Mux {
       localId: recipient,
       remoteId: sender,
       inbound: pending.window,
+      most: pending.most,
       outbound: window,
       maxInbound: pending.maxInbound,
       maxOutbound: maxPacket,
@@ -451,6 +462,11 @@ export class Mux {
     const entry = this.#channels[id];
     if (entry !== undefined && !(entry instanceof Channel)) return entry;
     throw new ProtocolError(`an answer to an open of channel ${id} that was not made`);
+  }
+
+  /** The window of a channel that ends here, when it begins. */
+  get #firstWindow(): number {
+    return Math.min(WINDOW, this.inbox.first(this.count));
   }
 
   #allocate(): number {

@@ -28,7 +28,7 @@ export interface Counted {
   countedAhead: number;
 }
 
-/** What one connection's receiver may have waiting for it. */
+/** What one connection's receiver may have waiting for it; or, as `Mux.inbox`, what its channels that end here may hold. */
 export class Room {
   /** Bytes that senders have been granted and not sent, and that wait in backlogs, of all circuits that lead here. */
   used = 0;
