@@ -1,5 +1,7 @@
 // The circuits of this process: calls that have been put through, what they carry, and what one owner may have of them.
 import { type Channel, type ChannelOpen, hold, type Mux } from '../../protocol/index.ts';
+import { guarded } from '../../server/detached.ts';
+import type { Logger } from '../../server/server.ts';
 import type { CircuitInfo, CircuitProvider, ClientInfo, Events } from './events.ts';
 import { QUOTAS, type Quotas } from './quotas.ts';
 import type { Counter } from './tally.ts';
@@ -63,6 +65,7 @@ export interface Spent {
 }
 
 export interface CircuitsOptions {
+  readonly log?: Logger;
   readonly events: Events;
   readonly counter: Counter;
   /** Tells the other processes, if there are any. */
@@ -163,7 +166,8 @@ export class Circuits {
   #watch(): void {
     if (this.#ticker !== undefined) return;
     this.#looked = performance.now();
-    this.#ticker = setInterval(() => this.look(performance.now()), RATE_TICK);
+    const look = guarded(() => this.look(performance.now()), this.#options.log, 'rates could not be looked at');
+    this.#ticker = setInterval(look, RATE_TICK);
     this.#ticker.unref();
   }
 
