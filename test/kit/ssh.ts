@@ -186,7 +186,7 @@ export function boardData(scope: Scope): string {
 /** Starts the switchboard on a free port and waits until it listens. */
 export async function switchboard(
   scope: Scope,
-  options: { data?: string; args?: readonly string[]; port?: number; env?: Record<string, string> } = {},
+  options: { data?: string; args?: readonly string[]; port?: number; env?: SpawnOptions['env'] } = {},
 ): Promise<Switchboard> {
   const data = options.data ?? boardData(scope);
   const child = cordboard(
