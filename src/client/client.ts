@@ -2,6 +2,7 @@
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { Disconnect, OpenError } from '../protocol/errors.ts';
+import { checkSize } from '../protocol/wire/codec.ts';
 import { ChannelStream, takesEow } from '../server/streams.ts';
 import {
   begin,
@@ -141,8 +142,9 @@ export class ClientConnection {
 
   // The connection
 
-  /** Opens a channel of any type as a stream. @throws OpenError if it is refused */
+  /** Opens a channel of any type as a stream. @throws OpenError if it is refused, UsageError if type and data are too large for a packet */
   async open(type: string, data: Uint8Array = new Uint8Array(0)): Promise<ChannelStream> {
+    checkSize(`a channel ${type}`, type.length + data.length);
     const eow = type === 'session' && takesEow(this.connection.transport.peerIdent);
     const stream = new ChannelStream({ eow });
     return new Promise((resolve, reject) =>

@@ -206,7 +206,7 @@ export const startSubsystem = (name: string): Start => ({
   what: `the subsystem ${printable(name, 80)}: it has none of that name, or not for this user`,
 });
 
-/** Starts something on a session channel that has just been opened. @throws RequestError if that is refused */
+/** Starts something on a session channel that has just been opened. @throws RequestError if that is refused, UsageError if something is too large for a packet */
 export async function begin(
   stream: ChannelStream,
   connection: Connection,
@@ -215,11 +215,19 @@ export async function begin(
 ): Promise<RemoteCommand> {
   const { channel } = stream;
   const running = new RemoteCommand(stream, connection, signal);
-  // All at once: the server answers in order, and an answer costs a round trip.
-  for (const [name, value] of Object.entries(env))
-    channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: encodeUtf8(value) }));
-  const terminal = pty === false ? true : channel.request('pty-req', ptyRequest(pty === true ? {} : pty));
-  const started = await Promise.all([terminal, channel.request(type, data)]);
+  const ask = () => {
+    // All at once: the server answers in order, and an answer costs a round trip.
+    for (const [name, value] of Object.entries(env))
+      channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: encodeUtf8(value) }));
+    const terminal = pty === false ? true : channel.request('pty-req', ptyRequest(pty === true ? {} : pty));
+    return Promise.all([terminal, channel.request(type, data)]);
+  };
+  const started = await Promise.resolve()
+    .then(ask)
+    .catch((error: unknown) => {
+      channel.close();
+      throw error;
+    });
   const refused = started.indexOf(false);
   if (refused < 0) return running;
   channel.close();

@@ -3,7 +3,7 @@ import { DIRECT_STREAMLOCAL, DIRECT_TCPIP } from '../protocol/channels/forwardin
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { OpenError, OpenFailure } from '../protocol/errors.ts';
-import { pack } from '../protocol/wire/codec.ts';
+import { checkSize, pack } from '../protocol/wire/codec.ts';
 import { connectFirst, Ends } from '../server/reaching.ts';
 import { names } from '../server/runtime/names.ts';
 import { connectPath, listen, listenEverywhere, type Socket } from '../server/runtime/net.ts';
@@ -33,7 +33,7 @@ export interface LocalListener extends AsyncDisposable {
 /**
  * Listens here, and has the server connect each caller to `to`.
  * @param failed hears why somebody could not be connected; his socket is closed
- * @throws the system's error if it cannot listen
+ * @throws the system's error if it cannot listen, UsageError if the target is too large for a packet
  */
 export async function forwardLocal(
   connection: Connection,
@@ -42,6 +42,7 @@ export async function forwardLocal(
   to: Endpoint,
   failed: (error: OpenError) => void,
 ): Promise<LocalListener> {
+  checkSize('a target', directOpen(to)[1].length);
   const called = (socket: Socket) => {
     const half = new SocketJoin(socket);
     connection.mux.open(

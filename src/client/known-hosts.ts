@@ -113,7 +113,9 @@ export async function addKnownHost(
     if (size > 0) await handle.read(last, 0, 1, size - 1);
     // A last line without its end would swallow ours.
     const gap = size > 0 && last[0] !== 0x0a ? '\n' : '';
+    // It goes on after a short write, and fails if not all can be written.
     await appendFile(handle, `${gap}${line}\n`);
+    await handle.sync();
   } finally {
     await handle.close();
   }

@@ -11,6 +11,7 @@ import type { HostKeyQuestion } from './transport/kex.ts';
 import { Transport } from './transport/transport.ts';
 import { ClientAuth, type Credential } from './userauth/client.ts';
 import { type AuthAnswer, type AuthQuestion, ServerAuth } from './userauth/server.ts';
+import { checkSize } from './wire/codec.ts';
 import type { Packet } from './wire/packet.ts';
 
 /** Sealed bytes that may wait in here before no more credit is given on the peer's behalf; the socket's own mark is the driver's. */
@@ -302,7 +303,10 @@ export class Connection {
 
   /** Opens a channel. @throws OpenError if the peer refuses (the connection lives on), or the connection has ended */
   open(type: string, data: Uint8Array = new Uint8Array(0), handler: ChannelHandler = {}): Promise<Channel> {
-    return new Promise((resolve, reject) => this.mux.open(type, data, handler, resolve, reject));
+    return new Promise((resolve, reject) => {
+      checkSize(`a channel ${type}`, type.length + data.length);
+      this.mux.open(type, data, handler, resolve, reject);
+    });
   }
 
   /** A global request (RFC 4254 §4) that wants a reply: its data, or undefined if it was refused. */

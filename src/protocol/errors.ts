@@ -31,6 +31,9 @@ export const OpenFailure = {
 /** One of the codes that we send; a peer's may be any uint32. */
 export type OpenFailureReason = (typeof OpenFailure)[keyof typeof OpenFailure];
 
+/** Characters of a reason that a peer is told; more than anybody reads, and less than a packet holds. */
+export const MAX_DESCRIPTION = 4096;
+
 /** The peer broke the protocol. `reason` is what we tell it in SSH_MSG_DISCONNECT; the connection is over. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';

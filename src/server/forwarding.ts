@@ -16,7 +16,7 @@ import { pack, unpack } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
 import { detached } from './detached.ts';
 import { connectFirst, Ends } from './reaching.ts';
-import { names } from './runtime/names.ts';
+import { MAX_NAME, names } from './runtime/names.ts';
 import { connectPath, listen, listenEverywhere, type Socket } from './runtime/net.ts';
 import { listenPath, MAX_PATH } from './runtime/paths.ts';
 import { reasonForPeer } from './runtime/reason.ts';
@@ -227,6 +227,8 @@ class Listeners {
       return { target, close: () => detached(close(), this.#options.log, 'a listener cannot be closed') };
     }
     if (target.port > 65535) return this.#refuse(target, 'there is no such port');
+    // It comes back with each caller.
+    if (target.host.length > MAX_NAME) return this.#refuse(target, 'there is no such address');
     const { host } = target;
     let port = target.port;
     const [first, second] = await addresses(host, gatewayPorts, this.#client);

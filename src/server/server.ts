@@ -7,6 +7,8 @@ import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } f
 import { guarded } from '../protocol/guard.ts';
 import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
+import { checkSize } from '../protocol/wire/codec.ts';
+import { encodeUtf8 } from '../protocol/wire/reader.ts';
 import { Authentication, checkRequired } from './authentication.ts';
 import type { Authenticator } from './authenticators.ts';
 import { detached, faultFields } from './detached.ts';
@@ -144,13 +146,14 @@ export class Server {
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
 
-  /** @throws UsageError without a host key that the provider can sign with, or if `require` has a method without an authenticator */
+  /** @throws UsageError if the banner is too large for a packet, or without a host key that the provider can sign with, or if `require` has a method without an authenticator */
   constructor(options: ServerOptions) {
     const { provider, hostKeys } = options;
     if (!hostKeys.some(key => provider.signatures.some(({ keyType }) => keyType === key.type))) {
       throw new UsageError('a server needs a host key of a type that its provider knows');
     }
     checkRequired(options);
+    checkSize('the banner', encodeUtf8(options.banner ?? '').length);
     this.#options = options;
     this.#log = unfailing(options.log);
     this.#signIn = new Authentication(options.authenticators, (error, client) =>

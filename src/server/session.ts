@@ -15,7 +15,7 @@ import {
 } from '../protocol/channels/session-requests.ts';
 import { OpenFailure } from '../protocol/errors.ts';
 import { isLater } from '../protocol/guard.ts';
-import { pack, unpack } from '../protocol/wire/codec.ts';
+import { checkSize, pack, unpack } from '../protocol/wire/codec.ts';
 import type { ChannelOpenHandler, Client } from './server.ts';
 import { ChannelStream, takesEow } from './streams.ts';
 
@@ -59,7 +59,7 @@ export interface Session {
   error(text: string): Promise<boolean>;
   /** Reports the exit status (RFC 4254 §6.10) and closes. Without a status stock clients exit with 255. */
   exit(status: number): Promise<void>;
-  /** Reports that a signal, named without "SIG", ended the program, and closes. */
+  /** Reports that a signal, named without "SIG", ended the program, and closes. @throws UsageError if the message is too large for a packet */
   exitSignal(signal: string, details?: { coreDumped?: boolean; message?: string }): Promise<void>;
 }
 
@@ -109,6 +109,7 @@ function serve(
   const say = (text: string, type: number) =>
     stream.write(session.terminal ? text.replace(/\r?\n/g, '\r\n') : text, type);
   const finish = async (type: string, data: Uint8Array) => {
+    checkSize(type, data.length);
     await stream.end();
     stream.channel.notify(type, data);
     await stream.close();

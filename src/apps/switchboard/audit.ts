@@ -1,5 +1,6 @@
 // The audit: a file with a line of JSON for each sign-in, line and circuit, who, from where, to what, how many bytes and how long. It is only ever appended to.
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { writeAll } from '../../server/runtime/write-all.ts';
 import type { Logger } from '../../server/server.ts';
 import type { BoardEvent, CircuitInfo, ClientInfo, EventSource } from './events.ts';
 import { momentText } from './measures.ts';
@@ -29,12 +30,12 @@ export class Audit {
     return attempt(`cannot write the audit ${this.#file}`, () => openSync(this.#file, 'a', 0o600));
   }
 
-  /** One call to the system for one line, so that lines of several processes are not mixed. */
+  /** One call to the system for one line, as a rule, so that lines of several processes are not mixed. */
   #write(event: BoardEvent): void {
     const { at, type } = event;
     const record = { time: momentText(at), event: type, ...recordOf(event) };
     try {
-      writeSync(this.#fd, `${JSON.stringify(record)}\n`);
+      writeAll(this.#fd, Buffer.from(`${JSON.stringify(record)}\n`));
     } catch (error) {
       this.#log.error({ file: this.#file, error: String(error), record }, 'the audit cannot be written');
     }

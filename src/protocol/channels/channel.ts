@@ -13,7 +13,7 @@ import {
   CHANNEL_SUCCESS,
   CHANNEL_WINDOW_ADJUST,
 } from '../messages.ts';
-import { encode } from '../wire/codec.ts';
+import { encode, encodeGiven } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { Packet as PacketClass, writeUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
@@ -245,17 +245,17 @@ export class Channel {
     if (this.closeReceived) this.end();
   }
 
-  /** Sends a channel request; resolves to whether it was granted (false, too, if the channel ends before). */
-  request(type: string, data: Uint8Array): Promise<boolean> {
-    if (this.closeSent || this.#over) return Promise.resolve(false);
-    this.host.send(encode(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: true, data }));
+  /** Sends a channel request; resolves to whether it was granted (false, too, if the channel ends before). @throws UsageError if it is too large for a packet */
+  async request(type: string, data: Uint8Array): Promise<boolean> {
+    if (this.closeSent || this.#over) return false;
+    this.host.send(encodeGiven(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: true, data }));
     return new Promise(resolve => this.#asked.push(resolve));
   }
 
-  /** Sends a channel request that wants no reply. */
+  /** Sends a channel request that wants no reply. @throws UsageError if it is too large for a packet */
   notify(type: string, data: Uint8Array): void {
     if (this.closeSent || this.#over) return;
-    this.host.send(encode(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: false, data }));
+    this.host.send(encodeGiven(CHANNEL_REQUEST, { recipient: this.remoteId, type, wantReply: false, data }));
   }
 
   // What follows is for the mux.

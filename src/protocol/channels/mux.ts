@@ -1,6 +1,14 @@
 // The connection protocol (RFC 4254): the table of channels, opens in both directions, global requests.
 import { QUESTION } from '../account.ts';
-import { OpenError, OpenFailure, type OpenFailureReason, ProtocolError, printable, UsageError } from '../errors.ts';
+import {
+  MAX_DESCRIPTION,
+  OpenError,
+  OpenFailure,
+  type OpenFailureReason,
+  ProtocolError,
+  printable,
+  UsageError,
+} from '../errors.ts';
 import { guarded, isLater } from '../guard.ts';
 import {
   CHANNEL_CLOSE,
@@ -20,7 +28,7 @@ import {
   REQUEST_FAILURE,
   REQUEST_SUCCESS,
 } from '../messages.ts';
-import { decode, encode } from '../wire/codec.ts';
+import { decode, encode, encodeGiven, MAX_MESSAGE } from '../wire/codec.ts';
 import { type Packet, readUint32 } from '../wire/packet.ts';
 import { Answers, type Eventually } from './answers.ts';
 import { Channel, type ChannelHandler, type ChannelHost, MAX_DATA, WINDOW } from './channel.ts';
@@ -71,6 +79,9 @@ export interface ChannelOpen {
   ): void;
 }
 
+/** Bytes of type and data that fit into CHANNEL_OPEN, beside its numbers. */
+const MAX_OPEN = MAX_MESSAGE - 64;
+
 export interface MuxOptions {
   readonly maxChannels?: number;
   /** Asked for each channel the peer opens. Where it fails, that channel is refused, or closed if it has been accepted. */
@@ -119,7 +130,9 @@ export class Mux {
     this.maxChannels = options.maxChannels ?? MAX_CHANNELS;
     this.#host = host;
     const answer = (reply: GlobalReply) => {
-      if (reply === false) host.send(encode(REQUEST_FAILURE, {}));
+      // One that does not fit is a fault of this program, and costs the peer no more than its answer.
+      const tooLarge = typeof reply !== 'boolean' && reply.length > MAX_MESSAGE;
+      if (reply === false || tooLarge) host.send(encode(REQUEST_FAILURE, {}));
       else host.send(encode(REQUEST_SUCCESS, { data: reply === true ? new Uint8Array(0) : reply }));
     };
     this.#answers = new Answers<GlobalReply>(answer, false, error => host.fault(error), host.account);
@@ -286,10 +299,12 @@ export class Mux {
 
   #channelOpen(packet: Packet): void {
     const { type, sender, window, maxPacket, data } = decode(CHANNEL_OPEN, packet);
-    const refuse = (reason: number, description: string) =>
+    const refuse = (reason: number, said: string) => {
+      const description = said.slice(0, MAX_DESCRIPTION);
       this.#host.send(
         encode(CHANNEL_OPEN_FAILURE, { recipient: sender, reason, description, language: new Uint8Array(0) }),
       );
+    };
     const { account } = this.#host;
     const cost = QUESTION + data.length;
     if (this.count >= this.maxChannels || !account.fits(cost)) {
@@ -398,6 +413,10 @@ export class Mux {
     if (this.count >= this.maxChannels) {
       return this.#fail(failed, new OpenError('too many channels', OpenFailure.RESOURCE_SHORTAGE));
     }
+    // What a relay passes on may have grown; who asks for a channel of their own hears it from `open` of the connection.
+    if (type.length + data.length > MAX_OPEN) {
+      return this.#fail(failed, new OpenError('more than a packet holds', OpenFailure.RESOURCE_SHORTAGE));
+    }
     const sender = this.#allocate();
     const { window, maxInbound } = offer ?? { window: this.#firstWindow, maxInbound: MAX_DATA };
     const most = offer === undefined ? WINDOW : 0;
@@ -482,16 +501,16 @@ export class Mux {
 
   // Global requests, ours.
 
-  /** Resolves to the reply; false, too, if the connection ends before. */
-  request(type: string, data: Uint8Array): Promise<GlobalReply> {
-    if (this.#closed) return Promise.resolve(false);
-    this.#host.send(encode(GLOBAL_REQUEST, { type, wantReply: true, data }));
+  /** Resolves to the reply; false, too, if the connection ends before. @throws UsageError if it is too large for a packet */
+  async request(type: string, data: Uint8Array): Promise<GlobalReply> {
+    if (this.#closed) return false;
+    this.#host.send(encodeGiven(GLOBAL_REQUEST, { type, wantReply: true, data }));
     return new Promise(resolve => this.#asked.push(resolve));
   }
 
-  /** A global request that wants no reply. */
+  /** A global request that wants no reply. @throws UsageError if it is too large for a packet */
   notify(type: string, data: Uint8Array): void {
-    if (!this.#closed) this.#host.send(encode(GLOBAL_REQUEST, { type, wantReply: false, data }));
+    if (!this.#closed) this.#host.send(encodeGiven(GLOBAL_REQUEST, { type, wantReply: false, data }));
   }
 
   /** Resolves when the peer's PONG has come, or the connection ends. Only for a server that announces ping@openssh.com. */

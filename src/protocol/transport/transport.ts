@@ -8,7 +8,7 @@ import {
   type Sealer,
 } from '../../crypto/provider.ts';
 import { Account, OVERHEAD } from '../account.ts';
-import { DisconnectError, ProtocolError, printable } from '../errors.ts';
+import { DisconnectError, MAX_DESCRIPTION, ProtocolError, printable } from '../errors.ts';
 import {
   DEBUG,
   DISCONNECT,
@@ -389,7 +389,8 @@ export class Transport {
   }
 
   /** Tells the peer why it is over: DISCONNECT, or a line of text to one that has not identified itself. */
-  disconnect(reason: number, description: string): void {
+  disconnect(reason: number, said: string): void {
+    const description = said.slice(0, MAX_DESCRIPTION);
     if (this.peerIdent === '') this.#push(encodeUtf8(`${description}\r\n`));
     else this.#seal(encode(DISCONNECT, { reason, description, language: new Uint8Array(0) }));
   }

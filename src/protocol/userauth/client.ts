@@ -13,7 +13,7 @@ import {
   USERAUTH_SUCCESS,
 } from '../messages.ts';
 import { HOSTBOUND } from '../transport/extensions.ts';
-import { decode, encode } from '../wire/codec.ts';
+import { decode, encode, encodeGiven } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { equalBytes, Reader, Writer } from '../wire/reader.ts';
 import type { Prompt } from './server.ts';
@@ -275,7 +275,7 @@ export class ClientAuth {
   }
 
   #request(method: string, data: Uint8Array): void {
-    this.#transport.send(encode(USERAUTH_REQUEST, { user: this.#options.user, service: SERVICE, method, data }));
+    this.#transport.send(encodeGiven(USERAUTH_REQUEST, { user: this.#options.user, service: SERVICE, method, data }));
   }
 
   #prompts(packet: Packet, credential: Interactive): void {
@@ -289,7 +289,9 @@ export class ClientAuth {
       answers => {
         const responses = new Writer();
         for (const answer of answers) responses.string(answer);
-        this.#transport.send(encode(USERAUTH_INFO_RESPONSE, { count: answers.length, responses: responses.finish() }));
+        this.#transport.send(
+          encodeGiven(USERAUTH_INFO_RESPONSE, { count: answers.length, responses: responses.finish() }),
+        );
       },
     );
   }

@@ -1,4 +1,6 @@
 // Declared message layouts: one description yields the encoder, the decoder and the TypeScript type (RFC 4251 §5).
+import { printable, UsageError } from '../errors.ts';
+import { MAX_PACKET } from './framing.ts';
 import { Packet } from './packet.ts';
 import { Reader, Writer } from './reader.ts';
 
@@ -42,6 +44,8 @@ function readField(reader: Reader, type: FieldType): FieldTypes[FieldType] {
   return type === 'cookie' ? reader.raw(COOKIE) : reader[type]();
 }
 
+const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
+
 function writeField(writer: Writer, type: FieldType, value: unknown): void {
   switch (type) {
     case 'byte':
@@ -53,9 +57,14 @@ function writeField(writer: Writer, type: FieldType, value: unknown): void {
     case 'uint32':
       writer.uint32(value as number);
       break;
+    case 'name':
+      // A reader takes no others, and would end the connection.
+      if (!isAscii(value as string))
+        throw new UsageError(`"${printable(value as string, 80)}" is no name: it is not ASCII`);
+      writer.string(value as string);
+      break;
     case 'string':
     case 'text':
-    case 'name':
       writer.string(value as Uint8Array | string);
       break;
     case 'nameList':
@@ -86,6 +95,22 @@ export function unpack<L extends Layout>(layout: L, bytes: Uint8Array, from = 0,
 /** The message as a packet, ready for `Transport.send`. */
 export function encode<L extends Layout>(message: Message<L>, fields: Fields<L>): Packet {
   return Packet.from(pack(message.layout, fields, new Writer(64).byte(message.number)));
+}
+
+/** Bytes of a message that every cipher's padding, and compression that gains nothing, leave room for in a packet that peers take. */
+export const MAX_MESSAGE = MAX_PACKET - 1024;
+
+/** `encode` for what callers of this library give. @throws UsageError if it does not fit into a packet: the peer would end the connection */
+export function encodeGiven<L extends Layout>(message: Message<L>, fields: Fields<L>): Packet {
+  const packet = encode(message, fields);
+  checkSize(`a message ${message.name}`, packet.length);
+  return packet;
+}
+
+/** @throws UsageError if so many bytes, and what surrounds them, do not fit into a packet */
+export function checkSize(what: string, length: number): void {
+  if (length > MAX_MESSAGE)
+    throw new UsageError(`${what} of ${length} bytes does not fit into a packet, which holds ${MAX_MESSAGE}`);
 }
 
 /** The fields of a packet whose number is already known to be the message's. Byte arrays are views. @throws ProtocolError if the packet does not fit the layout exactly */

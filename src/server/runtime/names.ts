@@ -6,7 +6,7 @@ import { formatAddress, parseAddress } from '../../crypto/keys/ip-address.ts';
 /** Look-ups at once: half of the threads that Node has for them (libuv's four), which files are read with, too. */
 const MAX_LOOKUPS = 2;
 /** Longest name, in characters (RFC 1035 §2.3.4). */
-const MAX_NAME = 255;
+export const MAX_NAME = 255;
 
 /** One who has look-ups to be made. */
 interface Asker {
