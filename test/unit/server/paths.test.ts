@@ -18,7 +18,7 @@ test(
     const before = process.umask(0);
     try {
       let done = false;
-      const listening = listenPath(path, socket => socket.end());
+      const listening = listenPath(path, socket => socket.destroy());
       const finished = () => void (done = true);
       listening.then(finished, finished);
       for (; !done; await turn()) {
@@ -57,7 +57,7 @@ test(
     assert.is((missing as { code?: string }).code, 'ENOENT');
 
     const long = join(directory, 'x'.repeat(103 - directory.length - 1));
-    const listener = await listenPath(long, socket => socket.end());
+    const listener = await listenPath(long, socket => socket.destroy());
     await readAll(await unixConnect(scope, long));
     // Whoever has put something else there keeps it.
     renameSync(long, `${long.slice(0, -1)}y`);
