@@ -222,6 +222,16 @@ export class Connection {
     return this.#auth instanceof ServerAuth ? this.#auth.failures : 0;
   }
 
+  /** Server: failed tries for which a fault of this program is the reason. */
+  get faults(): number {
+    return this.#auth instanceof ServerAuth ? this.#auth.faults : 0;
+  }
+
+  /** The peer waits for a step of the sign-in that is being decided here. */
+  get deciding(): boolean {
+    return this.#auth.waiting;
+  }
+
   /** It is over, and `error` says why. */
   get closed(): boolean {
     return this.error !== undefined;
@@ -375,7 +385,7 @@ export class Connection {
 
   #askAuth(question: AuthQuestion, answer: (answer: AuthAnswer) => void): void {
     if (this.#events.auth === undefined) return answer({ result: 'reject' });
-    this.#later(answer, decide => this.#events.auth!(question, decide), { result: 'reject' });
+    this.#later(answer, decide => this.#events.auth!(question, decide), { result: 'reject', fault: true });
   }
 
   #judgeHostKey(question: HostKeyQuestion): void {

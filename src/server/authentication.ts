@@ -5,6 +5,7 @@ import type { Authenticator } from './authenticators.ts';
 import type { Client } from './server.ts';
 
 const REJECT: AuthAnswer = { result: 'reject' };
+const FAULT: AuthAnswer = { result: 'reject', fault: true };
 
 /** @throws UsageError if no list can be gone through, or one of them cannot */
 export function checkRequired({
@@ -44,6 +45,7 @@ export class Authentication {
     this.#prompted.delete(client);
     const answering = question.method === 'keyboard-interactive' && question.responses !== undefined;
     // Those before the one that has prompted have rejected already; those behind it have prompts of their own.
+    let refusal = REJECT;
     const first = answering && prompted !== undefined ? those.indexOf(prompted) : 0;
     for (const [i, authenticator] of those.entries()) {
       if (i < first) continue;
@@ -51,8 +53,10 @@ export class Authentication {
       const given = await this.#one(authenticator, own, client);
       if (given.result === 'prompt') this.#prompted.set(client, authenticator);
       if (given.result !== 'reject') return given;
+      // Whoever has failed might have let in.
+      if (given.fault) refusal = FAULT;
     }
-    return REJECT;
+    return refusal;
   }
 
   /** Whichever way it fails, and be it by an answer that is none, it refuses. */
@@ -65,10 +69,11 @@ export class Authentication {
         if (question.method === 'publickey-query') return would;
       }
       const given = await authenticator.answer(question, client);
-      return typeof given.result === 'string' ? given : REJECT;
+      if (typeof given.result !== 'string') throw new UsageError('the answer of an authenticator is none');
+      return given;
     } catch (error) {
       this.#failed(error, client);
-      return REJECT;
+      return FAULT;
     }
   }
 }

@@ -329,9 +329,12 @@ export class Server {
   #judge(client: Client, error: Error, graceOver: boolean): void {
     const { address, connection } = client;
     if (this.#closing || !(error instanceof ProtocolError || error instanceof DisconnectError)) return;
+    const { failures, faults } = connection;
+    // Whoever waited for us, or failed by our faults only, has done nothing wrong.
+    if (graceOver ? connection.deciding : failures > 0 && faults === failures) return;
     let offence: Offence = 'noauth';
     if (graceOver) offence = 'grace';
-    else if (connection.failures > 0) offence = 'authfail';
+    else if (failures > 0) offence = 'authfail';
     else if (error instanceof ProtocolError && BREACHES.includes(error.reason)) offence = 'crash';
     this.penalise(address, offence);
     guarded(

@@ -21,7 +21,7 @@ import { KeyFile } from './key-file.ts';
 import { parseUser } from './names.ts';
 import type { Registry } from './registry.ts';
 import type { Invitation } from './rules.ts';
-import type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
+import type { Admitted, Appended, Keeper, Refused, Visitor } from './visitors.ts';
 
 export type { Admitted, Appended, Keeper, Visitor } from './visitors.ts';
 
@@ -82,11 +82,15 @@ export class Access implements Keeper {
     return this.#file.gives(name);
   }
 
-  /** Whether a signature by this key (or certificate) would be taken. Changes nothing: whoever asks need not own the key. */
-  acceptable(visitor: Visitor): boolean {
-    return this.#orElse(visitor, false, () => {
+  /**
+   * Whether a signature by this key (or certificate) would be taken; undefined if a fault of ours keeps that from being known.
+   * Changes nothing: whoever asks need not own the key.
+   */
+  acceptable(visitor: Visitor): boolean | undefined {
+    return this.#orElse(visitor, undefined, () => {
       const verdict = this.#admissible(visitor);
-      return verdict === undefined ? this.#mayEnrol(visitor) : 'grant' in verdict;
+      if (verdict === undefined) return this.#mayEnrol(visitor);
+      return 'grant' in verdict || (verdict.fault ? undefined : false);
     });
   }
 
@@ -99,8 +103,8 @@ export class Access implements Keeper {
   }
 
   /** The rights of a key whose owner has proved to be one, who is enrolled if that is on; or why he stays out. */
-  async admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
-    const fault = { refused: 'something failed here; it is in the log' };
+  async admit(visitor: Visitor): Promise<Admitted | Refused> {
+    const fault = { refused: 'something failed here; it is in the log', fault: true };
     try {
       return await this.#admit(visitor);
     } catch (error) {
@@ -110,7 +114,7 @@ export class Access implements Keeper {
     }
   }
 
-  async #admit(visitor: Visitor): Promise<Admitted | { readonly refused: string }> {
+  async #admit(visitor: Visitor): Promise<Admitted | Refused> {
     let verdict = this.#admissible(visitor);
     let enrolled: Admitted['enrolled'];
     if (verdict === undefined) {
@@ -142,8 +146,8 @@ export class Access implements Keeper {
    * Whether somebody may be in, by the file and the bans as they are now: the one answer for who asks, who signs in, and who is in
    * already when something has changed. Undefined for a key that is not known.
    */
-  #admissible(visitor: Visitor): { readonly grant: Grant } | { readonly refused: string } | undefined {
-    if (!this.#file.refresh()) return { refused: 'the file of keys cannot be read' };
+  #admissible(visitor: Visitor): { readonly grant: Grant } | Refused | undefined {
+    if (!this.#file.refresh()) return { refused: 'the file of keys cannot be read', fault: true };
     if (this.#known(visitor.key)) return this.#judge(visitor);
     const banned = this.#banned(visitor);
     if (banned !== undefined) return { refused: banned };
@@ -228,7 +232,7 @@ export class Access implements Keeper {
         await giveBack();
       }
     }
-    if (!stored) return undefined;
+    if (!stored) throw new StateError('the key of an invited guest could not be stored');
     registry.spent(code);
     return invitation.by;
   }
@@ -254,7 +258,7 @@ export class Access implements Keeper {
   }
 
   /** By the best line that lets the key in from there now; a line that denies it, or that cannot be used, wins over all. */
-  #judge(visitor: Visitor): { readonly grant: Grant } | { readonly refused: string } {
+  #judge(visitor: Visitor): { readonly grant: Grant } | Refused {
     const { key, address, hostName, presence } = visitor;
     const { user } = parseUser(visitor.user);
     const ids = keysOf(key).map(fingerprint);

@@ -85,7 +85,8 @@ export class Switchboard implements EventSource {
           acceptable: async (offer, client) => {
             if (elsewhere?.isNode?.(offer)) return true;
             const visitor = await this.#visitor(offer, client);
-            if (!access.acceptable(visitor)) return false;
+            const able = access.acceptable(visitor);
+            if (!able) return { result: 'reject', fault: able === undefined };
             return { result: 'accept', untouched: offer.presence !== undefined && access.untouched(visitor) };
           },
           proven: (offer, client) => this.#signIn(offer, client),
@@ -196,7 +197,7 @@ export class Switchboard implements EventSource {
     const stranger = { address, port, user: printable(withoutCode(offer.user)), key: fingerprint(offer.key) };
     if ('refused' in verdict) {
       this.events.tell({ type: 'sign-in-refused', stranger, reason: verdict.refused });
-      return { result: 'reject' };
+      return { result: 'reject', fault: verdict.fault };
     }
     const { grant, enrolled } = verdict;
     if (enrolled) this.events.tell({ type: 'enrolled', stranger, ...(enrolled.by && { invitedBy: enrolled.by }) });

@@ -17,6 +17,12 @@ export interface Visitor {
   readonly presence?: Presence;
 }
 
+/** Somebody who stays out: why, for the log, and whether something has failed here, which is not held against anybody. */
+export interface Refused {
+  readonly refused: string;
+  readonly fault?: boolean;
+}
+
 /** Somebody who has signed in. */
 export interface Admitted {
   readonly grant: Grant;

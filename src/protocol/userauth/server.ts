@@ -58,7 +58,8 @@ export type AuthQuestion = { readonly user: string } & (
 
 /** What the owner answers; each result is for the questions that it says, and `reject` (USERAUTH_FAILURE) for all. */
 export type AuthAnswer =
-  | { readonly result: 'reject' }
+  /** Refused; with `fault` because something failed here, which is not held against the user's address. */
+  | { readonly result: 'reject'; readonly fault?: boolean }
   /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */
   | { readonly result: 'accept'; readonly banner?: string; readonly untouched?: boolean }
   /**
@@ -114,6 +115,8 @@ export class ServerAuth {
   waiting = false;
   /** Failures so far. */
   failures = 0;
+  /** Those of them that are faults of this program. */
+  faults = 0;
 
   readonly #options: ServerAuthOptions;
   readonly #transport: ServerAuthTransport;
@@ -215,7 +218,7 @@ export class ServerAuth {
     const user = this.user!;
     if (signature === undefined) {
       this.#ask({ user, method: 'publickey-query', algorithm, key }, answer => {
-        if (answer.result === 'reject') this.#fail();
+        if (answer.result === 'reject') this.#fail(answer.fault);
         else this.#transport.send(encode(USERAUTH_PK_OK, { algorithm, key }));
       });
       return;
@@ -307,7 +310,7 @@ export class ServerAuth {
   #conclude(answer: AuthAnswer, method: string): boolean {
     const { result } = answer;
     if (result !== 'accept' && result !== 'partial') {
-      this.#fail();
+      this.#fail(result === 'reject' && answer.fault);
       return false;
     }
     let advanced = this.#lists.filter(([first]) => first === method).map(list => list.slice(1));
@@ -320,7 +323,7 @@ export class ServerAuth {
     if (advanced.length === 0) {
       const wanted = result === 'partial' ? answer.methods.join(' or ') : 'nothing';
       this.#options.fault?.(new UsageError(`no list in "require" has ${method} and then ${wanted}`));
-      this.#fail();
+      this.#fail(true);
       return false;
     }
     this.#lists = [...advanced, ...others];
@@ -340,8 +343,10 @@ export class ServerAuth {
     return this.#options.methods.filter(method => this.#lists.some(([first]) => first === method));
   }
 
-  #fail(): void {
+  /** Also a fault of ours counts as a try: whoever can provoke one must not try for ever. */
+  #fail(fault = false): void {
     this.failures++;
+    if (fault) this.faults++;
     if (this.failures >= (this.#options.maxTries ?? MAX_TRIES)) throw tooMany();
     this.#sendFailure(false);
   }

@@ -110,6 +110,38 @@ test('no exception of ours is an offence: before sign-in, at it, or after', asyn
   }
 });
 
+test('a sign-in that fails because of us is no offence, nor is one that we leave undecided; one wrong try among them is', async () => {
+  const bug = () => {
+    throw new Error('a bug');
+  };
+  const penalties = { noauth: 6000, authfail: 6000, grace: 6000, crash: 6000, min: 1, max: 6000 };
+  const told: object[] = [];
+
+  for (const [authenticators, refused] of [
+    [[passwords(bug)], false],
+    [[passwords(bug), nobody], false],
+    [[{ method: 'password', answer: () => ({ result: 'reject', fault: true }) }], false],
+    [[{ method: 'password', answer: () => null as never }], false],
+    [[nobody], true],
+  ] as [Authenticator[], boolean][]) {
+    const at = server({ authenticators, penalties, penalised: (...what) => void told.push(what) });
+    await failToSignIn(at);
+    assert.is((await refusedFor(at, HOST)) > 0, refused, `${told.length}`);
+  }
+  assert.is(told.length, 1);
+
+  const silentOnes = server({
+    authenticators: [{ method: 'password', answer: () => new Promise<never>(() => {}) }],
+    penalties,
+  });
+  const asked = call(silentOnes, { credentials: [{ method: 'password', password: 'x' }] }).catch(() => {});
+  await turns();
+  for (let second = 0; second < TIMES.loginGrace; second++) silentOnes.tick();
+  await asked;
+  await turns();
+  assert.is(await refusedFor(silentOnes, HOST), 0);
+});
+
 test('who was signed in and leaves, in whatever way, has done nothing', async () => {
   const at = server({ penalties: { noauth: 6000, authfail: 6000, grace: 6000, crash: 6000, min: 1, max: 6000 } });
   const orderly = await call(at);
