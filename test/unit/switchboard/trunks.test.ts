@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CALL_CHANNEL, packCall, Trunks, unpackCall } from '../../../src/apps/switchboard/trunks.ts';
 import type { ChannelOpen, Mux } from '../../../src/protocol/channels/mux.ts';
-import type { OpenError } from '../../../src/protocol/errors.ts';
+import { type OpenError, ProtocolError } from '../../../src/protocol/errors.ts';
 import { PlainLink } from '../../../src/server/plain-link.ts';
 import { connectPath } from '../../../src/server/runtime/net.ts';
 
@@ -97,13 +97,23 @@ test('a place that is not there is an error, and is tried again with the next ca
 
 test('after a trunk has broken, the next call has another one', async () => {
   const heard: ChannelOpen[] = [];
-  const [a, b] = [await place(), await place(open => heard.push(open))];
+  const a = await place();
+  const b = await place(open => {
+    if (open.data.length === 0) throw new ProtocolError('no call');
+    heard.push(open);
+  });
   const first = await a.trunks.to(b);
   const broken = new Promise<OpenError>((resolve, reject) => {
     first.open(CALL_CHANNEL, packCall(call), {}, reject, resolve);
   });
-  // What is no message ends the trunk at the other end.
-  first.notify('', new Uint8Array(300_000));
+  // What is no call ends the trunk at the other end.
+  first.open(
+    CALL_CHANNEL,
+    new Uint8Array(0),
+    {},
+    () => assert.unreachable(),
+    () => {},
+  );
   assert.match((await broken).message, /closed/);
   for (let i = 0; i < 4; i++) assert.is.not(await a.trunks.to(b), first);
 });
