@@ -77,9 +77,9 @@ it(
 it(
   'a provider on a way so slow that it is silent for longer is not given up',
   bounded(180, async scope => {
-    const board = await switchboard(scope, { args: ['--dead-after', '6s'] });
+    const board = await switchboard(scope, { args: ['--dead-after', '12s'] });
     const way = await wayTo(scope, board.port);
-    // Our own client says something only once a megabyte has come, which is each ten seconds.
+    // Our own client says something only once a megabyte has come, which is each twenty seconds.
     const slow = await dial({
       ...{ host: '127.0.0.1', port: way.port, user: 'slow', hostKey: () => true },
       keys: [readFileSync(keyFile('slow'), 'utf8')],
@@ -92,7 +92,7 @@ it(
     const names = await slow.exec('whoami --json');
     const { alias } = JSON.parse(new TextDecoder().decode(names.stdout));
     const { ports } = await consume(scope, board, 'bob', [`${alias}:80`]);
-    way.slow(100_000);
+    way.slow(50_000);
     const socket = await tcpConnect(scope, ports[0]);
     const pour = () => {
       while (socket.write(Buffer.alloc(65_536)));
