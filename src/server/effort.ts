@@ -29,17 +29,26 @@ export class Effort {
     else those.push(one);
   }
 
+  /** Exchanges that wait; those of connections that are gone are forgotten with the next second. */
+  get waiting(): number {
+    return [...this.#waiting.values()].reduce((sum, those) => sum + those.length, 0);
+  }
+
   /** A second has passed. */
   tick(): void {
     this.#left = WORK_PER_SECOND;
+    // Wherever they stand: what is kept for one that is gone is its whole connection.
     for (const [source, those] of this.#waiting) {
-      const next = those.find(({ gone }) => !gone());
-      if (next !== undefined && !this.#affords(next.work)) return;
+      const there = those.filter(({ gone }) => !gone());
+      if (there.length > 0) this.#waiting.set(source, there);
+      else this.#waiting.delete(source);
+    }
+    for (const [source, [next, ...rest]] of this.#waiting) {
+      if (!this.#affords(next.work)) return;
       // To the end of the line, which this loop then comes to again.
       this.#waiting.delete(source);
-      const rest = those.slice(next === undefined ? those.length : those.indexOf(next) + 1);
       if (rest.length > 0) this.#waiting.set(source, rest);
-      if (next !== undefined) this.#spend(next);
+      if (!next.gone()) this.#spend(next);
     }
   }
 

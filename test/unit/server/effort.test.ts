@@ -71,6 +71,29 @@ test('those that have gone meanwhile cost nothing', async () => {
   assert.equal(done, ['a', 'c', 'd', 'too much']);
 });
 
+test('of those that have gone nothing is kept, wherever they wait, and whatever waits before them', () => {
+  const effort = new Effort();
+  for (let source = 0; source < 50; source++) {
+    effort.ask(
+      `${source}`,
+      WORK_PER_SECOND,
+      () => {},
+      () => false,
+    );
+    for (let i = 0; i < 10; i++)
+      effort.ask(
+        `${source}`,
+        WORK_PER_SECOND,
+        () => {},
+        () => true,
+      );
+  }
+  assert.is(effort.waiting, 50 * 11 - 1);
+  effort.tick();
+  // One has had its turn at once, and one in this second.
+  assert.is(effort.waiting, 48);
+});
+
 test('a re-exchange after sign-in is counted, too', async () => {
   const server = testServer({ provider: both });
   const { client } = await call(server, { provider: old });
