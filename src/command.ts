@@ -3,7 +3,7 @@ import { type Command, CommanderError } from 'commander';
 import { OnceError } from './apps/once/failure.ts';
 import { StateError } from './apps/switchboard/state.ts';
 import { KeyFormatError, UsageError } from './protocol/errors.ts';
-import { enableTransfer, keepNurserySmall } from './server/runtime/memory.ts';
+import { collectSoon, enableTransfer, keepNurserySmall } from './server/runtime/memory.ts';
 import { packaged } from './server/runtime/packaged.ts';
 
 /** The version of the package. */
@@ -13,6 +13,7 @@ export const version = (): string => (JSON.parse(packaged('cordboard/package.jso
 export function main(program: Command, args: readonly string[]): void {
   enableTransfer();
   keepNurserySmall();
+  collectSoon();
   strict(program);
   program.parseAsync(args, { from: 'user' }).catch((error: unknown) => process.exit(failed(error, program.name())));
 }
