@@ -61,6 +61,8 @@ export class Round {
     user: string = owner,
   ): Promise<{ client: ClientConnection; socket: Socket; mute(): void }> {
     const inner = wrap(await this.connect());
+    // Wrapped, it may be another socket than the one that ends with the round by itself.
+    this.scope.defer(() => inner.destroy());
     let deaf = false;
     // The driver would go on reading as soon as its own queues allow.
     const socket: Socket = Object.assign(Object.create(inner), { resume: () => void (deaf || inner.resume()) });
