@@ -1,4 +1,5 @@
 // Promises that nobody waits for, and timers: what they fail with is logged with its stack, and ends nothing else.
+import { guarded } from '../protocol/guard.ts';
 import type { Logger } from './logger.ts';
 
 /** What a program's log says of a promise that nobody has caught. The test kit looks for it: it is always a fault of ours. */
@@ -20,12 +21,5 @@ export function detached(promise: Promise<unknown>, log: Logger | undefined, wha
 }
 
 /** `body` for a timer or an event, where whatever it throws would end the process. @param what the log line, if it throws */
-export function guarded(body: () => void, log: Logger | undefined, what: string): () => void {
-  return () => {
-    try {
-      body();
-    } catch (error) {
-      log?.error(faultFields(error), what);
-    }
-  };
-}
+export const faultsLogged = (body: () => void, log: Logger | undefined, what: string) => (): void =>
+  guarded(body, error => log?.error(faultFields(error), what));

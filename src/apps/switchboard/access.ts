@@ -104,13 +104,11 @@ export class Access implements Keeper {
 
   /** The rights of a key whose owner has proved to be one, who is enrolled if that is on; or why he stays out. */
   async admit(visitor: Visitor): Promise<Admitted | Refused> {
-    const fault = { refused: 'something failed here; it is in the log', fault: true };
     try {
       return await this.#admit(visitor);
     } catch (error) {
-      return this.#orElse(visitor, fault, () => {
-        throw error;
-      });
+      this.#failed(visitor, error);
+      return { refused: 'something failed here; it is in the log', fault: true };
     }
   }
 
@@ -159,9 +157,13 @@ export class Access implements Keeper {
     try {
       return body();
     } catch (error) {
-      this.#options.log.error({ ...this.#fields(visitor), ...faultFields(error) }, 'a sign-in could not be judged');
+      this.#failed(visitor, error);
       return otherwise;
     }
+  }
+
+  #failed(visitor: Visitor, error: unknown): void {
+    this.#options.log.error({ ...this.#fields(visitor), ...faultFields(error) }, 'a sign-in could not be judged');
   }
 
   enrol(key: Uint8Array, user: string, address: string, options?: readonly KeyOption[]): boolean {

@@ -1,6 +1,6 @@
 // The circuits of this process: calls that have been put through, what they carry, and what one owner may have of them.
 import { type Channel, type ChannelOpen, hold, type Mux } from '../../protocol/index.ts';
-import { guarded } from '../../server/detached.ts';
+import { faultsLogged } from '../../server/detached.ts';
 import type { Logger } from '../../server/server.ts';
 import type { CircuitInfo, CircuitProvider, ClientInfo, Events } from './events.ts';
 import { QUOTAS, type Quotas } from './quotas.ts';
@@ -166,7 +166,7 @@ export class Circuits {
   #watch(): void {
     if (this.#ticker !== undefined) return;
     this.#looked = performance.now();
-    const look = guarded(() => this.look(performance.now()), this.#options.log, 'rates could not be looked at');
+    const look = faultsLogged(() => this.look(performance.now()), this.#options.log, 'rates could not be looked at');
     this.#ticker = setInterval(look, RATE_TICK);
     this.#ticker.unref();
   }

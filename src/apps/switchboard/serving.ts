@@ -2,7 +2,7 @@
 import type pino from 'pino';
 import { accelerated } from '../../crypto/accelerated.ts';
 import type { PrivateKey } from '../../crypto/provider.ts';
-import { guarded } from '../../server/detached.ts';
+import { faultsLogged } from '../../server/detached.ts';
 import type { Access } from './access.ts';
 import { Switchboard } from './app.ts';
 import { Audit } from './audit.ts';
@@ -51,7 +51,7 @@ export class Serving {
     });
     journal(this.switchboard, options.log);
     if (settings.audit !== undefined) this.#audit = new Audit(settings.audit, this.switchboard, options.log);
-    const tick = guarded(() => this.switchboard.tick(), options.log, 'a second could not be counted');
+    const tick = faultsLogged(() => this.switchboard.tick(), options.log, 'a second could not be counted');
     setInterval(tick, 1000).unref();
   }
 

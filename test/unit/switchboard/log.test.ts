@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { surviveRejections } from '../../../src/apps/switchboard/log.ts';
-import { detached, guarded, UNHANDLED } from '../../../src/server/detached.ts';
+import { detached, faultsLogged, UNHANDLED } from '../../../src/server/detached.ts';
 import { bounded } from '../../kit/processes.ts';
 import { notes } from '../../kit/served.ts';
 import { turns } from '../../kit/socket.ts';
@@ -15,11 +15,11 @@ test('a promise that fails unheard is logged, and the process goes on', async ()
   assert.equal(log.lines, [`error ${UNHANDLED}: Error: lost`]);
 });
 
-test('detached promises and guarded callbacks are logged with their stack', async () => {
+test('detached promises and faultsLogged callbacks are logged with their stack', async () => {
   const stacks: unknown[] = [];
   const log = { ...notes(), error: (fields: object, message: string) => stacks.push({ message, ...fields }) };
   detached(Promise.reject(new Error('far')), log, 'it failed', { client: 7 });
-  guarded(
+  faultsLogged(
     () => {
       throw new Error('near');
     },

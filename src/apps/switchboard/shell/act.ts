@@ -1,6 +1,6 @@
 // Commands that change something: kick, ban, unban, invite.
 import { printable } from '../../../protocol/index.ts';
-import { guarded } from '../../../server/detached.ts';
+import { faultsLogged } from '../../../server/detached.ts';
 import type { ClientInfo } from '../events.ts';
 import { RIGHTS } from '../grants.ts';
 import { ssh } from '../greeting.ts';
@@ -55,7 +55,7 @@ export const kick: Command = {
     const ids = found.map(({ id }) => id);
     // After the answer has left: it may be oneself.
     setImmediate(
-      guarded(() => office.kick(ids, `disconnected by ${member.info.user}`), log, 'nobody was disconnected'),
+      faultsLogged(() => office.kick(ids, `disconnected by ${member.info.user}`), log, 'nobody was disconnected'),
     );
     const text = found
       .map(({ alias, address, id }) => `Disconnected ${alias} from ${address} (client ${id}).\n`)
