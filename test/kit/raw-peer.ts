@@ -26,6 +26,27 @@ import { concat, Writer } from '../../src/protocol/wire/reader.ts';
 import { insecure, insecureKey, seeded } from './insecure.ts';
 
 export type Init = Fields<typeof KEXINIT.layout>;
+/** What a KEXINIT says that offers all of the provider's algorithms; `marker` behind the key exchanges, `fields` in place of the rest. */
+export function initOf(provider: CryptoProvider, marker?: string, fields: Partial<Init> = {}): Init {
+  const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
+  const { ciphers, macs, kex, signatures } = provider;
+  return {
+    cookie: new Uint8Array(16).fill(7),
+    kex: [...names(kex), ...(marker === undefined ? [] : [marker])],
+    hostKey: names(signatures),
+    cipherClientToServer: names(ciphers),
+    cipherServerToClient: names(ciphers),
+    macClientToServer: names(macs),
+    macServerToClient: names(macs),
+    compressionClientToServer: ['none'],
+    compressionServerToClient: ['none'],
+    languageClientToServer: [],
+    languageServerToClient: [],
+    firstKexPacketFollows: false,
+    reserved: 0,
+    ...fields,
+  };
+}
 type Role = 'client' | 'server';
 
 export interface Heard {
@@ -271,25 +292,8 @@ export class RawPeer {
 
   /** Its payload; noted as said. */
   kexInit(fields: Partial<Init> = {}): Uint8Array {
-    const { ciphers, macs, kex, signatures } = this.provider;
-    const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
     const marker = this.role === 'client' ? 'kex-strict-c-v00@openssh.com' : 'kex-strict-s-v00@openssh.com';
-    const init: Init = {
-      cookie: new Uint8Array(16).fill(7),
-      kex: [...names(kex), marker],
-      hostKey: names(signatures),
-      cipherClientToServer: names(ciphers),
-      cipherServerToClient: names(ciphers),
-      macClientToServer: names(macs),
-      macServerToClient: names(macs),
-      compressionClientToServer: ['none'],
-      compressionServerToClient: ['none'],
-      languageClientToServer: [],
-      languageServerToClient: [],
-      firstKexPacketFollows: false,
-      reserved: 0,
-      ...fields,
-    };
+    const init = initOf(this.provider, marker, fields);
     if (this.sessionId === undefined) this.strict = init.kex.includes(marker);
     this.ours = init;
     this.#ourInit = payloadOf(KEXINIT, init);

@@ -7,35 +7,18 @@ import { encode } from '../../../src/protocol/wire/codec.ts';
 import { concat, encodeUtf8, Writer } from '../../../src/protocol/wire/reader.ts';
 import { pause } from '../../kit/processes.ts';
 import { RawClient } from '../../kit/raw-client.ts';
-import { clearFrame, payloadOf } from '../../kit/raw-peer.ts';
+import { clearFrame, initOf, payloadOf } from '../../kit/raw-peer.ts';
 import type { Attack, Round } from './round.ts';
 
 const IDENT = 'SSH-2.0-soak\r\n';
-const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name);
 /** Connections of a round that wait. */
 const WAITING = 200;
 /** Bytes of a flood: a mark that several hundred MiB of answers would be measured at. */
 const FLOOD = 12 * 1024 * 1024;
 
 /** A KEXINIT in the clear that leaves no choice of the exchange's method. */
-const kexInit = (kex: string[] = names(accelerated.kex)): Uint8Array =>
-  clearFrame(
-    payloadOf(KEXINIT, {
-      cookie: new Uint8Array(16).fill(3),
-      kex,
-      hostKey: names(accelerated.signatures),
-      cipherClientToServer: names(accelerated.ciphers),
-      cipherServerToClient: names(accelerated.ciphers),
-      macClientToServer: names(accelerated.macs),
-      macServerToClient: names(accelerated.macs),
-      compressionClientToServer: ['none'],
-      compressionServerToClient: ['none'],
-      languageClientToServer: [],
-      languageServerToClient: [],
-      firstKexPacketFollows: false,
-      reserved: 0,
-    }),
-  );
+const kexInit = (kex?: string[]): Uint8Array =>
+  clearFrame(payloadOf(KEXINIT, initOf(accelerated, undefined, kex && { kex })));
 
 /** Unknown messages (RFC 4253 §11.4 has each answered with UNIMPLEMENTED), 64 KiB of them. */
 const unknown = concat(...Array.from({ length: 4096 }, () => clearFrame(Uint8Array.of(200))));
