@@ -2,16 +2,12 @@
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { UsageError } from '../protocol/errors.ts';
 import { equalBytes, Writer } from '../protocol/wire/reader.ts';
-import { bitLength, fromBigInt, magnitude, modInverse, modPow, toBigInt } from './bigint.ts';
+import { fromBigInt, magnitude, modInverse, modPow, toBigInt } from './bigint.ts';
+import { rsaProblem } from './keys/rsa-numbers.ts';
 import type { PrivateKey, Random, SignatureAlgorithm } from './provider.ts';
 import { generateRsa } from './rsa-keygen.ts';
 import { field, signatureAlgorithm } from './signature.ts';
 
-/** Bounds of the modulus in bits: RFC 8332 §3 asks for 2048 at least, OpenSSH takes 16384 at most. */
-const MIN_BITS = 2048;
-const MAX_BITS = 16384;
-/** A longer public exponent only makes verifying slow; OpenSSL allows 64 bits with large moduli. */
-const MAX_EXPONENT_BITS = 64;
 /** What ssh-keygen makes by default. */
 const GENERATED_BITS = 3072;
 
@@ -44,7 +40,7 @@ export const rsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512', implementati
       const e = key.mpint();
       const n = key.mpint();
       key.finish();
-      if (!isPublicKey(n, e) || value.length > n.length) return false;
+      if (rsaProblem(n, e) !== undefined || value.length > n.length) return false;
       // Some peers send the signature as a number, without its leading zeros.
       const signature = new Uint8Array(n.length);
       signature.set(value, n.length - value.length);
@@ -52,7 +48,8 @@ export const rsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512', implementati
     },
     sign(key, data, random) {
       const [n, e, d, iqmp, p, q] = [0, 1, 2, 3, 4, 5].map(index => magnitude(field(key, index)));
-      if (!isPublicKey(n, e)) throw new UsageError('an ssh-rsa key is too short, too long or malformed');
+      const problem = rsaProblem(n, e);
+      if (problem !== undefined) throw new UsageError(problem);
       return implementation.sign(hash, key, { n, e, d, iqmp, p, q }, data, random);
     },
     generate(random) {
@@ -98,14 +95,6 @@ const portableRsa: Rsa = {
 
 export const portableRsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512'): SignatureAlgorithm =>
   rsaSignature(name, portableRsa);
-
-/** `n` and `e` are magnitudes without leading zeros. */
-function isPublicKey(n: Uint8Array, e: Uint8Array): boolean {
-  const bits = bitLength(n);
-  if (bits < MIN_BITS || bits > MAX_BITS || (n[n.length - 1] & 1) === 0) return false;
-  const exponentBits = bitLength(e);
-  return exponentBits >= 2 && exponentBits <= MAX_EXPONENT_BITS && (e[e.length - 1] & 1) === 1;
-}
 
 /** DER of DigestInfo up to the digest (RFC 8017 §9.2, note 1). */
 const digestInfo = {

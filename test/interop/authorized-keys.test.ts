@@ -1,19 +1,22 @@
 // authorized_keys between ssh-keygen, sshd and us: the same keys are read from a file, and the same lines let in and keep out.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dial } from '../../src/client/index.ts';
+import { accelerated } from '../../src/crypto/accelerated.ts';
 import {
   fingerprint,
   formatAuthorizedKey,
   type KeyOption,
+  keySize,
   parseAuthorizedKeys,
   publicOf,
 } from '../../src/crypto/keys/index.ts';
+import { noble } from '../../src/crypto/noble.ts';
 import { desk, failure } from '../kit/certificates.ts';
 import { bounded } from '../kit/processes.ts';
-import { keyLine, readKey, sshd, type Target } from '../kit/ssh.ts';
+import { type KeyType, keyFile, keyLine, readKey, ssh, sshd, type Target } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 
 const keygen = needs(test, 'ssh-keygen');
@@ -129,6 +132,39 @@ real(
     };
     assert.is(await said(target, target.user), 'forced "so", and so\n');
     assert.is(await said((await desk(scope, [forced])).server, 'alice'), `${FORCED}\n`);
+  }),
+);
+
+real(
+  'an RSA key of 2047 bits, which generators call 2048, signs in as user and as host, in both roles, as at sshd; one of 1024 is refused by its size',
+  bounded(180, async scope => {
+    const line = (type: KeyType) => readFileSync(`${keyFile('alice', type)}.pub`, 'utf8');
+    const key = readKey('alice', 'rsa2047');
+    assert.is(keySize(key.blob).bits, 2047);
+    const { server, log } = await desk(scope, [line('rsa2047')], { hostKeys: [readKey('host', 'rsa2047')] });
+    const client = ssh(scope, server, 'alice', ['--', 'in'], { key: 'alice', keyType: 'rsa2047' });
+    assert.is((await client.ended).stdout.toString(), 'in\n', client.stderr);
+    // Without what the runtime has of RSA, too.
+    for (const provider of [accelerated, noble]) {
+      const { host, port } = server;
+      const credentials = [{ method: 'publickey', key }] as const;
+      await using ours = await dial({ host, port, user: 'alice', credentials, provider, hostKey: () => true });
+      assert.is(new TextDecoder().decode((await ours.exec('in')).stdout), 'in\n');
+    }
+    const target = await sshd(scope, [{ owner: 'alice', type: 'rsa2047' }]);
+    await using there = await dial({
+      ...{ host: target.host, port: target.port, user: target.user },
+      ...{ credentials: [{ method: 'publickey', key }], hostKey: () => true },
+    });
+    assert.is(new TextDecoder().decode((await there.exec('echo in')).stdout), 'in\n');
+
+    log.length = 0;
+    const weak = ssh(scope, server, 'alice', ['--', 'in'], { key: 'alice', keyType: 'rsa1024' });
+    assert.is((await weak.ended).code, 255);
+    assert.ok(
+      log.some(message => /RSA key of 1024 bits is too weak: 2048 is the least/.test(message)),
+      log.join('\n'),
+    );
   }),
 );
 

