@@ -1,12 +1,12 @@
 // Keys as DER structures: RSAPrivateKey (RFC 8017 §A.1), ECPrivateKey (RFC 5915), CurvePrivateKey (RFC 8410), SubjectPublicKeyInfo (RFC 5480), and back.
 
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import { concat, decodeAscii, encodeUtf8, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
 import { fromBigInt, magnitude, toBigInt, toLength } from '../bigint.ts';
 import type { PrivateKey } from '../provider.ts';
 import { DerReader, der } from './der.ts';
+import { CURVES, type Curve, isPoint, readCurve, uncompressed } from './der-curves.ts';
 import { keyType } from './key-types.ts';
 
 const RSA = '1.2.840.113549.1.1.1';
@@ -20,14 +20,6 @@ const OTHERS: Readonly<Record<string, string>> = {
   '1.3.101.111': 'X448',
   '1.3.101.113': 'Ed448',
 };
-
-/** The curves of RFC 5656 §10.1 by their object identifiers. */
-const CURVES = [
-  { oid: '1.2.840.10045.3.1.7', id: 'nistp256', length: 32, curve: p256 },
-  { oid: '1.3.132.0.34', id: 'nistp384', length: 48, curve: p384 },
-  { oid: '1.3.132.0.35', id: 'nistp521', length: 66, curve: p521 },
-] as const;
-type Curve = (typeof CURVES)[number];
 
 /** A private key that is not yet checked for whether its parts belong together. */
 type Unchecked = PrivateKey;
@@ -107,8 +99,7 @@ export function readEcPrivateKey(reader: DerReader, known?: Curve): Unchecked {
     throw new KeyFormatError(`${key.what} is damaged: its secret number is out of range`);
   // The public half may be left out; where it stands it must be right, in whatever form.
   const point = curve.curve.getPublicKey(padded, false);
-  if (written && !equalBytes(written, point) && !equalBytes(written, curve.curve.getPublicKey(padded, true)))
-    throw halves(key.what);
+  if (written && !isPoint(written, point)) throw halves(key.what);
   return made(`ecdsa-sha2-${curve.id}`, [encodeUtf8(curve.id), point, magnitude(padded)]);
 }
 
@@ -186,27 +177,6 @@ const identifier = (oid: string, ...parameters: Uint8Array[]) => der.sequence(de
 function made(type: string, fields: Uint8Array[]): Unchecked {
   const copies = fields.map(field => field.slice());
   return { type, fields: copies, blob: keyType(type).publicBlob(copies), comment: '' };
-}
-
-function readCurve(reader: DerReader): Curve {
-  if (!reader.isOid())
-    throw new KeyFormatError(`${reader.what} spells its curve out where the name of a standard one is needed`);
-  const oid = reader.oid();
-  const curve = CURVES.find(curve => curve.oid === oid);
-  if (curve) return curve;
-  throw new KeyFormatError(
-    `${reader.what} is on the curve ${oid}, which SSH does not use (${CURVES.map(({ id }) => id).join(', ')} are)`,
-  );
-}
-
-/** SSH wants 04 ‖ x ‖ y; PKIX may write points compressed. */
-function uncompressed(point: Uint8Array, { curve, length }: Curve): Uint8Array {
-  if (point.length !== 1 + length || (point[0] & 0xfe) !== 2) return point;
-  try {
-    return curve.Point.fromBytes(point).toBytes(false);
-  } catch {
-    throw new KeyFormatError('the point of an EC key is not on its curve');
-  }
 }
 
 /** Whether `exponent` is d mod (prime - 1). */

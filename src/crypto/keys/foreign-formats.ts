@@ -1,10 +1,10 @@
 // What a file is that was given as a private key and is in no form that we read, and how its owner makes one of it.
 
-/** One sentence about the file that begins with `text`. */
+/** One sentence about the file whose first key, or whose whole text if there is none, begins `text`. */
 export function foreignFormat(text: string): string {
   if (text === '') return 'the private key file is empty';
   for (const [pattern, sentence] of FORMATS) if (pattern.test(text)) return sentence;
-  return 'this is not a private key: the file does not begin with "-----BEGIN OPENSSH PRIVATE KEY-----"';
+  return 'this is not a private key: the file has no line like "-----BEGIN OPENSSH PRIVATE KEY-----"';
 }
 
 /** Most specific first. */
@@ -37,6 +37,5 @@ const FORMATS: readonly (readonly [RegExp, string])[] = [
     /^(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ /,
     'this is a public key where a private key is needed: use the file without .pub',
   ],
-  [/^\uFEFF/, 'the private key file begins with a byte order mark: save it as plain text without one'],
   [/^\0/, 'this is not a private key: the file is binary'],
 ];

@@ -1,20 +1,13 @@
-// Private keys as OpenSSL writes them: PKCS#8 (RFC 5958) in the clear or under PBES2 (RFC 8018 §6.2), and the older PEM with DEK-Info (RFC 1423 §1.1).
-import { md5, sha1 } from '@noble/hashes/legacy.js';
-import { pbkdf2 } from '@noble/hashes/pbkdf2.js';
-import { sha224, sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
-import type { CHash } from '@noble/hashes/utils.js';
-import { KeyFormatError, printable, UsageError } from '../../protocol/errors.ts';
+// Private keys as OpenSSL writes them: PKCS#8 (RFC 5958) in the clear or encrypted (pbe.ts), and the older PEM with DEK-Info (RFC 1423 §1.1).
+import { md5 } from '@noble/hashes/legacy.js';
+import { KeyFormatError, printable } from '../../protocol/errors.ts';
 import { concat } from '../../protocol/wire/reader.ts';
 import type { PrivateKey, Random } from '../provider.ts';
-import { DerReader, der } from './der.ts';
+import { DerReader } from './der.ts';
 import { readEcPrivateKey, readPrivateKeyInfo, readRsaPrivateKey, writePrivateKeyInfo } from './der-keys.ts';
 import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
+import { CONVERT, readEncryptedInfo, type Sealed, writeEncryptedInfo } from './pbe.ts';
 import type { Pem } from './pem.ts';
-
-/** Iterations of PBKDF2 for new files: OWASP's advice for HMAC-SHA-256 (2023), some 1.5 s here and 0.2 s in OpenSSL. */
-const DEFAULT_ITERATIONS = 600_000;
-/** Most iterations that we run for a file: half a minute of computing, with SHA-512 a minute and a half. Advice stops at 1.3 million; a planted file must not stop a program for days. */
-const MAX_ITERATIONS = 10_000_000;
 
 /** The labels of armour that `readPemKey` takes. */
 export const pemKeyLabels: readonly string[] = [
@@ -44,60 +37,18 @@ export function readPemKey(pem: Pem, passphrase: Uint8Array): PrivateKey {
   return readPrivateKeyInfo(reader);
 }
 
-/** The bytes of a PKCS#8 file, under PBES2 (PBKDF2 with HMAC-SHA-256, AES-256-CBC) if there is a passphrase; a DER structure. @throws UsageError, KeyFormatError */
+/** The bytes of a PKCS#8 file, encrypted (`writeEncryptedInfo`) if there is a passphrase; a DER structure. @throws UsageError, KeyFormatError */
 export function writePkcs8(
   key: PrivateKey,
   options: { readonly passphrase?: Uint8Array; readonly iterations?: number },
   random: Random,
 ): Uint8Array {
-  const { passphrase, iterations = DEFAULT_ITERATIONS } = options;
+  const { passphrase, iterations } = options;
   const info = writePrivateKeyInfo(key);
-  if (passphrase === undefined) return info;
-  if (!Number.isInteger(iterations) || iterations < 1 || iterations > MAX_ITERATIONS)
-    throw new UsageError(`the number of PBKDF2 iterations must be from 1 to ${MAX_ITERATIONS}`);
-  const salt = random(new Uint8Array(16));
-  const iv = random(new Uint8Array(16));
-  const secret = pbkdf2(sha256, passphrase, salt, { c: iterations, dkLen: 32 });
-  const padding = 16 - (info.length % 16);
-  const padded = concat(info, new Uint8Array(padding).fill(padding));
-  const parameters = der.sequence(
-    der.octets(salt),
-    der.small(iterations),
-    der.sequence(der.oid(HMAC_SHA256), der.null()),
-  );
-  return der.sequence(
-    der.sequence(
-      der.oid(PBES2),
-      der.sequence(der.sequence(der.oid(PBKDF2), parameters), der.sequence(der.oid(AES256_CBC), der.octets(iv))),
-    ),
-    der.octets(cipher('aes256-cbc').encrypt!(secret, iv, padded)),
-  );
+  return passphrase === undefined ? info : writeEncryptedInfo(info, passphrase, iterations, random);
 }
 
 const cipher = (name: string): KeyCipher => keyCiphers.get(name)!;
-
-const PBES2 = '1.2.840.113549.1.5.13';
-const PBKDF2 = '1.2.840.113549.1.5.12';
-const HMAC_SHA1 = '1.2.840.113549.2.7';
-const HMAC_SHA256 = '1.2.840.113549.2.9';
-const AES256_CBC = '2.16.840.1.101.3.4.1.42';
-
-/** Pseudorandom functions of PBKDF2 (RFC 8018 §B.1). */
-const HASHES: ReadonlyMap<string, CHash> = new Map<string, CHash>([
-  [HMAC_SHA1, sha1],
-  ['1.2.840.113549.2.8', sha224],
-  [HMAC_SHA256, sha256],
-  ['1.2.840.113549.2.10', sha384],
-  ['1.2.840.113549.2.11', sha512],
-]);
-
-/** Encryption schemes of PBES2 (RFC 8018 §B.2). */
-const SCHEMES: ReadonlyMap<string, KeyCipher> = new Map([
-  ['2.16.840.1.101.3.4.1.2', cipher('aes128-cbc')],
-  ['2.16.840.1.101.3.4.1.22', cipher('aes192-cbc')],
-  [AES256_CBC, cipher('aes256-cbc')],
-  ['1.2.840.113549.3.7', cipher('3des-cbc')],
-]);
 
 /** Ciphers of DEK-Info as OpenSSL names them. */
 const DEK_CIPHERS: ReadonlyMap<string, KeyCipher> = new Map([
@@ -107,92 +58,18 @@ const DEK_CIPHERS: ReadonlyMap<string, KeyCipher> = new Map([
   ['DES-EDE3-CBC', cipher('3des-cbc')],
 ]);
 
-const CONVERT = 'change that with ssh-keygen -p -f FILE';
-
 function decrypt(pem: Pem, passphrase: Uint8Array): Uint8Array {
-  const { cipher, key, iv, data } = pem.label === 'ENCRYPTED PRIVATE KEY' ? readPbes2(pem.bytes) : readDekInfo(pem);
+  const { cipher, derive, data } =
+    pem.label === 'ENCRYPTED PRIVATE KEY' ? readEncryptedInfo(pem.bytes, WHAT) : readDekInfo(pem);
   if (passphrase.length === 0) throw new KeyFormatError(`${WHAT} is encrypted: a passphrase is needed`);
   if (data.length === 0 || data.length % cipher.blockLength !== 0)
     throw new KeyFormatError(`${WHAT} is damaged: its encrypted part is not of whole cipher blocks`);
-  const text = cipher.decrypt(key(passphrase), iv, data);
+  const { key, iv } = derive(passphrase);
+  const text = cipher.decrypt(key, iv, data);
   const content = text && unpad(text, cipher.blockLength);
   if (content === undefined || !isOneSequence(content))
     throw new KeyFormatError(`the passphrase of the private key is wrong`);
   return content;
-}
-
-interface Sealed {
-  readonly cipher: KeyCipher;
-  readonly iv: Uint8Array;
-  readonly data: Uint8Array;
-  key(passphrase: Uint8Array): Uint8Array;
-}
-
-function readPbes2(bytes: Uint8Array): Sealed {
-  const file = new DerReader(bytes, WHAT);
-  const info = file.sequence();
-  file.finish();
-  const algorithm = info.sequence();
-  const data = info.octets();
-  info.finish();
-  const scheme = algorithm.oid();
-  if (scheme !== PBES2)
-    throw new KeyFormatError(`${WHAT} is under an encryption that is not supported (${scheme}): ${CONVERT}`);
-  const parameters = algorithm.sequence();
-  algorithm.finish();
-  const derivation = parameters.sequence();
-  const encryption = parameters.sequence();
-  parameters.finish();
-
-  const encryptionName = encryption.oid();
-  const cipher = SCHEMES.get(encryptionName);
-  if (cipher === undefined)
-    throw new KeyFormatError(`${WHAT} is under a cipher that is not supported (${encryptionName}): ${CONVERT}`);
-  const iv = encryption.octets();
-  encryption.finish();
-  if (iv.length !== cipher.ivLength)
-    throw new KeyFormatError(`${WHAT} is damaged: its initialization vector has ${iv.length} bytes`);
-
-  const derivationName = derivation.oid();
-  if (derivationName !== PBKDF2)
-    throw new KeyFormatError(`${WHAT} is under a key derivation that is not supported (${derivationName}): ${CONVERT}`);
-  const { hash, salt, iterations } = readPbkdf2(derivation, cipher.keyLength);
-  return {
-    cipher,
-    iv,
-    data,
-    key: passphrase => pbkdf2(hash, passphrase, salt, { c: iterations, dkLen: cipher.keyLength }),
-  };
-}
-
-function readPbkdf2(derivation: DerReader, keyLength: number) {
-  const parameters = derivation.sequence();
-  derivation.finish();
-  const salt = parameters.octets();
-  const iterations = parameters.small();
-  const length = parameters.isInteger() ? parameters.small() : keyLength;
-  let name = HMAC_SHA1;
-  if (parameters.isSequence()) {
-    const prf = parameters.sequence();
-    name = prf.oid();
-    prf.optionalNull();
-    prf.finish();
-  }
-  parameters.finish();
-  if (iterations === 0 || salt.length === 0)
-    throw new KeyFormatError(`${WHAT} is damaged: its key derivation has no salt or no iterations`);
-  if (iterations > MAX_ITERATIONS)
-    throw new KeyFormatError(`${WHAT} asks for ${iterations} PBKDF2 iterations, and ${MAX_ITERATIONS} is the most`);
-  if (length !== keyLength)
-    throw new KeyFormatError(
-      `${WHAT} is damaged: its cipher has keys of ${keyLength} bytes, and ${length} are derived`,
-    );
-  const hash = HASHES.get(name);
-  if (hash === undefined)
-    throw new KeyFormatError(
-      `${WHAT} is under a key derivation that is not supported (PBKDF2 with ${name}): ${CONVERT}`,
-    );
-  return { hash, salt, iterations };
 }
 
 /** "DEK-Info: AES-128-CBC,HEX": the vector, whose first 8 bytes are also the salt. */
@@ -211,17 +88,16 @@ function readDekInfo({ headers, bytes }: Pem): Sealed {
   const salt = iv.subarray(0, 8);
   return {
     cipher,
-    iv,
     data: bytes,
     // EVP_BytesToKey of OpenSSL with MD5 and one round: next to no protection, which is why the format is given up.
-    key(passphrase) {
+    derive(passphrase) {
       let block = new Uint8Array(0);
       let key = new Uint8Array(0);
       while (key.length < cipher.keyLength) {
         block = new Uint8Array(md5(concat(block, passphrase, salt)));
         key = new Uint8Array(concat(key, block));
       }
-      return key.subarray(0, cipher.keyLength);
+      return { key: key.subarray(0, cipher.keyLength), iv };
     },
   };
 }

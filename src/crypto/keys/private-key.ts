@@ -6,7 +6,7 @@ import { bcryptPbkdf } from './bcrypt-pbkdf.ts';
 import { foreignFormat } from './foreign-formats.ts';
 import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
 import { inFormat, keyType, readPrivateFields, writePrivateFields } from './key-types.ts';
-import { formatPem, MAX_PEM, type Pem, pemLabel, readPem } from './pem.ts';
+import { findPem, formatPem, MAX_PEM, type Pem, readPem } from './pem.ts';
 import { isPemEncrypted, pemKeyLabels, readPemKey, writePkcs8 } from './pkcs8.ts';
 import type { PublicKey } from './public-key.ts';
 import { trimBlanks } from './text.ts';
@@ -20,8 +20,8 @@ export const DEFAULT_ROUNDS = 24;
 export const MAX_ROUNDS = 4096;
 
 /**
- * The key in the text of a private key file: openssh-key-v1, PKCS#8 ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY") or PEM
- * ("RSA PRIVATE KEY", "EC PRIVATE KEY"). Its mpint fields are magnitudes without leading zeros; only openssh-key-v1
+ * The first key in the text of a private key file: openssh-key-v1, PKCS#8 ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY") or PEM
+ * ("RSA PRIVATE KEY", "EC PRIVATE KEY"). What else is in the file is not looked at: comments, certificates, curves. Its mpint fields are magnitudes without leading zeros; only openssh-key-v1
  * knows comments. A passphrase that is not needed is ignored, as ssh does.
  * @throws KeyFormatError: one sentence that says what is wrong with the file or the passphrase, and what to do
  */
@@ -183,17 +183,14 @@ function readEnvelope(bytes: Uint8Array): Envelope {
   });
 }
 
-/** What is between BEGIN and END, if it is of a kind that we read. */
+/** What is between BEGIN and END of the first private key in a file, if it is of a kind that we read. */
 function unarmour(text: string): Pem {
   if (text.length > MAX_PEM) throw new KeyFormatError('the file is too large to be a private key');
-  // `openssl ecparam -genkey` puts the curve in an armour of its own in front; the key names it again.
-  const trimmed = trimBlanks(text.replace(EC_PARAMETERS, ''), ' \t\r\n');
-  const label = pemLabel(trimmed);
-  if (label !== LABEL && !pemKeyLabels.includes(label ?? '')) throw new KeyFormatError(foreignFormat(trimmed));
-  return readPem(trimmed, 'the private key file');
+  const found = findPem(text, 'PRIVATE KEY');
+  if (found?.label !== LABEL && !pemKeyLabels.includes(found?.label ?? ''))
+    throw new KeyFormatError(foreignFormat(trimBlanks(text.slice(found?.at), ' \t\r\n\ufeff')));
+  return readPem(text, 'PRIVATE KEY', 'the private key file');
 }
-
-const EC_PARAMETERS = /^\s*-----BEGIN EC PARAMETERS-----[A-Za-z0-9+/=\s]*-----END EC PARAMETERS-----/;
 
 function decrypt({ salt, rounds, section }: Envelope, cipher: KeyCipher, passphrase: Uint8Array): Uint8Array {
   const plain = cipher.decrypt(...derive(cipher, passphrase, salt, rounds), section);

@@ -4,22 +4,24 @@ import { encodeUtf8 } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { DerReader } from './der.ts';
 import { readPublicKeyInfo, readRsaPublicKey, writePublicKeyInfo } from './der-keys.ts';
-import { formatPem, MAX_PEM, pemLabel, readPem } from './pem.ts';
+import { findPem, formatPem, MAX_PEM, readPem } from './pem.ts';
 import { type PublicKey, parsePublicKey, parsePublicKeyBlob } from './public-key.ts';
 import { cleanComment, trimBlanks } from './text.ts';
 
 /**
- * The one public key in the text of a file in any form: OpenSSH's line, RFC 4716, SubjectPublicKeyInfo ("BEGIN PUBLIC
- * KEY") or PKCS#1 ("BEGIN RSA PUBLIC KEY").
+ * The first public key in the text of a file in any form: OpenSSH's line, RFC 4716, SubjectPublicKeyInfo ("BEGIN PUBLIC
+ * KEY") or PKCS#1 ("BEGIN RSA PUBLIC KEY"). Comments in front of it and whatever is behind it are not looked at.
  * @throws KeyFormatError, one sentence
  */
 export function parsePublicKeyFile(text: string): PublicKey {
   if (text.length > MAX_PEM) throw new KeyFormatError('the file is too large to be a public key');
-  const trimmed = trimBlanks(text, ' \t\r\n');
-  if (trimmed.startsWith(SSH2_BEGIN)) return parseSsh2(trimmed);
-  const label = pemLabel(trimmed);
-  if (label !== 'PUBLIC KEY' && label !== 'RSA PUBLIC KEY') return parsePublicKey(trimmed);
-  const { bytes, headers } = readPem(trimmed, 'the public key file');
+  const lines = text.split(/\r\n|[\r\n]/).map(line => trimBlanks(line, ' \t\ufeff'));
+  const ssh2 = lines.indexOf(SSH2_BEGIN);
+  if (ssh2 >= 0) return parseSsh2(lines.slice(ssh2 + 1));
+  const label = findPem(text, 'PUBLIC KEY')?.label;
+  if (label !== 'PUBLIC KEY' && label !== 'RSA PUBLIC KEY')
+    return parsePublicKey(lines.find(line => line !== '' && !line.startsWith('#')) ?? '');
+  const { bytes, headers } = readPem(text, 'PUBLIC KEY', 'the public key file');
   if (headers.size > 0) throw new KeyFormatError('the public key file is damaged: it has headers, and must have none');
   const reader = new DerReader(bytes, 'the public key');
   return parsePublicKeyBlob(label === 'PUBLIC KEY' ? readPublicKeyInfo(reader) : readRsaPublicKey(reader));
@@ -58,16 +60,12 @@ function folded(header: string): string {
   return `${lines}${line}\n`;
 }
 
-function parseSsh2(text: string): PublicKey {
-  const lines = text.split(/\r\n|[\r\n]/);
-  if (trimBlanks(lines[0]) !== SSH2_BEGIN)
-    throw new KeyFormatError('the public key file is damaged: its first line goes on after the dashes');
-  const end = lines.findIndex(line => trimBlanks(line) === SSH2_END);
+/** From the lines after BEGIN, without blanks at their ends. */
+function parseSsh2(lines: readonly string[]): PublicKey {
+  const end = lines.indexOf(SSH2_END);
   if (end < 0) throw new KeyFormatError('the public key file is cut off: its END line is missing');
-  if (end !== lines.length - 1)
-    throw new KeyFormatError('the public key file goes on after its END line: it must hold one key and nothing else');
   let comment = '';
-  let at = 1;
+  let at = 0;
   // RFC 4716 §3.3: headers come first; base64 has no colon.
   while (at < end && lines[at].includes(':')) {
     let header = lines[at++];
@@ -79,12 +77,7 @@ function parseSsh2(text: string): PublicKey {
   }
   let blob: Uint8Array;
   try {
-    blob = decodeBase64(
-      lines
-        .slice(at, end)
-        .map(line => trimBlanks(line))
-        .join(''),
-    );
+    blob = decodeBase64(lines.slice(at, end).join('').replace(/[ \t]/g, ''));
   } catch (error) {
     throw new KeyFormatError(`the public key file is damaged: ${(error as Error).message}`);
   }

@@ -29,7 +29,7 @@ export type SignedMessage = Uint8Array | ((hash: SshsigHash) => Uint8Array);
 /** The signature in the text of a file, with BEGIN and END lines; nothing of it is verified. @throws KeyFormatError, one sentence */
 export function parseSignature(text: string): SshSignature {
   if (text.length > MAX_PEM) throw new KeyFormatError('the file is too large to be a signature');
-  const { label, headers, bytes } = readPem(text, 'the signature');
+  const { label, headers, bytes } = readPem(text, '', 'the signature');
   if (label !== LABEL) throw new KeyFormatError(`this is no signature: it begins with "-----BEGIN ${label}-----"`);
   if (headers.size > 0) throw new KeyFormatError('the signature is damaged: it has headers, and must have none');
   return inFormat('the signature', () => {

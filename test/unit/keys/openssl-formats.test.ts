@@ -1,7 +1,9 @@
 // Keys as OpenSSL writes them (PEM, PKCS#8, RFC 4716): every kind of damage gives one sentence, and nothing wrong is read as a key.
 import { createCipheriv, randomBytes } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { fromBigInt } from '../../../src/crypto/bigint.ts';
 import { DerReader, der } from '../../../src/crypto/keys/der.ts';
 import { writePrivateKeyInfo } from '../../../src/crypto/keys/der-keys.ts';
 import { tripleDesCbcDecrypt } from '../../../src/crypto/keys/des.ts';
@@ -16,6 +18,7 @@ import {
   parsePublicKeyFile,
 } from '../../../src/crypto/keys/index.ts';
 import { formatPem } from '../../../src/crypto/keys/pem.ts';
+import { pkcs12Key } from '../../../src/crypto/keys/pkcs12-key.ts';
 import { KeyFormatError, UsageError } from '../../../src/protocol/errors.ts';
 import { fixture, refuses, seeded, seededRandom } from './files.ts';
 
@@ -147,6 +150,114 @@ test('absurd PBKDF2 iterations are refused before any of them is run; other para
   for (const body of [0, 31]) refuses(() => parsePrivateKey(made(der.small(1), { body }), 'x'), /whole cipher blocks/);
 });
 
+test('scrypt and PKCS#12 that ask for too much memory or time, or for the impossible, are refused before anything is run', () => {
+  const encrypted = (...algorithm: Uint8Array[]) =>
+    formatPem('ENCRYPTED PRIVATE KEY', der.sequence(der.sequence(...algorithm), der.octets(new Uint8Array(32))));
+  const scrypt = (N: number, r: number, p: number, length = 32, salt = 8) => {
+    const numbers = [N, r, p, length].map(der.small);
+    const kdf = der.sequence(
+      der.oid('1.3.6.1.4.1.11591.4.11'),
+      der.sequence(der.octets(new Uint8Array(salt)), ...numbers),
+    );
+    const scheme = der.sequence(der.oid('2.16.840.1.101.3.4.1.42'), der.octets(new Uint8Array(16)));
+    return encrypted(der.oid('1.2.840.113549.1.5.13'), der.sequence(kdf, scheme));
+  };
+  // RFC 7914 allows a salt to be empty.
+  for (const salt of [8, 0]) refuses(() => parsePrivateKey(scrypt(2, 1, 1, 32, salt), 'x'), /passphrase .* is wrong/);
+  for (const [N, r, p] of [
+    [2 ** 15, 8, 1], // 32 MiB and the blocks beside them
+    [2 ** 31, 1, 1],
+    [2, 2 ** 31, 1],
+    [2, 1, 2 ** 31],
+    [2 ** 14, 8, 33],
+    [2 ** 10, 1, 2 ** 13],
+  ])
+    refuses(() => parsePrivateKey(scrypt(N, r, p), 'x'), /asks for too much of scrypt \(N \d+, r \d+, p \d+\)/);
+  for (const [N, r, p] of [
+    [0, 1, 1],
+    [1, 1, 1],
+    [3, 1, 1],
+    [1023, 8, 1],
+    [2, 0, 1],
+    [2, 1, 0],
+  ])
+    refuses(() => parsePrivateKey(scrypt(N, r, p), 'x'), /scrypt parameters .* are impossible/);
+  refuses(() => parsePrivateKey(scrypt(2, 1, 1, 16), 'x'), /keys of 32 bytes, and 16 are derived/);
+
+  const pkcs12 = (iterations: number, salt = 8) =>
+    encrypted(
+      der.oid('1.2.840.113549.1.12.1.3'),
+      der.sequence(der.octets(new Uint8Array(salt)), der.small(iterations)),
+    );
+  refuses(() => parsePrivateKey(pkcs12(1), 'x'), /passphrase .* is wrong/);
+  refuses(() => parsePrivateKey(pkcs12(1), Uint8Array.of(255)), /passphrase .* is wrong/);
+  refuses(() => parsePrivateKey(pkcs12(10_000_001), 'x'), /asks for 10000001 PKCS#12 iterations/);
+  refuses(() => parsePrivateKey(pkcs12(0), 'x'), /no iterations/);
+  refuses(() => parsePrivateKey(pkcs12(1, 0), 'x'), /no salt/);
+});
+
+test('the derivation of PKCS#12: known answers', () => {
+  // Made with OpenSSL: openssl kdf -keylen 24 -kdfopt digest:SHA1 -kdfopt hexpass:… -kdfopt hexsalt:… -kdfopt id:1 -kdfopt iter:… PKCS12KDF
+  const salt = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+  assert.is(
+    hex(pkcs12Key(new TextEncoder().encode('horse'), salt, 1000, 'key', 24)),
+    '5a7cf83f7c52b23e70583c86bd3695dd4f24764ac6ec0eeb',
+  );
+  assert.is(hex(pkcs12Key(new TextEncoder().encode('horse'), salt, 1000, 'iv', 8)), '1bdc81177dfa356b');
+});
+
+test('a curve that is spelt out must be ours in every number', () => {
+  const [, point, scalar] = keyOf('ecdsa256').fields;
+  const padded = new Uint8Array(32);
+  padded.set(scalar, 32 - scalar.length);
+  const { p, a, b, n, h } = p256.Point.CURVE();
+  const base = p256.Point.BASE.toBytes(false);
+  const made = (
+    changes: Partial<Record<'p' | 'a' | 'b' | 'n' | 'h', bigint>> & {
+      base?: Uint8Array;
+      field?: string;
+      seed?: Uint8Array;
+    } = {},
+  ) => {
+    const all = { p, a, b, n, h, base, field: '1.2.840.10045.1.1', ...changes };
+    const seed = all.seed === undefined ? [] : [der.bits(all.seed)];
+    const parameters = der.sequence(
+      der.small(1),
+      der.sequence(der.oid(all.field), der.integer(fromBigInt(all.p))),
+      der.sequence(der.octets(fromBigInt(all.a, 32)), der.octets(fromBigInt(all.b, 32)), ...seed),
+      der.octets(all.base),
+      der.integer(fromBigInt(all.n)),
+      ...(all.h < 0n ? [] : [der.integer(fromBigInt(all.h))]),
+    );
+    return formatPem(
+      'EC PRIVATE KEY',
+      der.sequence(der.small(1), der.octets(padded), der.explicit(0, parameters), der.explicit(1, der.bits(point))),
+    );
+  };
+  const negated = base.slice();
+  negated.set(fromBigInt(p - p256.Point.BASE.y, 32), 33);
+  const compressed = p256.Point.BASE.toBytes(true);
+  const hybrid = base.slice();
+  hybrid[0] = 6 + (base[64] & 1);
+  for (const same of [{}, { h: -1n }, { seed: new Uint8Array(20) }, { base: compressed }, { base: hybrid }])
+    assert.equal(parsePrivateKey(made(same)).fields, keyOf('ecdsa256').fields);
+  for (const other of [
+    ...(['p', 'a', 'b', 'n'] as const).map(name => ({ [name]: { p, a, b, n }[name] + 2n })),
+    { h: 2n },
+    { h: 0n },
+    { a: 0n },
+    { base: negated },
+    { base: base.subarray(1) },
+    { base: new Uint8Array(0) },
+    { base: Uint8Array.of(0) },
+    { base: Uint8Array.from(hybrid, (byte, i) => (i === 0 ? byte ^ 1 : byte)) },
+    { base: Uint8Array.from(compressed, (byte, i) => (i === 0 ? byte ^ 1 : byte)) },
+    { field: '1.2.840.10045.1.2' },
+  ])
+    refuses(() => parsePrivateKey(made(other)), /spells out a curve that SSH does not use/);
+});
+
 test('headers of PEM: damaged, missing, of a cipher that is broken', () => {
   const body = Buffer.alloc(32).toString('base64');
   const made = (headers: string) =>
@@ -155,12 +266,13 @@ test('headers of PEM: damaged, missing, of a cipher that is broken', () => {
   const iv = '00'.repeat(16);
   refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}\n\n`), 'x'), /passphrase .* is wrong/);
   refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}\n`), 'x'), /no empty line ends its headers/);
+  refuses(() => parsePrivateKey(made(`${type}nonsense\n\n`), 'x'), /no empty line ends its headers/);
   refuses(() => parsePrivateKey(made(`${type}\n`), 'x'), /Proc-Type and DEK-Info one is missing/);
   refuses(() => parsePrivateKey(made(`DEK-Info: AES-128-CBC,${iv}\n\n`), 'x'), /one is missing/);
   refuses(() => parsePrivateKey(made(`${type}DEK-Info: DES-CBC,${iv}\n\n`), 'x'), /"DES-CBC,.*not supported/);
   refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC,${iv}00\n\n`), 'x'), /vector has the wrong length/);
   refuses(() => parsePrivateKey(made(`${type}DEK-Info: AES-128-CBC\n\n`), 'x'), /not supported/);
-  refuses(() => parsePrivateKey(made(`${type}nonsense\n\n`), 'x'), /"nonsense" is not a header/);
+  refuses(() => parsePrivateKey(made(`${type}non sense: 1\n\n`), 'x'), /"non sense: 1" is not a header/);
 });
 
 test('random damage to text and bytes: a key or a KeyFormatError, nothing else', () => {
@@ -199,9 +311,8 @@ test('public keys in other forms: read back, and each damage named', () => {
   }
   const text = formatSsh2PublicKey(parsePublicKey(fixture('ed25519.pub')));
   refuses(() => parsePublicKeyFile(text.replace('---- END SSH2 PUBLIC KEY ----', '')), /cut off/);
-  refuses(() => parsePublicKeyFile(`${text}more`), /goes on after its END line/);
   refuses(() => parsePublicKeyFile(text.replace('AAAA', 'AA!A')), /not base64/);
-  refuses(() => parsePublicKeyFile(text.replace('----\n', '---- \u001b\n')), /first line goes on/);
+  refuses(() => parsePublicKeyFile(text.replace('----\n', '---- \u001b\n')), /not in OpenSSH form/);
   refuses(() => parsePublicKeyFile('-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n'), /damaged/);
   refuses(() => parsePublicKeyFile(fixture('ed25519')), /private key where a public one is needed/);
   refuses(() => parsePublicKeyFile(''), /empty/);

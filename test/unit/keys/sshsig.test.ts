@@ -98,9 +98,9 @@ test('damaged files', () => {
   refuses(() => parseSignature(made({ key: new Uint8Array(3) })), /damaged/);
   refuses(() => parseSignature(made({ tail: 'x' })), /trailing/);
   refuses(() => parseSignature(text.replace('-----END', '')), /cut off/);
-  refuses(() => parseSignature(`${text}x`), /goes on after its END line/);
+  assert.equal(parseSignature(`${text}x`), good);
   refuses(() => parseSignature(fixture('ed25519')), /no signature: .*OPENSSH PRIVATE KEY/);
-  refuses(() => parseSignature(''), /does not begin/);
+  refuses(() => parseSignature(''), /has no "-----BEGIN/);
   refuses(() => parseSignature('x'.repeat(2 ** 20 + 1)), /too large/);
 });
 
@@ -162,8 +162,6 @@ test('a later line may allow what an earlier one does not; the first reason is t
 test('lines that are not understood are named, and allow nothing', () => {
   const bad: [string, RegExp][] = [
     ['a', /holds no key after "a"/],
-    [`a,,b ${line}`, /principals is empty/],
-    [`"" ${line}`, /principals is empty/],
     [`a ssh-ed25519 AAAA`, /damaged/],
     [`a no-pty ${line}`, /option no-pty is not supported/],
     [`a cert-authority="x" ${line}`, /option cert-authority is not supported/],
