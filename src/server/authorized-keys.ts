@@ -48,7 +48,7 @@ export interface KeyPolicy {
   /**
    * Options whose effect on `Admission.rules` the caller carries out: command, environment, permitopen, permitlisten, tunnel,
    * restrict, and pty, port-forwarding, agent-forwarding, x11-forwarding, user-rc with their no- forms. Those that concern
-   * sign-in itself are carried out here: from, expiry-time, cert-authority, principals, no-touch-required, verify-required.
+   * sign-in itself are carried out here: from, expiry-time, cert-authority, principals, touch-required, verify-required and their no- forms.
    */
   readonly enforced?: readonly string[];
   /** Options of the application's own; their values are in `Admission.rules.extra`. */
@@ -200,7 +200,10 @@ export function authorizedKeys(options: AuthorizedKeysOptions): Authenticator {
 }
 
 /** What is carried out here, whoever calls. */
-const OWN = ['from', 'expiry-time', 'cert-authority', 'principals', 'no-touch-required', 'verify-required'];
+const OWN = [
+  ...['from', 'expiry-time', 'cert-authority', 'principals'],
+  ...['touch-required', 'no-touch-required', 'verify-required', 'no-verify-required'],
+];
 
 const enforced = ({ enforced = [] }: Pick<KeyPolicy, 'enforced'>): string[] => [...OWN, ...enforced];
 

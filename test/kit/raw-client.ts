@@ -101,9 +101,10 @@ export class RawClient {
     this.flush();
   }
 
-  /** When a packet with this number has come. */
-  async hears(number: number, times = 1): Promise<void> {
-    while ((this.heard.get(number) ?? 0) < times) {
+  /** When a packet with this number, or one of these numbers, has come, or `times` of them. */
+  async hears(number: number | readonly number[], times = 1): Promise<void> {
+    const count = () => [number].flat().reduce((sum, one) => sum + (this.heard.get(one) ?? 0), 0);
+    while (count() < times) {
       await Promise.race([
         new Promise<void>(resolve => (this.#woken = resolve)),
         this.ended.then(({ text }) => {

@@ -101,7 +101,7 @@ export function findPrincipals(
   for (const entry of entries) {
     const certificate = certificateFor(entry, signature.key);
     if (certificate === undefined || checkLimits(entry, undefined, policy) !== undefined) continue;
-    const patterns = entry.principals.split(',');
+    const patterns = entry.principals.split(',').filter(pattern => pattern !== '');
     if (certificate === null) return patterns;
     if (checkUse(certificate, entry, undefined, policy) !== undefined) continue;
     const names = certificate.principals.filter(name => patterns.some(pattern => matchGlob(pattern, name)));
@@ -154,8 +154,6 @@ function parseLine(line: string): Omit<AllowedSigner, 'line'> {
   const [, quoted, bare, rest] = /^(?:"([^"]*)"|([^ \t"]+))(?:[ \t]+(.*))?$/s.exec(line) ?? [];
   const principals = quoted ?? bare;
   if (principals === undefined) throw new KeyFormatError('the line does not begin with principals');
-  if (principals === '' || principals.split(',').some(pattern => pattern === '' || pattern === '!'))
-    throw new KeyFormatError('one of its principals is empty');
   if (rest === undefined) throw new KeyFormatError(`the line holds no key after "${printable(principals, 40)}"`);
   // What follows has the form of a line of authorized_keys.
   const { entries, problems } = parseAuthorizedKeys(rest);

@@ -94,21 +94,25 @@ export function formatAuthorizedKey(entry: {
 
 function parseLine(line: string): Omit<AuthorizedKey, 'line'> {
   if (line.length > MAX_KEY_LINE) throw new KeyFormatError(`the line is longer than ${MAX_KEY_LINE} characters`);
-  const problem = unprintable(line);
-  if (problem) throw new KeyFormatError(`the line contains ${problem}`);
   if (line.startsWith('\ufeff')) throw new KeyFormatError('the line begins with a byte order mark');
   const [word] = line.split(/[ \t]/, 1);
   const { options, rest } = isKeyTypeName(word) ? { options: [], rest: line } : parseOptions(line);
+  // What cannot be seen in an option is not what its writer meant. A comment is only for people: parsePublicKey cleans it.
+  const problem = unprintable(line.slice(0, line.length - rest.length));
+  if (problem) throw new KeyFormatError(`the line contains ${problem}`);
   if (rest === '') throw new KeyFormatError(`the line holds no key after "${printable(line, 40)}"`);
   const key = parsePublicKey(rest);
   return { options, key, comment: key.comment };
 }
 
-/** The options at the start of a line, up to the first blank outside quotes, and what follows the blanks. */
+/** The options at the start of a line, up to the first blank outside quotes, and what follows the blanks. Commas too many mean nothing, as in sshd. */
 function parseOptions(line: string): { options: KeyOption[]; rest: string } {
   const options: KeyOption[] = [];
   let at = 0;
   for (;;) {
+    while (line[at] === ',') at++;
+    if (at > 0 && (at === line.length || line[at] === ' ' || line[at] === '\t'))
+      return { options, rest: trimBlanks(line.slice(at)) };
     const start = at;
     while (at < line.length && NAME.test(line[at])) at++;
     const name = line.slice(start, at).toLowerCase();
@@ -118,10 +122,8 @@ function parseOptions(line: string): { options: KeyOption[]; rest: string } {
       options.push({ name, value: value.text });
       at = value.end;
     } else options.push({ name });
-    if (line[at] === ',') at++;
-    else if (at === line.length || line[at] === ' ' || line[at] === '\t')
-      return { options, rest: trimBlanks(line.slice(at)) };
-    else throw new KeyFormatError(`option ${shown(name)} is followed by something that is no option`);
+    if (at < line.length && !', \t'.includes(line[at]))
+      throw new KeyFormatError(`option ${shown(name)} is followed by something that is no option`);
   }
 }
 

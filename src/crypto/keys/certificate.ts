@@ -4,7 +4,7 @@ import { concat, Reader, Writer } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, type KeyType, keyType, keyTypeNames } from './key-types.ts';
 import { fingerprint, type PublicKey, parsePublicKeyBlob } from './public-key.ts';
-import { cleanComment, trimBlanks, unprintable } from './text.ts';
+import { cleanComment, shownComment, trimBlanks, unprintable } from './text.ts';
 
 /** A certificate as plain data. Nothing of it has been verified: that is what `checkCertificate` is for. */
 export interface Certificate {
@@ -93,7 +93,8 @@ export function parseCertificate(bytes: Uint8Array, comment = ''): Certificate {
     const key = { type: plain.name, blob: concat(new Writer(64).string(plain.name).finish(), fields), comment };
     const serial = reader.uint64();
     const kind = readKind(reader.uint32());
-    const keyId = text(reader, "the certificate's key id");
+    // For people, in whatever encoding: compared only with what is revoked (a KRL's are UTF-8).
+    const keyId = text(reader, "the certificate's key id", true);
     const principals = readPrincipals(new Reader(reader.string()));
     const validAfter = reader.uint64();
     const validBefore = reader.uint64();
@@ -115,9 +116,10 @@ export function parseCertificate(bytes: Uint8Array, comment = ''): Certificate {
 export function parseCertificateLine(line: string): Certificate {
   const words = trimBlanks(line.replace(/\r?\n$/, ''));
   if (words === '') throw new KeyFormatError('there is no certificate: the text is empty');
-  const problem = unprintable(words);
-  if (problem) throw new KeyFormatError(`the certificate's line contains ${problem}`);
   const [, type, base64, comment] = /^([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*))?$/s.exec(words) as RegExpExecArray;
+  if (words.includes('\n')) throw new KeyFormatError("the certificate's line contains a line end");
+  const problem = unprintable(`${type} ${base64}`);
+  if (problem) throw new KeyFormatError(`the certificate's line contains ${problem}`);
   if (keyTypeNames.includes(type))
     throw new KeyFormatError(
       'this is a plain public key where a certificate is needed: that is in the file that ends in -cert.pub',
@@ -125,7 +127,7 @@ export function parseCertificateLine(line: string): Certificate {
   if (!TYPES.has(type)) throw new KeyFormatError(`"${printable(type, 80)}" is no type of certificate that we know`);
   if (base64 === undefined) throw new KeyFormatError(`the certificate's line ends after its type ${type}`);
   if (base64.length > MAX_BASE64) throw new KeyFormatError('the certificate is too long to be one');
-  const certificate = parseCertificate(decodeBase64(base64), comment ?? '');
+  const certificate = parseCertificate(decodeBase64(base64), shownComment(comment ?? ''));
   if (certificate.type !== type)
     throw new KeyFormatError(`the line says ${type}, but the certificate in it is of type ${certificate.type}`);
   return certificate;
@@ -162,6 +164,7 @@ function readKind(number: number): 'user' | 'host' {
 function readPrincipals(reader: Reader): string[] {
   const principals: string[] = [];
   while (reader.remaining > 0) {
+    // Memory and time: they are compared one by one.
     if (principals.length >= MAX_PRINCIPALS)
       throw new KeyFormatError(`the certificate has more than ${MAX_PRINCIPALS} principals`);
     principals.push(text(reader, 'a principal of the certificate'));
@@ -169,25 +172,20 @@ function readPrincipals(reader: Reader): string[] {
   return principals;
 }
 
-/** Names in order, each once (PROTOCOL.certkeys): two of one name would be a matter of who reads it. */
+/** By name; PROTOCOL.certkeys wants them in order, which OpenSSH does not mind. */
 function readOptions(reader: Reader, what: string): Map<string, Uint8Array> {
   const options = new Map<string, Uint8Array>();
-  let last: string | undefined;
   while (reader.remaining > 0) {
     const name = reader.name();
-    if (last !== undefined && name <= last)
-      throw new KeyFormatError(
-        name === last
-          ? `the certificate has the ${what} ${printable(name, 40)} twice`
-          : `the certificate's ${what}s are not in the order of their names`,
-      );
+    // Authentication: which of two counts would be a matter of who reads it.
+    if (options.has(name)) throw new KeyFormatError(`the certificate has the ${what} ${printable(name, 40)} twice`);
     options.set(name, reader.string());
-    last = name;
   }
   return options;
 }
 
 function readSignatureKey(blob: Uint8Array): PublicKey {
+  // Time: chains have no end.
   if (isCertificate(blob)) throw new KeyFormatError("the certificate's authority is itself a certificate");
   try {
     return parsePublicKeyBlob(blob);
@@ -197,9 +195,9 @@ function readSignatureKey(blob: Uint8Array): PublicKey {
   }
 }
 
-/** Text that C programs read like we do: NUL would end it for them. */
-function text(reader: Reader, what: string): string {
-  const content = reader.text();
+/** Text that C programs read like we do: NUL would end it for them, and what is no UTF-8 could be taken for another name here (authentication). */
+function text(reader: Reader, what: string, lenient = false): string {
+  const content = lenient ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(reader.string()) : reader.text();
   if (content.includes('\0')) throw new KeyFormatError(`${what} contains a NUL character`);
   return content;
 }

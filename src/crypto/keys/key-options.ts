@@ -137,11 +137,17 @@ const readers = {
   'cert-authority': flag(rules => {
     rules.certAuthority = true;
   }),
+  'touch-required': flag(rules => {
+    rules.touchRequired = true;
+  }),
   'no-touch-required': flag(rules => {
     rules.touchRequired = false;
   }),
   'verify-required': flag(rules => {
     rules.verifyRequired = true;
+  }),
+  'no-verify-required': flag(rules => {
+    rules.verifyRequired = false;
   }),
   from: valued((rules, value) => {
     const patterns = parseFrom(value);
@@ -173,7 +179,7 @@ const readers = {
     return undefined;
   }),
   tunnel: valued((rules, value) => {
-    const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+    const number = /^\s*\+?\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
     if (value.toLowerCase() !== 'any' && !(number <= MAX_TUNNEL))
       return `its tunnel="${printable(value, 40)}" is not the number of a device`;
     // The last one counts, as in sshd.
@@ -190,14 +196,14 @@ const readers = {
   principals: valued((rules, value) => {
     if (rules.principals !== undefined) return 'it has more than one option principals';
     const principals = value.split(',').map(name => name.trim());
-    if (principals.includes('')) return 'its option principals has an empty name';
-    rules.principals = principals;
+    // An empty name ends the list, as in sshd.
+    rules.principals = principals.slice(0, [...principals, ''].indexOf(''));
     return undefined;
   }),
 } satisfies Record<string, OptionReader>;
 
 /** Highest number of a tun device (SSH_TUNID_MAX in OpenSSH). */
-const MAX_TUNNEL = 0x7ffffffe;
+const MAX_TUNNEL = 0x7ffffffd;
 
 /** What `restrict` turns off, and a later option of the feature's name turns on again. */
 const FEATURES = ['portForwarding', 'agentForwarding', 'x11Forwarding', 'pty', 'userRc'] as const;
@@ -226,11 +232,9 @@ function valued(read: (rules: Draft, value: string, name: string) => string | un
 function parsePermit(value: string, listen: boolean): Permit[] | string {
   if (value === 'none') return [];
   const text = listen && /^(\d+|\*)$/.test(value) ? `*:${value}` : value;
-  const parts = /^(?:\[([^[\]]+)\]|([^:[\]]*)):([^:]+)$/.exec(text);
+  const parts = /^(?:\[([^[\]]+)\]|([^:/[\]]*))[:/]([^:/]+)$/.exec(text);
   if (!parts) return `is not of the form host:port or [address]:port`;
   const host = parts[1] ?? parts[2];
-  // To listen on the empty address is to listen on all (RFC 4254 §7.1); to connect to it makes no sense.
-  if (host === '' && !listen) return 'has no host';
   if (parts[3] === '*') return [{ host, port: '*', glob: listen }];
   const port = /^\d{1,5}$/.test(parts[3]) ? Number(parts[3]) : 0;
   return port >= 1 && port <= 65535 ? [{ host, port, glob: listen }] : 'has no port from 1 to 65535 and no *';
@@ -241,9 +245,9 @@ export function parseExpiry(text: string): number | undefined {
   const parts = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z|UTC)?$/i.exec(text);
   if (!parts) return undefined;
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(part => Number(part ?? 0));
-  if (hour > 23 || minute > 59 || second > 59) return undefined;
-  // Date would make March of the 30th of February.
-  if (year < 1970 || new Date(Date.UTC(year, month - 1, day)).getUTCMonth() !== month - 1) return undefined;
+  if (hour > 23 || minute > 59 || second > 60 || month < 1 || month > 12 || day < 1 || day > 31) return undefined;
+  // The 30th of February is one in March, as in sshd.
+  if (year < 1970) return undefined;
   if (parts[7]) return Date.UTC(year, month - 1, day, hour, minute, second);
   return new Date(year, month - 1, day, hour, minute, second).getTime();
 }

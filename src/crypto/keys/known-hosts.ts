@@ -197,13 +197,13 @@ const matching = (entries: readonly KnownHost[], text: string) => entries.filter
 
 function parseLine(line: string): Omit<KnownHost, 'line'> {
   if (line.length > MAX_KEY_LINE) throw new KeyFormatError(`the line is longer than ${MAX_KEY_LINE} characters`);
-  const problem = unprintable(line);
-  if (problem) throw new KeyFormatError(`the line contains ${problem}`);
   if (line.startsWith('\ufeff')) throw new KeyFormatError('the line begins with a byte order mark');
   const { marker, rest } = takeMarker(line);
   const [, hosts, key] = /^([^ \t]+)[ \t]+(.+)$/s.exec(rest) ?? [];
   if (hosts === undefined) throw new KeyFormatError(`the line holds no key after "${printable(line, 40)}"`);
-  checkHosts(hosts);
+  const problem = unprintable(hosts);
+  if (problem) throw new KeyFormatError(`the line contains ${problem}`);
+  if (hosts.startsWith('|')) checkHash(hosts);
   // SSH protocol 1 had bits, exponent and modulus there.
   if (/^\d+[ \t]/.test(key)) throw new KeyFormatError('the key is of the long broken SSH protocol 1');
   return { ...(marker ? { marker } : {}), hosts, key: readKey(key, marker) };
@@ -218,12 +218,7 @@ function takeMarker(line: string): { marker?: KnownHost['marker']; rest: string 
   return { marker: word, rest };
 }
 
-function checkHosts(hosts: string): void {
-  if (!hosts.startsWith('|')) {
-    if (hosts.split(',').some(pattern => pattern === '' || pattern === '!'))
-      throw new KeyFormatError('one of its host names is empty');
-    return;
-  }
+function checkHash(hosts: string): void {
   const parts = hosts.split('|');
   if (parts.length !== 4 || parts[1] !== '1')
     throw new KeyFormatError('its hashed host name is not of the form |1|salt|hash');

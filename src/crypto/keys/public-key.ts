@@ -4,7 +4,7 @@ import { KeyFormatError } from '../../protocol/errors.ts';
 import { Reader } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, keyType } from './key-types.ts';
-import { cleanComment, trimBlanks, unprintable } from './text.ts';
+import { cleanComment, shownComment, trimBlanks, unprintable } from './text.ts';
 
 /** A public key as plain data. */
 export interface PublicKey {
@@ -34,18 +34,19 @@ export function parsePublicKey(line: string): PublicKey {
     throw new KeyFormatError(
       'the public key is not in OpenSSH form: convert it with ssh-keygen -i -f FILE (with -m PKCS8 or -m PEM if it begins with five dashes)',
     );
-  const problem = unprintable(text);
-  if (problem) throw new KeyFormatError(`the public key's line contains ${problem}`);
   if (/^[^ \t]+-cert-v0\d@openssh\.com[ \t]/.test(text))
     throw new KeyFormatError('this is a certificate where a plain public key is needed');
   const [, type, base64, comment] = /^([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*))?$/s.exec(text) as RegExpExecArray;
+  if (text.includes('\n')) throw new KeyFormatError("the public key's line contains a line end");
+  const problem = unprintable(`${type} ${base64}`);
+  if (problem) throw new KeyFormatError(`the public key's line contains ${problem}`);
   keyType(type);
   if (base64 === undefined) throw new KeyFormatError(`the public key's line ends after its type ${type}`);
   if (base64.length > MAX_BASE64) throw new KeyFormatError('the public key is too long to be one');
   const blob = decodeBase64(base64);
   const inside = checkBlob(blob).type;
   if (inside !== type) throw new KeyFormatError(`the line says ${type}, but the key in it is of type ${inside}`);
-  return { type, blob, comment: comment ?? '' };
+  return { type, blob, comment: shownComment(comment ?? '') };
 }
 
 /** The line "type base64 [comment]", without a line end. What a comment must not contain is replaced (`cleanComment`). */
@@ -81,6 +82,7 @@ function checkBlob(blob: Uint8Array): { type: string; bits: number } {
     const reader = new Reader(blob);
     const type = reader.name();
     const bits = keyType(type).readPublic(reader);
+    // Authentication: what is appended would make of one key as many blobs as you like.
     reader.finish();
     return { type, bits };
   });

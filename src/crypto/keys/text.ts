@@ -27,5 +27,8 @@ export function cleanComment(comment: string): string {
   return printable(comment.replaceAll('\t', ' '), MAX_COMMENT).trim();
 }
 
+/** A comment that was read: as it stands, unless it could forge a line or disturb a terminal. Whatever was typed in whatever encoding is no reason to refuse a key. */
+export const shownComment = (comment: string): string => (unprintable(comment) ? cleanComment(comment) : comment);
+
 /** Characters of a comment that we write. It is whatever a user typed, and the line must stay readable. */
 const MAX_COMMENT = 1024;

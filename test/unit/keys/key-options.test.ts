@@ -25,8 +25,10 @@ const ALL = [
   'user-rc',
   'no-user-rc',
   'cert-authority',
+  'touch-required',
   'no-touch-required',
   'verify-required',
+  'no-verify-required',
   'from',
   'expiry-time',
   'permitopen',
@@ -75,10 +77,10 @@ test('without options everything is allowed', () => {
 
 test('tunnel: the number of a device, or any', () => {
   assert.is(rules('tunnel="0"').tunnel, 0);
-  assert.is(rules('tunnel="2147483646"').tunnel, 2147483646);
+  assert.is(rules('tunnel="2147483645"').tunnel, 2147483645);
   assert.is(rules('tunnel="ANY"').tunnel, 'any');
   assert.is(rules('tunnel="1",tunnel="2"').tunnel, 2);
-  for (const bad of ['', '-1', '1:2', 'tun0', '2147483647', '1 ', '0x1', '99999999999'])
+  for (const bad of ['', '-1', '1:2', 'tun0', '2147483646', '1 ', '0x1', '99999999999'])
     refused(`tunnel="${bad}"`, /its tunnel=".*" is not the number of a device/);
   refused('tunnel', /option tunnel has no value/);
 });
@@ -165,11 +167,10 @@ test('expiry-time: every form, UTC and local time', () => {
     '20301301',
     '20300001',
     '20300100',
-    '20300230',
-    '20290229Z',
+    '20300232',
     '203001022400',
     '203001020060',
-    '20300102030460',
+    '20300102030461',
     '20300102 Z',
     '20300102+01',
     '2030-01-02',
@@ -177,6 +178,11 @@ test('expiry-time: every form, UTC and local time', () => {
     '\u0662\u0660\u0663\u0660\u0660\u0661\u0660\u0662',
   ])
     assert.is(parseExpiry(bad), undefined, bad);
+});
+
+test('expiry-time: a day that the month does not have is one of the next month', () => {
+  assert.is(parseExpiry('20290229Z'), Date.UTC(2029, 2, 1));
+  assert.is(parseExpiry('20300230'), parseExpiry('20300302'));
 });
 
 test('expiry-time: the earliest counts', () => {
@@ -231,7 +237,6 @@ test('permits that make no sense refuse the key', () => {
     '',
     'host',
     'host:',
-    ':80',
     '80',
     'host:0',
     'host:65536',
@@ -266,7 +271,14 @@ test('command, environment, certificates, security tokens', () => {
   assert.equal([r.touchRequired, r.verifyRequired], [false, true]);
   refused('command="a",command="b"', /more than one/);
   refused('principals="a",principals="b"', /more than one/);
-  refused('principals="a,,b"', /empty name/);
+  // An empty name ends the list.
+  assert.equal(rules('cert-authority,principals="a,,b"').principals, ['a']);
+  assert.equal(rules('cert-authority,principals="a,"').principals, ['a']);
+  assert.equal(rules('cert-authority,principals=""').principals, []);
+  const { touchRequired, verifyRequired } = rules(
+    'no-touch-required,verify-required,touch-required,no-verify-required',
+  );
+  assert.equal([touchRequired, verifyRequired], [true, false]);
   for (const value of ['A', '=1', 'A B=1', 'LD-X=1']) refused(`environment="${value}"`, /NAME=value/);
 });
 
