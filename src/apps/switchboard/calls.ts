@@ -67,7 +67,7 @@ export class Calls {
     }
     let found: Found;
     try {
-      found = this.#options.board.find(caller.grant, wanted);
+      found = this.#options.board.find(caller.grant, wanted, caller);
     } catch (error) {
       if (error instanceof NotForYou) return refuse(OpenFailure.ADMINISTRATIVELY_PROHIBITED, error.message);
       if (error instanceof NoSuchLine) return refuse(OpenFailure.CONNECT_FAILED, error.message);

@@ -1,7 +1,7 @@
 // The board: who has plugged in which lines under which names, in this process and in others. Nothing here knows of sockets.
 import { admits, type Caller } from './grants.ts';
 import { choose, type Line, lineKey, split } from './line.ts';
-import { parseTarget } from './names.ts';
+import { isLoopback, parseTarget } from './names.ts';
 import { isPeer, type News, nodeName, type Peer, type Place, type Provider } from './providers.ts';
 
 export { type Line, LineRefused, lineKey } from './line.ts';
@@ -190,10 +190,12 @@ export class Board {
 
   /**
    * Finds the line for a call: to `name:port`, or to `/name/path` for a socket. By a name without index it is the newest
-   * provider that has the line, by `name~1` the second newest of the name, whatever lines it has.
+   * provider that has the line, by `name~1` the second newest of the name, whatever lines it has. By localhost, 127.0.0.1 or ::1
+   * it is a line of the very connection that calls, `peer`, and of no other: what a client expects to hear at a server on which
+   * it listens (`autossh -M`).
    * @throws NoSuchLine, NotForYou
    */
-  find(caller: Caller, target: Line): Found {
+  find(caller: Caller, target: Line, peer?: Peer): Found {
     // One's own sockets by the very path that was plugged in.
     if (target.kind === 'unix') {
       const provider = this.#own(caller).find(one => lineOf(one, target.path));
@@ -201,13 +203,18 @@ export class Board {
     }
     const { host, key } = split(target);
     const { name, index } = parseTarget(host);
+    if (isLoopback(name)) {
+      const line = peer && index === undefined ? lineOf(peer, key) : undefined;
+      if (peer !== undefined && line !== undefined) return { provider: peer, line, name: peer.alias };
+      throw new NoSuchLine(`${host} is your own connection, and it has no line on ${onPort(target)}${key}`);
+    }
     const providers = this.#reached(caller, name);
     if (providers.length === 0) throw new NoSuchLine(`no line named ${host} is plugged in`);
     if (index !== undefined && index >= providers.length) {
       throw new NoSuchLine(`${name} has no provider number ${index}`);
     }
     const able = (index === undefined ? providers : [providers[index]]).filter(one => lineOf(one, key));
-    if (able.length === 0) throw new NoSuchLine(`${host} has no line on ${target.kind === 'tcp' ? 'port ' : ''}${key}`);
+    if (able.length === 0) throw new NoSuchLine(`${host} has no line on ${onPort(target)}${key}`);
     const provider = this.#choose(able, name);
     return { provider, line: lineOf(provider, key)!, name };
   }
@@ -272,5 +279,7 @@ const namesOf = ({ alias, names }: Provider): Set<string> => new Set([alias, ...
 function isNewer(a: Provider, b: Provider): boolean {
   return a.since === b.since ? a.id > b.id : a.since > b.since;
 }
+
+const onPort = ({ kind }: Line): string => (kind === 'tcp' ? 'port ' : '');
 
 const lineOf = ({ lines }: Provider, key: string): Line | undefined => lines.find(line => lineKey(line) === key);

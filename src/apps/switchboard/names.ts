@@ -1,6 +1,7 @@
 // Names of lines: host names, aliases that are stable and cannot be guessed, the spelling `name~1` for older providers, codes of invitations.
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { formatAddress, parseAddress } from '../../crypto/keys/index.ts';
 import { Writer } from '../../protocol/wire/reader.ts';
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
@@ -55,6 +56,12 @@ export const isAliasOf = (text: string, name: string): boolean =>
 
 /** Whether it has the form of an alias: then it cannot be had as a plain name, or who knows an alias could take its place. */
 export const looksLikeAlias = (name: string): boolean => /-\d[0-9a-z]{9}$/.test(name);
+
+/** Whether it means the machine itself: at a switchboard that is the connection that says so, whatever others call themselves. */
+export function isLoopback(host: string): boolean {
+  const address = parseAddress(host);
+  return ['localhost', '127.0.0.1', '::1'].includes(address ? formatAddress(address) : host);
+}
 
 /** Takes `name~2` apart: the name, and the index among its providers, newest first; undefined where none is given. */
 export function parseTarget(host: string): { name: string; index: number | undefined } {

@@ -73,6 +73,42 @@ test('a line is found by alias and port, by the plain name only with the same ke
   );
 });
 
+test('localhost, 127.0.0.1 and ::1 are lines of the connection that calls, and of nothing else', () => {
+  const board = new Board({ publicNames: true });
+  const [alice, again, mallory] = [
+    peer('alice'),
+    peer('alice'),
+    { ...peer('localhost', 'SHA256:m'), names: ['localhost'] },
+  ];
+  for (const one of [alice, again, mallory]) board.plug(one, tcp('localhost', 80));
+  board.plug(alice, { kind: 'unix', path: '/run/it' });
+  const caller = { owner: alice.owner, fingerprint: alice.owner, given: [], principals: [] };
+  const own = (host: string, port: number, by?: Peer) => board.find(caller, tcp(host, port), by);
+  for (const host of [
+    'localhost',
+    'LOCALHOST',
+    'localhost.',
+    '127.0.0.1',
+    '::1',
+    '0:0:0:0:0:0:0:1',
+    '::ffff:127.0.0.1',
+  ]) {
+    assert.is(own(host, 80, alice).provider, alice);
+    assert.is(own(host, 80, again).provider, again);
+    assert.throws(() => own(host, 81, alice), /is your own connection, and it has no line on port 81/);
+    // A node that passes a call on is nobody's own connection, nor is one without lines.
+    for (const by of [undefined, peer('alice')]) assert.throws(() => own(host, 80, by), /is your own connection/);
+  }
+  const path = board.find(caller, { kind: 'unix', path: '/localhost/run/it' }, alice);
+  assert.equal(path.line, { kind: 'unix', path: '/run/it' });
+  for (const host of ['localhost~0', 'localhost~1', '127.0.0.1~0'])
+    assert.throws(() => own(host, 80, alice), /is your own connection/);
+  for (const host of ['127.0.0.2', '0.0.0.0', '::', 'localhost.localdomain', ''])
+    assert.throws(() => own(host, 80, alice), /no line named/);
+  // Under the alias all is as it was.
+  assert.is(own('localhost-0000000000', 80, alice).provider, mallory);
+});
+
 test('of several providers the newest comes first, and the next takes its place when it leaves', () => {
   const board = new Board();
   const [older, newer] = [peer('alice'), peer('alice')];
