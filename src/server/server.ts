@@ -58,6 +58,10 @@ export interface Client {
   readonly address: string;
   /** The peer's port. */
   readonly port: number;
+  /** The address at our end that it has connected to; empty where that is not known (`serve` with a stream), or it has gone. */
+  readonly localAddress: string;
+  /** See `localAddress`; 0 where it is not known. */
+  readonly localPort: number;
   /** The user name it signs, or has signed, in with; empty before it has said one, and untrusted text. */
   readonly user: string;
   /** Resolves to the reason when the connection has ended. What a handler has opened for this client ends then. */
@@ -283,6 +287,12 @@ export class Server {
       connection,
       address: socket.address,
       port: socket.port,
+      get localAddress() {
+        return socket.localAddress ?? '';
+      },
+      get localPort() {
+        return socket.localPort ?? 0;
+      },
       get user() {
         return connection.user ?? '';
       },

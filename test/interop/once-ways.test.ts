@@ -194,11 +194,14 @@ it(
     const target = { host: 'nowhere', port: 22, known: [] };
     const came = await soon(
       'ssh',
-      ssh(scope, target, 'alice', ['-tt', '--', 'echo through; tty; exit 4'], { input: '', config }).ended,
+      ssh(scope, target, 'alice', ['-tt', '--', 'echo through; tty; echo $SSH_CONNECTION; exit 4'], {
+        input: '',
+        config,
+      }).ended,
       90,
     );
     assert.is(came.code, 4, came.stderr);
-    assert.match(came.stdout.toString(), /through\r\n\/dev\/pts\//);
+    assert.match(came.stdout.toString(), /through\r\n\/dev\/pts\/\d+\r\nUNKNOWN 65535 UNKNOWN 65535\r\n/);
     const [publicKey] = /^ssh-ed25519 \S+$/m.exec(came.stderr) ?? ['it is not on standard error'];
     assert.is((await verified(scope, log, '-key', publicKey)).code, 0);
     const without = await otssh(scope, ['-stdio', `-authorized-keys=${keys}`], { input: '' }).ended;
@@ -234,11 +237,18 @@ it(
     const args = [...command, '-stdio', `-authorized-keys=${keys}`, `-log=${log}`];
     const daemon = scope.start(process.execPath, [inetd, ...args], { input: '' });
     const [, port] = await soon('inetd', daemon.says(/^inetd at (\d+)$/m, 'stderr'), 60);
-    const came = await ssh(scope, { host: '127.0.0.1', port: Number(port), known: [] }, 'alice', ['--', 'exit 8'], {
-      input: '',
-      config: ['StrictHostKeyChecking no'],
-    }).ended;
+    const came = await ssh(
+      scope,
+      { host: '127.0.0.1', port: Number(port), known: [] },
+      'alice',
+      ['--', 'echo $SSH_CONNECTION; exit 8'],
+      {
+        input: '',
+        config: ['StrictHostKeyChecking no'],
+      },
+    ).ended;
     assert.is(came.code, 8, came.stderr);
+    assert.match(came.stdout.toString(), new RegExp(`^127\\.0\\.0\\.1 \\d+ 127\\.0\\.0\\.1 ${port}\n$`));
     assert.is((await soon('inetd', daemon.ended, 60)).code, 8);
     assert.match(readFileSync(log, 'utf8'), /alice from 127\.0\.0\.1 port \d+/);
   }),

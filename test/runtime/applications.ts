@@ -10,7 +10,15 @@ import { needs } from '../kit/tools.ts';
 const root = join(import.meta.dirname, '..', '..');
 
 /** They start the program. Each wants what its own first lines say: ssh, a browser. */
-const OUTSIDE = ['board-shell', 'console', 'once', 'once-session', 'once-terminal', 'once-transcript'];
+const OUTSIDE = [
+  'board-shell',
+  'console',
+  'once',
+  'once-environment',
+  'once-session',
+  'once-terminal',
+  'once-transcript',
+];
 /** They import it. */
 const INSIDE = [
   ...['shell', 'prompt', 'commands', 'log', 'console/exchange', 'console/feed', 'console/routes'].map(

@@ -1,23 +1,60 @@
-// The account that the program runs as, as the system has it.
+// The account that the program runs as, as the system has it (passwd(5)), and the variables that follow from it.
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 
+/** What is empty the system does not say: an image may be run as a uid that has no line in its passwd file. */
 export interface Account {
   readonly name: string;
-  /** Empty if it has none of its own. */
+  readonly home: string;
   readonly shell: string;
 }
 
-/** Bun's userInfo() repeats the environment, and is "unknown" where that says nothing: there the system's file is asked. */
+const UNKNOWN: Account = { name: '', home: '', shell: '' };
+
+/** Bun's userInfo() repeats the environment, and is "unknown" or fails where that says nothing: there the system's file is asked. */
 export function account(): Account {
-  const { uid, username: name, shell } = userInfo();
-  if (process.versions.bun === undefined) return { name, shell: shell ?? '' };
-  return findAccount(readFileSync('/etc/passwd', 'utf8'), uid) ?? { name, shell: '' };
+  if (process.versions.bun === undefined) {
+    try {
+      const { username: name, homedir: home, shell } = userInfo();
+      return { name, home, shell: shell ?? '' };
+    } catch {
+      return UNKNOWN;
+    }
+  }
+  try {
+    return findAccount(readFileSync('/etc/passwd', 'utf8'), process.geteuid!()) ?? UNKNOWN;
+  } catch {
+    return UNKNOWN;
+  }
 }
 
 /** In the text of passwd(5). */
 export function findAccount(passwd: string, uid: number): Account | undefined {
   const fields = passwd.split('\n').map(line => line.split(':'));
   const found = fields.find(([, , id, , , , shell]) => id === String(uid) && shell !== undefined);
-  return found && { name: found[0], shell: found[6] };
+  return found && { name: found[0], home: found[5], shell: found[6] };
+}
+
+/** Debian's sshd, for root and for others: what is in there, a container has, too, if it has it at all. */
+const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const USER_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/games';
+
+/**
+ * The variables that sshd gives to every session, as far as `env` lacks them: those of the container win.
+ * @param shell the one that is started
+ */
+export function missingVariables(
+  env: Readonly<Record<string, string | Uint8Array>>,
+  { name, home }: Account,
+  shell: string,
+  isRoot = process.getuid?.() === 0,
+): Record<string, string> {
+  const all = {
+    ...(name && { USER: name, LOGNAME: name }),
+    HOME: home || '/',
+    PATH: isRoot ? ROOT_PATH : USER_PATH,
+    ...(name && { MAIL: `/var/mail/${name}` }),
+    SHELL: shell,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([variable]) => !env[variable]?.length));
 }

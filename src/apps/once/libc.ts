@@ -14,6 +14,7 @@ export interface Libc {
   tcflow(fd: number, action: number): number;
   tcgetpgrp(fd: number): number;
   getpeername(fd: number, address: Uint8Array, length: Uint8Array): number;
+  getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
   /** TIOCSWINSZ with a struct winsize. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   posix_spawn_file_actions_init(actions: Uint8Array): number;
@@ -52,6 +53,7 @@ const SIGNATURES = {
   tcflow: ['int', 'int'],
   tcgetpgrp: ['int'],
   getpeername: ['int', 'memory', 'memory'],
+  getsockname: ['int', 'memory', 'memory'],
   ioctl: ['int', 'long', 'memory'],
   posix_spawn_file_actions_init: ['memory'],
   posix_spawn_file_actions_addopen: ['memory', 'int', 'string', 'int', 'int'],

@@ -31,6 +31,8 @@ export interface LifeOptions {
   readonly transcript: Transcript;
   readonly shell: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Those that `env` lacks, and a session has always: HOME, USER. */
+  readonly missing?: Readonly<Record<string, string>>;
   readonly hide: boolean;
   /** Seconds; 0 is for ever. */
   readonly timeout: number;
@@ -213,14 +215,13 @@ export class Life {
   }
 
   async #run(session: Session, asked: string | undefined): Promise<void> {
-    const { transcript, shell, env, hide, idle, programs } = this.#options;
-    const { address, port } = session.client;
+    const { transcript, shell, env, missing, hide, idle, programs } = this.#options;
     this.#running = true;
     if (idle > 0) this.#watch(transcript, idle);
     try {
       const exit = await serveSession(session, asked, {
         ...{ transcript, shell, env, hide, programs, forced: this.#rules.command, stop: this.#stop.signal },
-        added: { ...Object.fromEntries(this.#rules.environment), SSH_CLIENT: `${address} ${port} 0` },
+        added: { ...missing, ...Object.fromEntries(this.#rules.environment), ...connectionOf(session.client) },
       });
       this.#resolve(statusOf(exit));
     } catch (error) {
@@ -268,6 +269,19 @@ export class Life {
     };
     return { debug() {}, info() {}, warn: say, error: say };
   }
+}
+
+/** What sshd says where an end of the connection is not known: over pipes, or at the other end of a switchboard's line. */
+const UNKNOWN_END = { address: 'UNKNOWN', port: 65535 };
+
+/** SSH_CLIENT and SSH_CONNECTION, as in ssh(1). */
+function connectionOf({ address, port, localAddress, localPort }: Client): Record<string, string> {
+  const peer = address === '' ? UNKNOWN_END : { address, port };
+  const own = localAddress === '' ? UNKNOWN_END : { address: localAddress, port: localPort };
+  return {
+    SSH_CLIENT: `${peer.address} ${peer.port} ${own.port}`,
+    SSH_CONNECTION: `${peer.address} ${peer.port} ${own.address} ${own.port}`,
+  };
 }
 
 function target(data: Uint8Array): string {

@@ -4,7 +4,7 @@ import { accelerated } from '../../crypto/accelerated.ts';
 import { UNHANDLED } from '../../server/detached.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
-import { account } from './account.ts';
+import { account, missingVariables } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
 import { OnceError } from './failure.ts';
 import { readKeys } from './keys.ts';
@@ -51,9 +51,23 @@ export async function once(options: OnceOptions): Promise<number> {
 
   const transcript = new Transcript({ log, key, publicKey, provider });
   const { timeout, idle, maxFailures, maskHiddenInput: hide } = options;
-  const shell = env.SHELL || account().shell || '/bin/sh';
+  const own = account();
+  const shell = env.SHELL || own.shell || '/bin/sh';
   const life = new Life({
-    ...{ provider, hostKey: key, keys, transcript, shell, env, hide, timeout, idle, maxFailures, say },
+    ...{
+      provider,
+      hostKey: key,
+      keys,
+      transcript,
+      shell,
+      env,
+      missing: missingVariables(env, own, shell),
+      hide,
+      timeout,
+      idle,
+      maxFailures,
+      say,
+    },
   });
   const unheed = heedSignals(life);
   const faulty = endOnRejections(life);

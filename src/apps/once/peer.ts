@@ -8,7 +8,12 @@ export interface Peer {
   /** Empty if it is no connection of TCP. */
   readonly address: string;
   readonly port: number;
+  /** Our end of it. */
+  readonly localAddress?: string;
+  readonly localPort?: number;
 }
+
+const NOBODY: Peer = { address: '', port: 0 };
 
 const STDIN = 0;
 /** struct sockaddr_in and sockaddr_in6 of Linux. */
@@ -19,20 +24,30 @@ const ADDRESS = { [AF_INET]: 4, [AF_INET6]: 8 };
 
 /** Streams of Node know it; where standard input is none of those (Bun), the system is asked. */
 export async function peerOf(input: Readable): Promise<Peer> {
-  if (input instanceof NetSocket && input.remoteAddress !== undefined)
-    return { address: plainAddress(input.remoteAddress), port: input.remotePort ?? 0 };
-  if (process.versions.bun === undefined) return { address: '', port: 0 };
-  const memory = Buffer.alloc(128);
-  const length = new Uint8Array(Int32Array.of(memory.length).buffer);
-  return (await libc()).getpeername(STDIN, memory, length) < 0 ? { address: '', port: 0 } : parsePeer(memory);
+  if (input instanceof NetSocket && input.remoteAddress !== undefined) {
+    const { remoteAddress, remotePort = 0, localAddress, localPort } = input;
+    const local = localAddress !== undefined && { localAddress: plainAddress(localAddress), localPort };
+    return { address: plainAddress(remoteAddress), port: remotePort, ...local };
+  }
+  if (process.versions.bun === undefined) return NOBODY;
+  const { getpeername, getsockname } = await libc();
+  const ask = (call: typeof getpeername): Peer => {
+    const memory = Buffer.alloc(128);
+    const length = new Uint8Array(Int32Array.of(memory.length).buffer);
+    return call(STDIN, memory, length) < 0 ? NOBODY : parsePeer(memory);
+  };
+  const peer = ask(getpeername);
+  if (peer.address === '') return NOBODY;
+  const { address: localAddress, port: localPort } = ask(getsockname);
+  return { ...peer, localAddress, localPort };
 }
 
-/** What getpeername(2) has written. */
+/** What getpeername(2) or getsockname(2) has written. */
 export function parsePeer(memory: Buffer): Peer {
   const family = memory[0];
   const port = memory.readUInt16BE(PORT);
   if (family === AF_INET) return { address: memory.subarray(ADDRESS[AF_INET], ADDRESS[AF_INET] + 4).join('.'), port };
-  if (family !== AF_INET6) return { address: '', port: 0 };
+  if (family !== AF_INET6) return NOBODY;
   const bytes = memory.subarray(ADDRESS[AF_INET6], ADDRESS[AF_INET6] + 16);
   // IPv4 in IPv6, RFC 4291 §2.5.5.2.
   const v4 = bytes.subarray(0, 12).equals(Buffer.from('00000000000000000000ffff', 'hex'));

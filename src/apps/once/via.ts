@@ -1,6 +1,5 @@
 // No listening port: the session is plugged into a switchboard as a line (`ssh -R`), and reached by its name there.
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { type ClientConnection, dial, type HostKeyCheck, knownHosts } from '../../client/index.ts';
@@ -64,6 +63,9 @@ export async function plugIn(
   const host = parts?.[2] ?? parts?.[3] ?? '';
   if (parts === null || !isPort(port) || !(parts[2] === undefined ? isHostName(host) : isAddress(host)))
     throw new OnceError(`--via ${via.at} is not of the form user@host:port`, 2);
+  const user = parts[1] ?? account().name;
+  if (user === '')
+    throw new OnceError(`--via ${via.at} is without a user, and this uid has no name: write user@host`, 2);
   const keys = signIn(via, provider);
   const hostKey = hostKeyCheck(via);
   const jump = `${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`;
@@ -76,7 +78,7 @@ export async function plugIn(
     let board: ClientConnection | undefined;
     try {
       board = await dial({
-        ...{ host, port, user: parts[1] ?? account().name, provider, banner, hostKey, signal },
+        ...{ host, port, user, provider, banner, hostKey, signal },
         ...keys,
       });
       // A switchboard says by which name its lines are reached; any other server opens a port, for itself.
@@ -148,11 +150,13 @@ function textOf(identity: string): string {
 }
 
 function hostKeyCheck({ hostKey, knownHosts: file }: Via): HostKeyCheck {
-  if (hostKey === undefined) return knownHosts({ files: [file ?? join(homedir(), '.ssh', 'known_hosts')] });
+  if (hostKey === undefined) return knownHosts({ files: [file ?? join(home(), '.ssh', 'known_hosts')] });
   if (hostKey.startsWith('SHA256:')) return blob => fingerprint(blob) === hostKey;
   const wanted = blobOf(hostKey);
   return blob => equalBytes(blob, wanted);
 }
+
+const home = (): string => process.env.HOME || account().home || '/';
 
 function blobOf(hostKey: string): Uint8Array {
   try {

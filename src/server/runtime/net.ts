@@ -25,6 +25,10 @@ export interface Socket {
   readonly address: string;
   /** See `address`. */
   readonly port: number;
+  /** The address and port at our end that the peer has connected to, in the same form; undefined where there is none. */
+  readonly localAddress?: string;
+  /** See `localAddress`. */
+  readonly localPort?: number;
   /** Bytes written that the system has not yet taken. */
   readonly pending: number;
   /** How far what was written has come, where the system tells: a peer that takes it slowly is not dead. */
@@ -145,6 +149,13 @@ export function wrap(accepted: NetSocket): Socket {
   return {
     address: plainAddress(socket.remoteAddress ?? ''),
     port: socket.remotePort ?? 0,
+    // Each costs a call to the system, and few ask.
+    get localAddress() {
+      return socket.localAddress === undefined ? undefined : plainAddress(socket.localAddress);
+    },
+    get localPort() {
+      return socket.localPort;
+    },
     get pending() {
       return direct === undefined ? socket.writableLength : direct.pending;
     },

@@ -28,7 +28,10 @@ test(
     const peer = new Promise(resolve => (came = resolve));
     const server = await tcpServer(scope, socket => void peerOf(socket).then(came));
     const client = await tcpConnect(scope, server.port);
-    assert.equal(await soon('the peer', peer), { address: '127.0.0.1', port: client.localPort });
+    assert.equal(await soon('the peer', peer), {
+      ...{ address: '127.0.0.1', port: client.localPort },
+      ...{ localAddress: '127.0.0.1', localPort: server.port },
+    });
   }),
 );
 
