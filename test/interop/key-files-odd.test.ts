@@ -277,6 +277,7 @@ both(
 function publicFiles(scope: Scope): [name: string, text: string, ask: string[]][] {
   const { at, ec, rsa, line, certificate } = make(scope);
   const plain = readFileSync(`${at('openssh')}.pub`, 'utf8');
+  const rsaLine = run('ssh-keygen', '-y', '-f', at('rsa'));
   const convert = (name: string, form: string) => run('ssh-keygen', '-e', '-m', form, '-f', at(name));
   const rfc = convert('rsa', 'RFC4716');
   const rfcLines = rfc.trimEnd().split('\n');
@@ -319,6 +320,8 @@ function publicFiles(scope: Scope): [name: string, text: string, ask: string[]][
     ['a line without a comment, CRLF', `${typeAndBlob(plain)}\r\n`, LINE],
     ['a line without its end', plain.trimEnd(), LINE],
     ['a line, indented, tabs between', ` \t${plain.replaceAll(' ', '\t \t')}`, LINE],
+    ['a line, named by its signatures', rsaLine.replace('ssh-rsa', 'rsa-sha2-512'), LINE],
+    ['a line, named by another type', rsaLine.replace('ssh-rsa', 'rsa'), LINE],
     ['a line, an odd comment', plain.replace('a comment', 'caf\u0001\u001b[31m\u2028é'), LINE],
     ['a line, cut off', plain.slice(0, 40), LINE],
     ['empty', '', LINE],

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import {
   checkSigner,
+  encodeBase64,
   formatPublicKey,
   matchesHost,
   parseAllowedSigners,
@@ -185,6 +186,13 @@ const LINES: readonly string[] = [
   'ssh-rsa KEY',
   'ssh-ed25519 KEY',
   'command="x" KEY # no comment',
+  // Other names of its type.
+  'ed25519 B64',
+  'ED25519 B64',
+  'no-pty ED25519 B64',
+  'SSH-ED25519 B64',
+  'ssh-rsa B64',
+  'ssh-ed25519-cert-v01@openssh.com B64',
 ];
 
 /** Whether sshd would let each key in (SSH_MSG_USERAUTH_PK_OK), asked on one connection. */
@@ -230,7 +238,9 @@ real(
   'authorized_keys: the same lines admit at sshd and here, whatever stands around the key',
   bounded(180, async scope => {
     const keys = LINES.map(() => generate(accelerated.random));
-    const lines = LINES.map((line, i) => line.replace('KEY', formatPublicKey(publicOf(keys[i])).trim()));
+    const lines = LINES.map((line, i) =>
+      line.replace('KEY', formatPublicKey(publicOf(keys[i])).trim()).replace('B64', encodeBase64(keys[i].blob)),
+    );
     const latin1 = Buffer.from(`${lines.join('\n')}\n`)
       .toString('latin1')
       .replace('(E9)', '\xe9')

@@ -2,6 +2,7 @@
 import { KeyFormatError, printable, UsageError } from '../../protocol/errors.ts';
 import { keyTypeNames } from './key-types.ts';
 import { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts';
+import { RSA_NAMES } from './rsa-numbers.ts';
 import { trimBlanks, unprintable } from './text.ts';
 
 /** One option of a line. */
@@ -160,7 +161,11 @@ const shown = (name: string): string => printable(name, 40);
 
 /** Whether a word is in the form of a key type, known to us or not, so that a line with a strange type is not taken for options. */
 function isKeyTypeName(word: string): boolean {
-  return keyTypeNames.includes(word) || /^(ssh|ecdsa|(webauthn-)?sk-ssh|(webauthn-)?sk-ecdsa)-[a-z0-9@.-]+$/.test(word);
+  return (
+    keyTypeNames.includes(word) ||
+    RSA_NAMES.includes(word) ||
+    /^(ssh|ecdsa|(webauthn-)?sk-ssh|(webauthn-)?sk-ecdsa)-[a-z0-9@.-]+$/.test(word)
+  );
 }
 
 /** A key somewhere in a line that as a whole makes no sense. */

@@ -2,7 +2,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
-import { decodeUtf8, encodeUtf8, equalBytes, Reader } from '../../protocol/wire/reader.ts';
+import { encodeUtf8, equalBytes, Reader } from '../../protocol/wire/reader.ts';
 import { encodeBase64 } from './base64.ts';
 import { certificateTypeNames, isCertificate, parseCertificate, parseCertificateLine } from './certificate.ts';
 import { inFormat, keyTypeNames } from './key-types.ts';
@@ -87,7 +87,8 @@ export function parseRevokedKeys(bytes: Uint8Array): Krl {
   if (equalBytes(bytes.subarray(0, KRL_MAGIC.length), KRL_MAGIC)) return parseKrl(bytes);
   if (bytes.length > MAX_KRL) throw new KeyFormatError(`the file is longer than ${MAX_KRL} bytes`);
   const keys = new Set<string>();
-  const text = inFormat('the list of revoked keys', () => decodeUtf8(bytes));
+  // Comments are in whatever encoding, and what is compared is base64.
+  const text = new TextDecoder().decode(bytes);
   for (const [index, raw] of text.split('\n').entries()) {
     const line = trimBlanks(raw, ' \t\r');
     if (line === '' || line.startsWith('#')) continue;

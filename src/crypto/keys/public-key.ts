@@ -4,6 +4,7 @@ import { KeyFormatError } from '../../protocol/errors.ts';
 import { Reader } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, keyType } from './key-types.ts';
+import { RSA_NAMES } from './rsa-numbers.ts';
 import { cleanComment, shownComment, trimBlanks, unprintable } from './text.ts';
 
 /** A public key as plain data. */
@@ -36,10 +37,11 @@ export function parsePublicKey(line: string): PublicKey {
     );
   if (/^[^ \t]+-cert-v0\d@openssh\.com[ \t]/.test(text))
     throw new KeyFormatError('this is a certificate where a plain public key is needed');
-  const [, type, base64, comment] = /^([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*))?$/s.exec(text) as RegExpExecArray;
+  const [, word, base64, comment] = /^([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*))?$/s.exec(text) as RegExpExecArray;
   if (text.includes('\n')) throw new KeyFormatError("the public key's line contains a line end");
-  const problem = unprintable(`${type} ${base64}`);
+  const problem = unprintable(`${word} ${base64}`);
   if (problem) throw new KeyFormatError(`the public key's line contains ${problem}`);
+  const type = RSA_NAMES.includes(word) ? 'ssh-rsa' : word;
   keyType(type);
   if (base64 === undefined) throw new KeyFormatError(`the public key's line ends after its type ${type}`);
   if (base64.length > MAX_BASE64) throw new KeyFormatError('the public key is too long to be one');

@@ -1,4 +1,4 @@
-// The numbers of an ssh-rsa public key (RFC 4253 §6.6, RFC 8332): their bounds.
+// The numbers of an ssh-rsa public key (RFC 4253 §6.6, RFC 8332): their bounds, and what such a key is called.
 import { bitLength } from '../bigint.ts';
 
 /** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
@@ -6,6 +6,9 @@ const MIN_BITS = 2048;
 const MAX_BITS = 16384;
 /** Largest public exponent in bits, as in OpenSSL for large moduli: a longer one only makes each verification dear. */
 const MAX_EXPONENT_BITS = 64;
+
+/** Names under which RSA keys are written down: their type, and those of their signatures (dev-tunnels-ssh; OpenSSH reads them, too). */
+export const RSA_NAMES: readonly string[] = ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512'];
 
 /**
  * Why a key with this modulus and exponent is of no use, as a clause: "an RSA key of 1024 bits …"; undefined if it is. Magnitudes

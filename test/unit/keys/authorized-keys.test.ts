@@ -98,6 +98,13 @@ test('option lists that are none', () => {
   wrong(`pty restrict ${ed25519}`, /"restrict" are not supported/);
 });
 
+test('RSA keys named by one of their signatures', () => {
+  for (const name of ['rsa-sha2-256', 'rsa-sha2-512'])
+    for (const line of [rsa.replace('ssh-rsa', name), `restrict ${rsa.replace('ssh-rsa', name)}`])
+      assert.is(one(line).key.type, 'ssh-rsa');
+  wrong(`rsa-sha2-512 ${bare.split(' ')[1]}`, /says ssh-rsa, but the key in it is of type ssh-ed25519/);
+});
+
 test('commas too many between options, in front of them and behind them mean nothing', () => {
   for (const options of ['pty,,restrict', ',pty,restrict', 'pty,restrict,', ',,pty,,,restrict,,', 'pty,restrict,\t'])
     assert.equal(
