@@ -350,6 +350,7 @@ const HOSTS: readonly string[] = [
   '@cert-authority   host KEY',
   '@cert-authority \thost KEY',
   '@cert-authority host, KEY',
+  '@cert-authority\thost KEY',
   ' @cert-authority host KEY',
   '@revoked host KEY',
   '@Cert-Authority host KEY',
@@ -372,6 +373,9 @@ const HOSTS: readonly string[] = [
   '\ufeffhost KEY',
 ];
 
+/** Ours and not ssh's: it looks for a blank behind the marker, finds the one behind the host, and knows no such marker. */
+const LENIENT_HOSTS = ['@cert-authority\thost KEY'];
+
 real(
   'known_hosts: the same lines are about a host in `ssh-keygen -F` and here, with the same marker',
   bounded(180, async scope => {
@@ -385,7 +389,8 @@ real(
       const { entries, problems } = parseKnownHosts(text);
       const [entry] = entries.filter(entry => matchesHost(entry, 'host'));
       const ours = entry && { 'cert-authority': 'CA', revoked: 'REVOKED', '': '' }[entry.marker ?? ''];
-      assert.is(ours, found, `${JSON.stringify(host)}: ${JSON.stringify(problems)}`);
+      if (LENIENT_HOSTS.includes(host)) assert.equal([ours, found], ['CA', undefined]);
+      else assert.is(ours, found, `${JSON.stringify(host)}: ${JSON.stringify(problems)}`);
     }
   }),
 );

@@ -80,6 +80,7 @@ export function parseCertificate(bytes: Uint8Array, comment = ''): Certificate {
     const reader = new Reader(blob);
     const type = reader.name();
     const plain = TYPES.get(type);
+    // Authentication: what the fields mean depends on it.
     if (plain === undefined)
       throw new KeyFormatError(
         isCertificate(blob)
@@ -158,6 +159,7 @@ export function optionText(value: Uint8Array): string {
 function readKind(number: number): 'user' | 'host' {
   if (number === kindNumbers.user) return 'user';
   if (number === kindNumbers.host) return 'host';
+  // Authentication: one for hosts must not sign anybody in, so neither must one that is for something else.
   throw new KeyFormatError(`the certificate is neither for a user nor for a host (type ${number})`);
 }
 

@@ -65,6 +65,7 @@ function ecdsa(id: string, bits: number, curve: Curve): KeyType {
       // Authentication: one key has one blob, or whoever is revoked or banned could come back as another.
       if (inside !== id) throw new KeyFormatError(`an ${name} key is on the curve ${id}, this one on "${inside}"`);
       const point = reader.string();
+      // The same; OpenSSH takes no other form either.
       if (point.length !== 1 + 2 * coordinate || point[0] !== 4)
         throw new KeyFormatError(`the point of an ${name} key is not ${1 + 2 * coordinate} bytes of uncompressed form`);
       // Authentication: with a point elsewhere a signature proves nothing.

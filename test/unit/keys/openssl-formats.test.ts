@@ -1,5 +1,5 @@
 // Keys as OpenSSL writes them (PEM, PKCS#8, RFC 4716): every kind of damage gives one sentence, and nothing wrong is read as a key.
-import { createCipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, randomBytes, scryptSync } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -25,6 +25,18 @@ import { fixture, refuses, seeded, seededRandom } from './files.ts';
 const random = seededRandom(3);
 const kinds = ['ed25519', 'ecdsa256', 'rsa3072'];
 const keyOf = (name: string) => parsePrivateKey(fixture(name));
+/** `openssl ecparam -name prime256v1 -genkey -noout -param_enc explicit` */
+const EXPLICIT = `-----BEGIN EC PRIVATE KEY-----
+MIIBaAIBAQQgujO+uZGw4NFnlNyDtwR9FTq0ktOme8rp9RLuijNrHhaggfowgfcC
+AQEwLAYHKoZIzj0BAQIhAP////8AAAABAAAAAAAAAAAAAAAA////////////////
+MFsEIP////8AAAABAAAAAAAAAAAAAAAA///////////////8BCBaxjXYqjqT57Pr
+vVV2mIa8ZR0GsMxTsPY7zjw+J9JgSwMVAMSdNgiG5wSTamZ44ROdJreBn36QBEEE
+axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54W
+K84zV2sxXs7LtkBoN79R9QIhAP////8AAAAA//////////+85vqtpxeehPO5ysL8
+YyVRAgEBoUQDQgAEQR4YJQRrfSUG1Xep50uWdTw4E6fIR8OpH03OEm9y01zrYBPU
+z1elxxjeJmbH6cFZzqxEYcoI4Wl8gDsj0UnikA==
+-----END EC PRIVATE KEY-----
+`;
 const pkcs8 = (bytes: Uint8Array) => formatPem('PRIVATE KEY', bytes);
 
 test('what we write we read, in the clear and encrypted', () => {
@@ -258,6 +270,40 @@ test('a curve that is spelt out must be ours in every number', () => {
     refuses(() => parsePrivateKey(made(other)), /spells out a curve that SSH does not use/);
 });
 
+/** Alice's key as OpenSSL may encrypt it, under "x" and as cheaply as can be. */
+function sealed(kind: string): string {
+  const salt = new Uint8Array(8).fill(7);
+  const seal = (name: string, key: Uint8Array, iv: Uint8Array) => {
+    const cipher = createCipheriv(name, key, iv);
+    return der.octets(Buffer.concat([cipher.update(writePrivateKeyInfo(keyOf('ed25519'))), cipher.final()]));
+  };
+  if (kind === 'pkcs12') {
+    const [key, iv] = (['key', 'iv'] as const).map(use =>
+      pkcs12Key(Uint8Array.of(120), salt, 1, use, use === 'key' ? 24 : 8),
+    );
+    const algorithm = der.sequence(der.oid('1.2.840.113549.1.12.1.3'), der.sequence(der.octets(salt), der.small(1)));
+    return formatPem('ENCRYPTED PRIVATE KEY', der.sequence(algorithm, seal('des-ede3-cbc', key, iv)));
+  }
+  const iv = new Uint8Array(16);
+  const parameters = der.sequence(der.octets(salt), ...[2, 1, 1].map(der.small));
+  const scheme = der.sequence(der.oid('2.16.840.1.101.3.4.1.42'), der.octets(iv));
+  const pbes2 = der.sequence(der.sequence(der.oid('1.3.6.1.4.1.11591.4.11'), parameters), scheme);
+  const key = scryptSync('x', salt, 32, { N: 2, r: 1, p: 1 });
+  return formatPem(
+    'ENCRYPTED PRIVATE KEY',
+    der.sequence(der.sequence(der.oid('1.2.840.113549.1.5.13'), pbes2), seal('aes-256-cbc', key, iv)),
+  );
+}
+
+test('scrypt and PKCS#12 as node:crypto encrypts under them, and whatever stands around', () => {
+  for (const kind of ['scrypt', 'pkcs12']) {
+    assert.equal(parsePrivateKey(sealed(kind), 'x').fields, keyOf('ed25519').fields);
+    refuses(() => parsePrivateKey(sealed(kind), 'y'), /passphrase .* is wrong/);
+    refuses(() => parsePrivateKey(sealed(kind)), /a passphrase is needed/);
+    assert.ok(isEncrypted(`Bag Attributes: <No Attributes>\n${sealed(kind)}`));
+  }
+});
+
 test('headers of PEM: damaged, missing, of a cipher that is broken', () => {
   const body = Buffer.alloc(32).toString('base64');
   const made = (headers: string) =>
@@ -282,6 +328,9 @@ test('random damage to text and bytes: a key or a KeyFormatError, nothing else',
     fixture('rsa2048-pem'),
     ...kinds.map(name => formatPkcs8(keyOf(name), {}, random)),
     formatPkcs8(keyOf('ed25519'), { passphrase: 'x', iterations: 1 }, random),
+    ...['scrypt', 'pkcs12'].map(sealed),
+    `Bag Attributes\n    localKeyID: 01\n${sealed('pkcs12')}${fixture('ed25519.pub')}`,
+    EXPLICIT,
     ...kinds.map(name => formatPkcs8PublicKey(parsePublicKey(fixture(`${name}.pub`)))),
     ...kinds.map(name => formatSsh2PublicKey(parsePublicKey(fixture(`${name}.pub`)))),
   ];
