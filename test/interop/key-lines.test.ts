@@ -9,15 +9,17 @@ import {
   checkSigner,
   encodeBase64,
   formatPublicKey,
+  issueCertificate,
   matchesHost,
   parseAllowedSigners,
   parseAuthorizedKeys,
+  parseCertificate,
   parseKnownHosts,
   parseSignature,
   publicOf,
+  STANDARD_EXTENSIONS,
   signMessage,
 } from '../../src/crypto/keys/index.ts';
-import type { PrivateKey } from '../../src/crypto/provider.ts';
 import { SERVICE_REQUEST, USERAUTH_REQUEST } from '../../src/protocol/messages.ts';
 import { encode } from '../../src/protocol/wire/codec.ts';
 import { Writer } from '../../src/protocol/wire/reader.ts';
@@ -196,7 +198,11 @@ const LINES: readonly string[] = [
 ];
 
 /** Whether sshd would let each key in (SSH_MSG_USERAUTH_PK_OK), asked on one connection. */
-async function ask(client: RawClient, user: string, keys: readonly PrivateKey[]): Promise<boolean[]> {
+async function ask(
+  client: RawClient,
+  user: string,
+  keys: readonly { type: string; blob: Uint8Array }[],
+): Promise<boolean[]> {
   client.send(encode(SERVICE_REQUEST, { service: 'ssh-userauth' }));
   const answers: boolean[] = [];
   for (const key of keys) {
@@ -261,6 +267,71 @@ real(
       assert.is(ours, LENIENT.includes(line) ? true : STRICT.includes(line) ? false : theirs[i], said);
     }
     assert.ok(theirs.includes(true) && theirs.includes(false));
+  }),
+);
+
+/** Values of `principals=`, for a certificate that has alice and bob. */
+const PRINCIPALS = [
+  ...[
+    'bob',
+    'carol',
+    'carol,bob',
+    'bob,',
+    ',bob',
+    'carol,,bob',
+    'bob,,carol',
+    '',
+    ',',
+    'BOB',
+    '*',
+    'b?b',
+    '!bob',
+    'bo',
+  ],
+  ...[' bob', 'bob ', 'carol, bob'],
+];
+/** As in `from`: blanks are no part of a name, which sshd takes them for. */
+const LENIENT_PRINCIPALS = [' bob', 'bob ', 'carol, bob'];
+
+real(
+  'principals: the same names in a cert-authority line admit a certificate at sshd and here',
+  bounded(180, async scope => {
+    const key = publicOf(generate(accelerated.random));
+    const authorities = PRINCIPALS.map(() => generate(accelerated.random));
+    const text = authorities
+      .map((one, i) => `cert-authority,principals="${PRINCIPALS[i]}" ${formatPublicKey(publicOf(one))}\n`)
+      .join('');
+    const seconds = BigInt(Math.floor(Date.now() / 1000));
+    const certificates = authorities.map(one =>
+      parseCertificate(
+        issueCertificate(
+          {
+            ...{ key, kind: 'user', keyId: 'x', principals: ['alice', 'bob'], extensions: STANDARD_EXTENSIONS },
+            ...{ validAfter: seconds - 60n, validBefore: seconds + 3600n },
+          },
+          one,
+          accelerated,
+        ),
+      ),
+    );
+    const target = await sshd(scope, [], ['MaxAuthTries 10000']);
+    writeFileSync(target.authorizedKeys, text);
+    const client = await RawClient.connect(scope, target.port);
+    const theirs = await ask(client, target.user, certificates);
+    client.socket.destroy();
+    const { entries } = parseAuthorizedKeys(text);
+    const use = { user: target.user, address: '127.0.0.1', now: Date.now() };
+    for (const [i, value] of PRINCIPALS.entries()) {
+      const verdict = judgeKey(entries, { ...use, key: certificates[i].blob }, { provider: accelerated });
+      const lenient = LENIENT_PRINCIPALS.includes(value);
+      assert.is(
+        !('refused' in verdict),
+        lenient || theirs[i],
+        `"${value}": ${'refused' in verdict && verdict.refused}`,
+      );
+      if (lenient) assert.is(theirs[i], false, value);
+    }
+    assert.ok(theirs.includes(true));
   }),
 );
 
