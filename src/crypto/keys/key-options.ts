@@ -95,7 +95,9 @@ export function permits(list: readonly Permit[] | undefined, host: string, port:
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Draft = Omit<Mutable<KeyRules>, 'extra' | 'environment' | 'from'> & {
+type Draft = Omit<Mutable<KeyRules>, 'extra' | 'environment' | 'from' | 'permitOpen' | 'permitListen'> & {
+  permitOpen?: Permit[];
+  permitListen?: Permit[];
   from: AddressPattern[][];
   environment: Map<string, string>;
   extra: Map<string, string[]>;
@@ -164,13 +166,15 @@ const readers = {
   permitopen: valued((rules, value, name) => {
     const permit = parsePermit(value, false);
     if (typeof permit === 'string') return `its ${name}="${printable(value, 80)}" ${permit}`;
-    rules.permitOpen = [...(rules.permitOpen ?? []), ...permit];
+    rules.permitOpen ??= [];
+    rules.permitOpen.push(...permit);
     return undefined;
   }),
   permitlisten: valued((rules, value, name) => {
     const permit = parsePermit(value, true);
     if (typeof permit === 'string') return `its ${name}="${printable(value, 80)}" ${permit}`;
-    rules.permitListen = [...(rules.permitListen ?? []), ...permit];
+    rules.permitListen ??= [];
+    rules.permitListen.push(...permit);
     return undefined;
   }),
   command: valued((rules, value) => {
