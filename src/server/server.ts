@@ -5,7 +5,7 @@ import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channe
 import { Connection } from '../protocol/connection.ts';
 import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
 import { guarded } from '../protocol/guard.ts';
-import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
+import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys, takesHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
 import { checkSize } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
@@ -249,7 +249,8 @@ export class Server {
           signedIn = true;
           this.#startups.delete(client.address, client);
           this.#log.info(describe(client), 'signed in');
-          connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys, options.provider));
+          if (takesHostKeys(connection.transport.peerIdent))
+            connection.mux.notify(HOSTKEYS, hostKeysAnnouncement(options.hostKeys, options.provider));
           return options.signedIn?.(client);
         },
         channelOpen: open => {

@@ -2,8 +2,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dial } from '../../../src/client/dial.ts';
+import { Connection } from '../../../src/protocol/connection.ts';
 import { OpenError, OpenFailure, UsageError } from '../../../src/protocol/errors.ts';
 import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import { Driver } from '../../../src/server/drive.ts';
 import { connect } from '../../../src/server/runtime/net.ts';
 import { type Client, describe, Server } from '../../../src/server/server.ts';
 import { sessions } from '../../../src/server/session.ts';
@@ -47,6 +49,33 @@ test('whoever signs in is announced, is a client, and is missed when gone', asyn
   await turns();
   assert.equal(told.slice(1), ['gone alice']);
   assert.equal(server.clients, []);
+});
+
+test('a client is told our host keys, unless it is one that would answer', async () => {
+  for (const [ident, told] of [
+    ['SSH-2.0-dropbear_2022.83', ['hostkeys-00@openssh.com']],
+    ['SSH-2.0-dropbear_2020.81', []],
+  ] as const) {
+    const server = testServer();
+    const [near, far] = socketPair();
+    server.serve(near);
+    const driver = new Driver(far);
+    const heard: string[] = [];
+    const client = new Connection(
+      { role: 'client', provider, ident, user: 'alice', credentials: [] },
+      {
+        output: () => driver.wake(),
+        hostKey: (_question, answer) => answer(true),
+        globalRequest: ({ type }) => heard.push(type) > 0,
+      },
+    );
+    driver.start(client);
+    await until(() => client.stage === 'connection');
+    await client.ping();
+    assert.equal(heard, told);
+    client.disconnect();
+    await driver.closed;
+  }
 });
 
 test('nobody signs in where there is no method, and nobody is missed', async () => {
