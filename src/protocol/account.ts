@@ -44,6 +44,7 @@ export class Account {
 
   /** Bytes are kept until they are given to `drop`. @throws ProtocolError beyond the limit, with `what` waits */
   keep(bytes: number, what: string): void {
+    // Memory.
     if (!this.fits(bytes)) throw new ProtocolError(`too many ${what}`);
     this.kept += bytes;
   }

@@ -366,6 +366,7 @@ export class Connection {
       return;
     }
     if (!allowed(number, this.stage)) {
+      // Order and authentication: nobody has channels before they have signed in, nor sign-in before the keys.
       throw new ProtocolError(`message ${number} is not allowed at this stage`);
     }
     if (this.stage === 'connection' && this.role === 'client') {

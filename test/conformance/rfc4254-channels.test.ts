@@ -1,13 +1,14 @@
 // RFC 4254 §5: channels are opened, carry data within their windows, and end by halves.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { STDERR } from '../../src/protocol/channels/channel.ts';
+import { type Channel, STDERR } from '../../src/protocol/channels/channel.ts';
 import { Disconnect, OpenError, OpenFailure, UsageError } from '../../src/protocol/errors.ts';
 import {
   CHANNEL_CLOSE,
   CHANNEL_DATA,
   CHANNEL_EOF,
   CHANNEL_EXTENDED_DATA,
+  CHANNEL_FAILURE,
   CHANNEL_OPEN,
   CHANNEL_OPEN_CONFIRMATION,
   CHANNEL_OPEN_FAILURE,
@@ -208,21 +209,105 @@ test('RFC 4254 §5.1: answers to wishes that we do not have are refused', () => 
   }
 });
 
-test('RFC 4254 §5: a channel that is not confirmed yet takes no messages', () => {
-  for (const number of [94, 95, 96, 97, 98]) {
-    const peer = new ChannelPeer({ role: 'server' });
-    peer.raw.core.mux.open(
-      'x',
-      nothing,
-      {},
-      () => {},
-      () => {},
-    );
-    peer.raw.pull();
-    const { sender } = peer.raw.take(CHANNEL_OPEN);
-    peer.raw.payload(messageFor(number, sender));
-    peer.raw.disconnected(Disconnect.PROTOCOL_ERROR);
+/** A channel that the core has asked for and that is not confirmed, and what its owner hears of it. */
+function asked() {
+  const log: Log = [];
+  const peer = new ChannelPeer({ role: 'server' });
+  peer.raw.core.mux.open(
+    'x',
+    nothing,
+    logging(log),
+    () => void log.push('opened'),
+    error => void log.push(error.message),
+  );
+  peer.raw.pull();
+  const { sender: id } = peer.raw.take(CHANNEL_OPEN);
+  const confirm = () =>
+    peer.raw.send(CHANNEL_OPEN_CONFIRMATION, { recipient: id, sender: 77, window: 9, maxPacket: 9, data: nothing });
+  return { log, peer, id, confirm };
+}
+
+test('RFC 4254 §5.4: a request that comes before the confirmation of its channel is refused, once there is somebody to tell', () => {
+  const { log, peer, id, confirm } = asked();
+  for (const wantReply of [false, true, false, true]) peer.request(id, 'env', wantReply);
+  peer.raw.quiet();
+  confirm();
+  for (let i = 0; i < 2; i++) assert.is(peer.raw.take(CHANNEL_FAILURE).recipient, 77);
+  peer.raw.quiet();
+  peer.data(id, 'x');
+  assert.equal(log, ['opened', 'data x']);
+});
+
+test('requests before the confirmation cannot pile up without end, and a refusal of the channel needs no other', () => {
+  const many = asked();
+  for (let i = 0; i < 2000 && !many.peer.raw.core.closed; i++) many.peer.request(many.id);
+  many.peer.raw.disconnected(Disconnect.PROTOCOL_ERROR, /too many requests/);
+  const { log, peer, id } = asked();
+  peer.request(id);
+  peer.raw.send(CHANNEL_OPEN_FAILURE, { recipient: id, reason: 1, description: 'no', language: nothing });
+  peer.raw.quiet();
+  assert.equal(log, ['no']);
+});
+
+test('RFC 4254 §5.3: EOF and CLOSE before the confirmation count from then on, like in OpenSSH', () => {
+  for (const [ends, heard] of [
+    [['eof'], ['opened', 'eof']],
+    [
+      ['eof', 'eof'],
+      ['opened', 'eof'],
+    ],
+    [['close'], ['opened', 'closed']],
+    [
+      ['eof', 'close'],
+      ['opened', 'eof', 'closed'],
+    ],
+  ] as const) {
+    const { log, peer, id, confirm } = asked();
+    for (const end of ends) peer[end](id);
+    peer.raw.quiet();
+    confirm();
+    if (heard.at(-1) === 'closed') assert.is(peer.raw.take(CHANNEL_CLOSE).recipient, 77);
+    peer.raw.quiet();
+    assert.equal(log, heard);
+    assert.is(peer.raw.core.mux.count, heard.at(-1) === 'closed' ? 0 : 1);
   }
+});
+
+test('RFC 4254 §5.2: data before the confirmation cost that channel, because later ones would be half of a whole', () => {
+  for (const kind of ['data', 'extended']) {
+    const { log, peer, id, confirm } = asked();
+    const other = peer.open({}, { sender: 5 });
+    if (kind === 'data') peer.data(id, 'early');
+    else peer.extended(id, STDERR, 'early');
+    peer.eof(id);
+    peer.raw.quiet();
+    confirm();
+    assert.is(peer.raw.take(CHANNEL_CLOSE).recipient, 77);
+    peer.data(id, 'late');
+    peer.close(id);
+    peer.data(other.id, 'as before');
+    peer.raw.quiet();
+    assert.equal(log, ['data came before the confirmation']);
+    assert.is(peer.raw.core.mux.count, 1);
+  }
+});
+
+test('RFC 4254 §5.2: credit before the confirmation is none, which says itself how large the window is; nor is a reply one', () => {
+  const peer = new ChannelPeer({ role: 'server' });
+  let channel: Channel | undefined;
+  peer.raw.core.mux.open(
+    'x',
+    nothing,
+    {},
+    opened => (channel = opened),
+    () => {},
+  );
+  peer.raw.pull();
+  const { sender: recipient } = peer.raw.take(CHANNEL_OPEN);
+  for (const number of [93, 99, 100]) peer.raw.payload(messageFor(number, recipient));
+  peer.raw.send(CHANNEL_OPEN_CONFIRMATION, { recipient, sender: 77, window: 9, maxPacket: 9, data: nothing });
+  peer.raw.quiet();
+  assert.is(channel!.outbound.size, 9);
 });
 
 // Numbers that are not in use.
@@ -365,18 +450,38 @@ test('RFC 4254 §5.2: credit is given back when the owner has used the bytes, ne
   }
 });
 
-test('RFC 4254 §5.2: our maximum packet size is enforced', () => {
+test('more data in one message than our maximum are taken, within the window, and reach the handler in pieces of that size', () => {
   for (const kind of ['data', 'extended']) {
-    for (const over of [0, 1]) {
+    for (const over of [0, 1, 32768, 100_000]) {
+      const sizes: number[] = [];
       const peer = new ChannelPeer();
-      const { id, maxPacket } = peer.open();
+      const { id, maxPacket, channel } = peer.open({ data: bytes => void sizes.push(bytes.length) });
+      const before = channel.inbound.size;
       const bytes = new Uint8Array(maxPacket + over);
       if (kind === 'data') peer.data(id, bytes);
       else peer.extended(id, STDERR, bytes);
-      if (over) peer.raw.disconnected(Disconnect.PROTOCOL_ERROR);
-      else peer.raw.quiet();
+      peer.raw.quiet();
+      assert.is(before - channel.inbound.size, bytes.length);
+      assert.is(
+        sizes.reduce((sum, size) => sum + size),
+        bytes.length,
+      );
+      assert.ok(sizes.every(size => size <= maxPacket));
     }
   }
+});
+
+test('a handler that closes its channel gets no more of a large message', () => {
+  const sizes: number[] = [];
+  const peer = new ChannelPeer();
+  const { id, channel } = peer.open({
+    data: bytes => {
+      sizes.push(bytes.length);
+      channel.close();
+    },
+  });
+  peer.data(id, new Uint8Array(100_000));
+  assert.equal(sizes, [32768]);
 });
 
 test("RFC 4254 §5.2: we keep to the peer's window, and go on when it grows", () => {
@@ -474,16 +579,22 @@ test('RFC 4254 §5.3: after our EOF the peer may go on', () => {
   peer.raw.quiet();
 });
 
-test('RFC 4254 §5.3: EOF takes no window, and data after it end the connection', () => {
-  for (const kind of ['data', 'extended']) {
+test('RFC 4254 §5.3: EOF takes no window; data after it, and a second one, have no effect, like in OpenSSH', () => {
+  for (const kind of ['data', 'extended'] as const) {
+    const log: Log = [];
     const peer = new ChannelPeer();
-    const { id } = peer.open({}, { ours: 3 });
+    const { id } = peer.open(logging(log), { ours: 6 });
+    const send = (text: string) => (kind === 'data' ? peer.data(id, text) : peer.extended(id, STDERR, text));
     peer.data(id, 'abc');
     peer.eof(id);
+    peer.eof(id);
+    send('');
+    send('def');
+    peer.eof(id);
     peer.raw.quiet();
-    if (kind === 'data') peer.data(id, '');
-    else peer.extended(id, STDERR, '');
-    peer.raw.disconnected(Disconnect.PROTOCOL_ERROR, /EOF/);
+    assert.equal(log, ['data abc', 'eof']);
+    send('g');
+    peer.raw.disconnected(Disconnect.PROTOCOL_ERROR, /window/);
   }
 });
 

@@ -193,15 +193,20 @@ test('RFC 4254 §4: our requests: each reply belongs to the oldest that has none
   assert.equal(await Promise.all(replies), [Uint8Array.of(1), undefined, nothing, undefined]);
 });
 
-test('RFC 4254 §4: a reply to nothing ends the connection', () => {
-  for (const payload of [payloadOf(REQUEST_SUCCESS, { data: nothing }), payloadOf(REQUEST_FAILURE, {})]) {
+test('RFC 4254 §4: a reply to nothing has no effect, like in OpenSSH: dropbear and phpseclib answer what wants none', async () => {
+  for (const payload of [payloadOf(REQUEST_SUCCESS, { data: Uint8Array.of(1) }), payloadOf(REQUEST_FAILURE, {})]) {
     const peer = new ChannelPeer();
     peer.raw.payload(payload);
-    peer.raw.disconnected(Disconnect.PROTOCOL_ERROR);
-    const asked = new ChannelPeer();
-    asked.raw.core.mux.notify('no reply wanted', nothing);
-    asked.raw.payload(payload);
-    asked.raw.disconnected(Disconnect.PROTOCOL_ERROR);
+    peer.raw.core.mux.notify('no reply wanted', nothing);
+    peer.raw.payload(payload);
+    peer.raw.pull();
+    peer.raw.take(GLOBAL_REQUEST);
+    peer.raw.quiet();
+    const reply = peer.raw.core.request('a question');
+    peer.raw.pull();
+    peer.raw.take(GLOBAL_REQUEST);
+    peer.raw.send(REQUEST_SUCCESS, { data: Uint8Array.of(2) });
+    assert.equal(await reply, Uint8Array.of(2));
   }
 });
 
@@ -285,7 +290,7 @@ test('RFC 4254 §5.4: our requests on a channel: replies in order; false for tho
   assert.is(await channel.request('d', nothing), false);
 });
 
-test('RFC 4254 §5.4: a reply on a channel to nothing ends the connection', () => {
+test('RFC 4254 §5.4: a reply on a channel to nothing has no effect, like in OpenSSH', async () => {
   for (const message of [CHANNEL_SUCCESS, CHANNEL_FAILURE]) {
     const peer = new ChannelPeer();
     const { channel, id } = peer.open();
@@ -293,7 +298,12 @@ test('RFC 4254 §5.4: a reply on a channel to nothing ends the connection', () =
     peer.raw.pull();
     peer.raw.take(CHANNEL_REQUEST);
     peer.raw.send(message, { recipient: id });
-    peer.raw.disconnected(Disconnect.PROTOCOL_ERROR);
+    peer.raw.quiet();
+    const reply = channel.request('a question', nothing);
+    peer.raw.pull();
+    peer.raw.take(CHANNEL_REQUEST);
+    peer.raw.send(CHANNEL_SUCCESS, { recipient: id });
+    assert.ok(await reply);
   }
 });
 
@@ -315,6 +325,17 @@ test('OpenSSH PROTOCOL §1.9: PING is answered with its data, in order with othe
   peer.raw.take(REQUEST_FAILURE);
   assert.equal(peer.raw.take(PONG).data, nothing);
   peer.raw.quiet();
+});
+
+test('OpenSSH PROTOCOL §1.9: a PONG to no PING has no effect', async () => {
+  const peer = new ChannelPeer();
+  peer.raw.send(PONG, { data: nothing });
+  peer.raw.quiet();
+  const echo = peer.raw.core.mux.ping();
+  peer.raw.pull();
+  peer.raw.take(PING);
+  peer.raw.send(PONG, { data: nothing });
+  await echo;
 });
 
 test.run();

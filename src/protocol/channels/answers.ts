@@ -7,7 +7,7 @@ import { isLater } from '../guard.ts';
 export type Eventually<T> = T | PromiseLike<T>;
 
 /** Requests of one peer that may be under consideration at once, wanting a reply or not; replies given at once never count. */
-const MAX_PENDING = 256;
+export const MAX_PENDING = 256;
 
 export class Answers<T> {
   readonly #send: (reply: T) => void;
@@ -37,6 +37,7 @@ export class Answers<T> {
       if (wanted) this.#send(reply);
       return;
     }
+    // Memory: what is undecided is remembered.
     if (this.#queue.length + this.#unasked >= MAX_PENDING) throw new ProtocolError('too many requests at once');
     const cost = later ? QUESTION + bytes : OVERHEAD + sizeOf(reply);
     this.#account.keep(cost, 'requests at once');

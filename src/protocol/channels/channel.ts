@@ -275,11 +275,9 @@ export class Channel {
     this.#answers.add(reply, request.wantReply, request.data.length);
   }
 
-  /** False if no request was waiting for a reply. */
-  receiveReply(granted: boolean): boolean {
-    const resolve = this.#asked.shift();
-    resolve?.(granted);
-    return resolve !== undefined;
+  /** A reply; has no effect if no request waits for one. */
+  receiveReply(granted: boolean): void {
+    this.#asked.shift()?.(granted);
   }
 
   /** CHANNEL_EOF: for the handler, or passed on by a splice. */
@@ -319,8 +317,15 @@ export class Channel {
     this.#tell('closed', error);
   }
 
-  /** Received data, for the handler. */
+  /** Received data, for the handler: never more at once than `maxInbound`, whatever came in one message. */
   deliver(bytes: Uint8Array, type: number): void {
+    const most = this.maxInbound || bytes.length;
+    for (; bytes.length > most && !this.closeSent; bytes = bytes.subarray(most))
+      this.#give(bytes.subarray(0, most), type);
+    if (!this.closeSent) this.#give(bytes, type);
+  }
+
+  #give(bytes: Uint8Array, type: number): void {
     try {
       const given: unknown = this.handler.data?.(bytes, type);
       if (isLater(given)) given.then(undefined, this.#failed);

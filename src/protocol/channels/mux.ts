@@ -30,7 +30,7 @@ import {
 } from '../messages.ts';
 import { decode, encode, encodeGiven, MAX_MESSAGE } from '../wire/codec.ts';
 import { type Packet, readUint32 } from '../wire/packet.ts';
-import { Answers, type Eventually } from './answers.ts';
+import { Answers, type Eventually, MAX_PENDING } from './answers.ts';
 import { Channel, type ChannelHandler, type ChannelHost, MAX_DATA, WINDOW } from './channel.ts';
 import { Room } from './room.ts';
 import { flush, relay, splice, topUp } from './splice.ts';
@@ -92,6 +92,11 @@ export interface MuxOptions {
 
 interface PendingOpen {
   type: string;
+  /** What has come before the confirmation: EOF, CLOSE, data that was dropped, requests that want a reply. */
+  eof: boolean;
+  close: boolean;
+  lost: boolean;
+  refusals: number;
   window: number;
   most: number;
   maxInbound: number;
@@ -181,11 +186,12 @@ export class Mux {
         return this.#extendedData(packet);
       case CHANNEL_EOF.number: {
         const channel = this.#channel(packet, 5);
-        if (channel.eofReceived) throw new ProtocolError('a second EOF on a channel');
-        return channel.receiveEof();
+        // A second one has no effect: Go's `CloseWrite` may be called twice. Nor is it passed on, on a circuit.
+        if (channel?.eofReceived === false) channel.receiveEof();
+        return;
       }
       case CHANNEL_CLOSE.number:
-        return this.#channel(packet, 5).receiveClose();
+        return this.#channel(packet, 5)?.receiveClose();
       case CHANNEL_REQUEST.number:
         return this.#channelRequest(packet);
       case CHANNEL_SUCCESS.number:
@@ -205,17 +211,14 @@ export class Mux {
       case REQUEST_SUCCESS.number:
         return this.#globalReply(decode(REQUEST_SUCCESS, packet).data.slice());
       case REQUEST_FAILURE.number:
-        decode(REQUEST_FAILURE, packet);
         return this.#globalReply(false);
       case PING.number:
         return this.#host.send(encode(PONG, { data: decode(PING, packet).data.slice() }));
-      case PONG.number: {
-        decode(PONG, packet);
-        const resolve = this.#pings.shift();
-        if (resolve === undefined) throw new ProtocolError('a PONG to no PING');
-        return resolve();
-      }
+      case PONG.number:
+        // One to no PING has no effect.
+        return this.#pings.shift()?.();
     }
+    // Unknown numbers have been answered with UNIMPLEMENTED below, where there is a transport: a plain link has no such message.
     throw new ProtocolError(`message ${packet.number} is not expected after sign-in`);
   }
 
@@ -223,11 +226,14 @@ export class Mux {
   #data(packet: Packet): void {
     const { bytes, start, end } = packet;
     const channel = this.#channel(packet);
+    if (channel === undefined) return;
+    // What cannot be read may be anything: a relay would pass on the fault, and OpenSSH drop a connection for it.
     if (end - start < 9) throw new ProtocolError('a DATA message is too short');
     const length = readUint32(bytes, start + 5);
     if (length !== end - start - 9) throw new ProtocolError('a DATA message has the wrong length');
-    this.#admit(channel, length);
-    if (channel.closeSent) return;
+    channel.inbound.spend(length);
+    // After EOF data have no effect, like in OpenSSH: those before it are the whole.
+    if (channel.closeSent || channel.eofReceived) return;
     if (channel.partner !== undefined) relay(channel, packet, length);
     else channel.deliver(bytes.subarray(start + 9, end), 0);
   }
@@ -235,27 +241,24 @@ export class Mux {
   #extendedData(packet: Packet): void {
     const { bytes, start, end } = packet;
     const channel = this.#channel(packet);
+    if (channel === undefined) return;
+    // As for DATA.
     if (end - start < 13) throw new ProtocolError('an EXTENDED_DATA message is too short');
     const length = readUint32(bytes, start + 9);
     if (length !== end - start - 13) throw new ProtocolError('an EXTENDED_DATA message has the wrong length');
-    this.#admit(channel, length);
-    if (channel.closeSent) return;
+    channel.inbound.spend(length);
+    if (channel.closeSent || channel.eofReceived) return;
     // A relayed byte stream has no second stream: dropped, and its credit comes back with the next top-up.
     if (channel.partner !== undefined) topUp(channel);
     else channel.deliver(bytes.subarray(start + 13, end), readUint32(bytes, start + 5));
   }
 
-  #admit(channel: Channel, length: number): void {
-    if (channel.eofReceived) throw new ProtocolError('data after EOF on a channel');
-    if (length > channel.maxInbound) throw new ProtocolError(`${length} bytes of data in one message`);
-    channel.inbound.spend(length);
-  }
-
   /** // hot — `byte 93, uint32 recipient, uint32 bytes` at fixed offsets. */
   #windowAdjust(packet: Packet): void {
+    // Credit that cannot be read: both ends would count another window.
     if (packet.end - packet.start !== 9) throw new ProtocolError('a WINDOW_ADJUST message has the wrong length');
     const channel = this.#channels[readUint32(packet.bytes, packet.start + 1)];
-    // It may cross our CLOSE; like OpenSSH, ignored where the channel is gone.
+    // It may cross our CLOSE; like OpenSSH, ignored where the channel is gone, or is not confirmed: that says how large the window is.
     if (!(channel instanceof Channel)) return;
     channel.outbound.grant(readUint32(packet.bytes, packet.start + 5));
     if (channel.backlog !== undefined) flush(channel);
@@ -263,36 +266,51 @@ export class Mux {
     else channel.wake();
   }
 
-  /** // hot — The channel that a message 93–100 is for; `length` checks the whole payload's length. */
-  #channel(packet: Packet, length?: number): Channel {
+  /**
+   * // hot — The channel that a message 94–97 is for; `length` checks the whole payload's length. Undefined where we have asked for
+   * that channel and the peer has not confirmed it yet: then what came is noted.
+   */
+  #channel(packet: Packet, length?: number): Channel | undefined {
     if (packet.length < 5 || (length !== undefined && packet.length !== length)) {
+      // As for DATA.
       throw new ProtocolError(`message ${packet.number} has the wrong length`);
     }
     const id = readUint32(packet.bytes, packet.start + 1);
     const channel = this.#channels[id];
     if (channel instanceof Channel) return channel;
-    throw new ProtocolError(`message ${packet.number} for channel ${id}, which is not open`);
+    if (channel === undefined) throw unknown(packet.number, id);
+    if (packet.number === CHANNEL_EOF.number) channel.eof = true;
+    else if (packet.number === CHANNEL_CLOSE.number) channel.close = true;
+    // Dropped, so that nobody waits in memory for a confirmation; what comes later would be half of a whole.
+    else channel.lost = true;
+    return undefined;
   }
 
   #channelRequest(packet: Packet): void {
-    const channel = this.#channel(packet);
-    const { type, wantReply, data } = decode(CHANNEL_REQUEST, packet);
-    if (!channel.closeSent) channel.receiveRequest({ type, wantReply, data: data.slice() });
+    const { recipient, type, wantReply, data } = decode(CHANNEL_REQUEST, packet);
+    const channel = this.#channels[recipient];
+    if (channel === undefined) throw unknown(packet.number, recipient);
+    if (channel instanceof Channel) {
+      if (!channel.closeSent) channel.receiveRequest({ type, wantReply, data: data.slice() });
+      return;
+    }
+    // Before the confirmation (Ruby's net-ssh sends `env`) it is refused, once we know whom to tell. OpenSSH fails if a reply is wanted.
+    if (!wantReply) return;
+    // Memory: each refusal waits until then.
+    if (++channel.refusals > MAX_PENDING) throw new ProtocolError('too many requests at once');
   }
 
   #channelReply(packet: Packet): void {
+    // Order: which question it answers cannot be told.
     if (packet.length !== 5) throw new ProtocolError(`message ${packet.number} has the wrong length`);
     const channel = this.#channels[readUint32(packet.bytes, packet.start + 1)];
-    if (!(channel instanceof Channel)) return; // like OpenSSH: it may have crossed our CLOSE
-    if (!channel.receiveReply(packet.number === CHANNEL_SUCCESS.number)) {
-      throw new ProtocolError('a reply to a channel request that was not made');
-    }
+    // Like OpenSSH: it may have crossed our CLOSE, or nobody asked for it.
+    if (channel instanceof Channel) channel.receiveReply(packet.number === CHANNEL_SUCCESS.number);
   }
 
   #globalReply(reply: GlobalReply): void {
-    const resolve = this.#asked.shift();
-    if (resolve === undefined) throw new ProtocolError('a reply to a global request that was not made');
-    resolve(reply);
+    // Nobody asked for it: old dropbear and phpseclib answer what wants no reply. It has no effect, like in OpenSSH.
+    this.#asked.shift()?.(reply);
   }
 
   // Opening, the peer's wish.
@@ -420,7 +438,8 @@ export class Mux {
     const sender = this.#allocate();
     const { window, maxInbound } = offer ?? { window: this.#firstWindow, maxInbound: MAX_DATA };
     const most = offer === undefined ? WINDOW : 0;
-    this.#channels[sender] = { type, window, most, maxInbound, handler, opened, failed };
+    const early = { eof: false, close: false, lost: false, refusals: 0 };
+    this.#channels[sender] = { type, ...early, window, most, maxInbound, handler, opened, failed };
     this.#host.send(encode(CHANNEL_OPEN, { type, sender, window, maxPacket: maxInbound, data }));
   }
 
@@ -436,8 +455,20 @@ export class Mux {
       maxInbound: pending.maxInbound,
       maxOutbound: maxPacket,
     };
-    const channel = new Channel(pending.type, this.#channelHost, ends, pending.handler);
+    const channel = new Channel(pending.type, this.#channelHost, ends, pending.lost ? {} : pending.handler);
     this.#channels[recipient] = channel;
+    for (; pending.refusals > 0; pending.refusals--) this.#host.send(encode(CHANNEL_FAILURE, { recipient: sender }));
+    if (pending.lost) {
+      channel.close();
+      this.#fail(pending.failed, new OpenError('data came before the confirmation', OpenFailure.CONNECT_FAILED));
+    } else this.#tell(pending, channel);
+    // What came too early comes now.
+    if (pending.eof) channel.receiveEof();
+    if (pending.close) channel.receiveClose();
+  }
+
+  /** That there is a channel. */
+  #tell(pending: PendingOpen, channel: Channel): void {
     guarded(
       () => pending.opened(channel),
       error => {
@@ -480,6 +511,7 @@ export class Mux {
   #pending(id: number): PendingOpen {
     const entry = this.#channels[id];
     if (entry !== undefined && !(entry instanceof Channel)) return entry;
+    // Another's circuit: numbers are used again, and this could have been taken for the answer to another open.
     throw new ProtocolError(`an answer to an open of channel ${id} that was not made`);
   }
 
@@ -543,3 +575,7 @@ export class Mux {
     for (const resolve of this.#pings.splice(0)) resolve();
   }
 }
+
+/** Another's circuit: numbers are used again, so what is meant for a channel that has gone would come out of the next one. */
+const unknown = (number: number, id: number) =>
+  new ProtocolError(`message ${number} for channel ${id}, which is not open`);

@@ -39,7 +39,9 @@ export function relay(from: Channel, packet: Packet, length: number): void {
   // An empty message uses up no credit: passed on, they could fill any queue.
   if (length === 0 || to.eofSent || to.closeSent) return;
   from.relayed += length;
-  if (to.backlog !== undefined || length > to.outbound.size || (wasteful(packet, length) && to.host.congested)) {
+  // More than the far peer takes in one message goes by way of the backlog, which leaves in pieces.
+  const whole = length <= to.outbound.size && length <= to.maxOutbound;
+  if (to.backlog !== undefined || !whole || (wasteful(packet, length) && to.host.congested)) {
     to.backlog ??= new Backlog();
     to.backlog.add(packet.bytes, packet.start + 9, packet.end);
     flush(to);
@@ -64,8 +66,9 @@ function wasteful(packet: Packet, length: number): boolean {
 export function flush(channel: Channel): void {
   const { backlog, partner } = channel;
   while (backlog !== undefined && backlog.length > 0) {
-    if (channel.closeSent || channel.outbound.size === 0 || channel.host.congested) break;
-    const bytes = backlog.take(Math.min(channel.maxOutbound, channel.outbound.size));
+    const most = Math.min(channel.maxOutbound, channel.outbound.size);
+    if (channel.closeSent || most === 0 || channel.host.congested) break;
+    const bytes = backlog.take(most);
     channel.outbound.spend(bytes.length);
     channel.sendData(bytes);
   }
