@@ -46,6 +46,30 @@ function make(scope: Scope) {
   return { at, keygen, rsa, ec, certificate, openssh, line, pass, pkcs8, sealed, p12, curve };
 }
 
+/** `ssh-keygen -t dsa`, which newer ones do not make any more. */
+const OLD_DSA = `-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAABswAAAAdzc2gtZH
+NzAAAAgQDcPPgMYnnwMkGvexwzOFF9iAk3iX/7iolzMz26k5zQ/ILog5h0bpBeCHiBqAA/
+TTzCSO7/QqS/mwC/8a9HUyoL+obkhwP1QTZs/rOAy4BQSa/SeLJqQNfsXswxsv5Yn9sA7T
+TSTenP9OY05D5wemrQVyY0gFCL0w95ECib7J32cwAAABUAnDsdAS4bN6uuSOwDzQZhfdzr
+Lp8AAACBAINz8Jn+vN9PwNT8Jf6Ngpo5nvtbGylArdyev6MRSkhJ4n9r2eN7fXIeKDSG2j
+9RNnEbOJswr7iHVRyWElYjq2Ug5nyjqM8qO9AbMErfLSBUI90esQcJu+ytGZAtYuwwDjKi
+Lw+dCOA4DRrd9oefCI/AZklkkC5m+trGOEZ7sgRKAAAAgQC1/gi7sxSaQYuybBosTfeXUP
+Wm+0kLK1/G0tsihUMHt+Lk2CnIw3IWZU8T0lUcEtOKPFaKzbFHsddG9CJ1b0pQW3rl11LQ
+GgFs33uuKPC7YCNngp5yUZZqycnWOWy5Bp5KXdGPYGzjAk74ew3WAXiVde6JTwWZpug7kZ
+fKGOTU1QAAAdjoEOIp6BDiKQAAAAdzc2gtZHNzAAAAgQDcPPgMYnnwMkGvexwzOFF9iAk3
+iX/7iolzMz26k5zQ/ILog5h0bpBeCHiBqAA/TTzCSO7/QqS/mwC/8a9HUyoL+obkhwP1QT
+Zs/rOAy4BQSa/SeLJqQNfsXswxsv5Yn9sA7TTSTenP9OY05D5wemrQVyY0gFCL0w95ECib
+7J32cwAAABUAnDsdAS4bN6uuSOwDzQZhfdzrLp8AAACBAINz8Jn+vN9PwNT8Jf6Ngpo5nv
+tbGylArdyev6MRSkhJ4n9r2eN7fXIeKDSG2j9RNnEbOJswr7iHVRyWElYjq2Ug5nyjqM8q
+O9AbMErfLSBUI90esQcJu+ytGZAtYuwwDjKiLw+dCOA4DRrd9oefCI/AZklkkC5m+trGOE
+Z7sgRKAAAAgQC1/gi7sxSaQYuybBosTfeXUPWm+0kLK1/G0tsihUMHt+Lk2CnIw3IWZU8T
+0lUcEtOKPFaKzbFHsddG9CJ1b0pQW3rl11LQGgFs33uuKPC7YCNngp5yUZZqycnWOWy5Bp
+5KXdGPYGzjAk74ew3WAXiVde6JTwWZpug7kZfKGOTU1QAAABQYDkINiEG2jWLFXPbUAWHF
+6cziGgAAAAF4
+-----END OPENSSH PRIVATE KEY-----
+`;
+
 const EXPLANATION = 'This is my key,\nwith a line: of text\n\n';
 const lines = (text: string, change: (line: string, index: number) => string) =>
   text.split('\n').map(change).join('\n');
@@ -61,6 +85,8 @@ function files(scope: Scope): [name: string, text: string][] {
   const ed8 = readFileSync(at('ed'), 'utf8');
   const traditional = (name: 'ec' | 'rsa', cipher: string) =>
     openssl(name, '-in', at(name), cipher, ...pass, ...(name === 'rsa' ? ['-traditional'] : []));
+  openssl('genpkey', '-genparam', '-algorithm', 'DSA', '-pkeyopt', 'dsa_paramgen_bits:1024', '-out', at('dsaparam'));
+  openssl('genpkey', '-paramfile', at('dsaparam'), '-out', at('dsa'));
   const parameters = openssl('ecparam', '-name', 'prime256v1');
   const aes = traditional('rsa', '-aes128');
   return [
@@ -196,8 +222,9 @@ function files(scope: Scope): [name: string, text: string][] {
     ['secp256k1', openssl('ecparam', '-name', 'secp256k1', '-genkey', '-noout')],
     ['P-224', openssl('ecparam', '-name', 'secp224r1', '-genkey', '-noout')],
     ['SEC 1, P-521', openssl('ecparam', '-name', 'secp521r1', '-genkey', '-noout')],
-    ['DSA', keygen('dsa', '-t', 'dsa', '-N', '')],
-    ['DSA, PEM', keygen('dsapem', '-t', 'dsa', '-N', '', '-m', 'PEM')],
+    ['DSA', OLD_DSA],
+    ['DSA, PKCS#8', readFileSync(at('dsa'), 'utf8')],
+    ['DSA, PEM', openssl('dsa', '-in', at('dsa'), '-traditional')],
     ['X25519', openssl('genpkey', '-algorithm', 'X25519')],
     ['Ed448', openssl('genpkey', '-algorithm', 'ED448')],
     // No private keys.
@@ -214,7 +241,7 @@ const LENIENT = new Set([
   'PKCS#8, Ed25519', // OpenSSH reads it since 9.6
   'text in front of openssh-key-v1',
   'empty lines in front of openssh-key-v1',
-  'CRLF, openssh-key-v1', // OpenSSH reads it since 9.3
+  'CRLF, openssh-key-v1',
   'CR only',
   'CR only, openssh-key-v1',
   'no line end at the end, openssh-key-v1', // what is pasted into a variable has lost it
@@ -233,6 +260,7 @@ const STRICT = new Map([
   ['1024 bits', /1024 bits is too weak/],
   // Gone from OpenSSH 10.
   ['DSA', /"ssh-dss" are not supported/],
+  ['DSA, PKCS#8', /kind that is not supported: DSA/],
   ['DSA, PEM', /a DSA key, which is too weak/],
   // openssh-key-v1 and the agent protocol have no room for a third prime; only `openssl genrsa -primes` makes them.
   ['three primes', /more than two primes/],
