@@ -224,7 +224,7 @@ function files(scope: Scope): [name: string, text: string][] {
     ['SEC 1, P-521', openssl('ecparam', '-name', 'secp521r1', '-genkey', '-noout')],
     ['DSA', OLD_DSA],
     ['DSA, PKCS#8', readFileSync(at('dsa'), 'utf8')],
-    ['DSA, PEM', openssl('dsa', '-in', at('dsa'), '-traditional')],
+    ['DSA, PEM', openssl('pkey', '-in', at('dsa'), '-traditional')],
     ['X25519', openssl('genpkey', '-algorithm', 'X25519')],
     ['Ed448', openssl('genpkey', '-algorithm', 'ED448')],
     // No private keys.
