@@ -13,13 +13,24 @@ const LINGER = 5;
 /** Milliseconds that a client has to make its offer before we make ours (see `Transport.waitsToOffer`): stock clients send it at once. */
 const OFFER_AFTER = 300;
 
+/** Clients and servers that are known to answer at once, always: they are judged by it from the start, whether they have been asked yet or not. */
+const ANSWERS = /^SSH-2\.0-(?:OpenSSH|cordboard)_/;
+/**
+ * What has been sent again or asked so often by the system, in a row, is not under way: the peer is not there. Once may be a
+ * packet that was lost, or a probe that has just left.
+ */
+const DEAF = 2;
+
 /** Times in seconds; 0 switches one off. */
 export interface Times {
   /** From connecting to being signed in (OpenSSH's LoginGraceTime). */
   readonly loginGrace: number;
   /** Silence after which the peer is asked whether it lives. */
   readonly keepaliveInterval: number;
-  /** Unanswered questions after which it counts as dead. */
+  /**
+   * Unanswered questions after which it counts as dead. One that has never answered any is judged by its system instead, which
+   * acknowledges what it is sent, and is dead when that has not been so for as long.
+   */
   readonly keepaliveCount: number;
   /** Age of the keys at which new ones are exchanged (RFC 4253 §9). */
   readonly rekeyAfter: number;
@@ -58,7 +69,14 @@ export class Driver {
   #exchanging = 0;
   #exchanges = 0;
   #lingered = 0;
+  /** Intervals of silence without any sign of life. */
   #unanswered = 0;
+  /** Questions of ours that are not answered, however long ago they were asked; `keepaliveCount` at most. */
+  #questions = 0;
+  /** It answers questions, so silence means something. */
+  #answers = false;
+  /** It has let all our questions go by, and lives: it is asked no more. */
+  #mute = false;
   /** When it was last asked whether it lives. */
   #progress: Progress | undefined;
   #destroyed = false;
@@ -139,17 +157,6 @@ export class Driver {
     connection.roundTrip = connection.roundTrip === 0 ? took : Math.min(connection.roundTrip, took);
   }
 
-  /**
-   * Whether the peer has taken something of what waited for it when this was last asked. Then our question may be behind that
-   * yet, on a slow way, and silence means nothing.
-   */
-  #takes(): boolean {
-    const before = this.#progress;
-    const now = this.socket.progress?.();
-    this.#progress = now;
-    return now !== undefined && before !== undefined && before.waiting > 0 && now.taken > before.taken;
-  }
-
   #read(on: boolean): void {
     if (on === this.#reading) return;
     this.#reading = on;
@@ -165,7 +172,7 @@ export class Driver {
       if (++this.#lingered >= LINGER) this.socket.destroy();
       return this.#destroyed;
     }
-    const { loginGrace, keepaliveInterval, keepaliveCount, rekeyAfter, exchange } = this.#times;
+    const { loginGrace, keepaliveInterval, rekeyAfter, exchange } = this.#times;
     this.#age++;
     if (connection.stage !== 'connection') {
       if (loginGrace > 0 && this.#age >= loginGrace) {
@@ -193,17 +200,54 @@ export class Driver {
       this.#progress = undefined;
     } else if (keepaliveInterval > 0 && ++this.#quiet >= keepaliveInterval) {
       this.#quiet = 0;
-      if (this.#unanswered > 0 && this.#takes() && this.#unanswered >= keepaliveCount) return false;
-      if (++this.#unanswered > keepaliveCount) {
-        connection.disconnect(Disconnect.CONNECTION_LOST, `silent for ${keepaliveInterval * this.#unanswered} seconds`);
-        // It has not answered for that long: it will not read this either.
-        this.socket.destroy();
-      } else {
-        // Any answer will do, and that there is none shows by itself.
-        connection.mux.request('keepalive@openssh.com', new Uint8Array(0)).catch(() => {});
-      }
+      const progress = this.#questions > 0 ? this.socket.progress?.() : undefined;
+      if (progress === undefined) this.#silent(undefined);
+      else progress.then(now => this.#silent(now)).catch(error => connection.fault(error));
     }
     return false;
+  }
+
+  /** It has said nothing for an interval; `now` is how far our words have come, where that is known. */
+  #silent(now: Progress | undefined): void {
+    const connection = this.#connection;
+    if (this.#heard || connection.closed || this.#destroyed) return;
+    const { keepaliveInterval, keepaliveCount } = this.#times;
+    const before = this.#progress;
+    this.#progress = now;
+    // It takes what waited for it when this was last asked: our question may be behind that yet, on a slow way.
+    const takes = now !== undefined && before !== undefined && before.waiting > 0 && now.taken > before.taken;
+    this.#answers ||= ANSWERS.test(connection.transport.peerIdent);
+    if (this.#answers) {
+      if (takes && this.#unanswered >= keepaliveCount) return;
+    } else if (this.#questions > 0 && (takes || now === undefined || now.tries < DEAF)) {
+      // It reads nothing, and its system acknowledges: that of libraries which read only while they are called. Where nothing is
+      // known of that, the system has the word, or the connection that carries this one.
+      this.#unanswered = 0;
+      if (this.#questions >= keepaliveCount) return this.#probe();
+    }
+    if (++this.#unanswered > keepaliveCount) {
+      connection.disconnect(Disconnect.CONNECTION_LOST, `silent for ${keepaliveInterval * this.#unanswered} seconds`);
+      // It has not answered for that long: it will not read this either.
+      this.socket.destroy();
+    } else if (this.#questions < keepaliveCount) this.#ask();
+  }
+
+  /** Any answer will do, and that there is none shows by itself. */
+  #ask(): void {
+    this.#questions++;
+    const answered = () => {
+      this.#questions--;
+      // One that answers late does so whenever it happens to read: that says nothing about the next time.
+      if (!this.#mute) this.#answers = true;
+    };
+    this.#connection.mux.request('keepalive@openssh.com', new Uint8Array(0)).then(answered, answered);
+  }
+
+  /** More questions would only fill what its system takes in for it. From now on the system asks that of the peer. */
+  #probe(): void {
+    if (this.#mute) return;
+    this.#mute = true;
+    this.socket.probe?.(this.#times.keepaliveInterval);
   }
 }
 

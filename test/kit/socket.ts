@@ -21,7 +21,8 @@ export class FakeSocket implements Socket {
   writes = 0;
   /** Something was written, or it was ended or destroyed. */
   onchange: (() => void) | undefined;
-  progress: (() => Progress | undefined) | undefined;
+  progress: (() => Promise<Progress | undefined>) | undefined;
+  probe: ((seconds: number) => void) | undefined;
   #events: SocketEvents | undefined;
   #written: Uint8Array[] = [];
   /** What comes while it is paused, or before `start`. */

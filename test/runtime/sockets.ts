@@ -146,7 +146,7 @@ export const socketSteps: Record<string, () => Promise<void>> = {
     writer.write(input);
     const { pending } = writer.socket;
     check(pending > input.length / 4 && pending <= input.length, `${pending} bytes pending`);
-    const progress = writer.socket.progress?.();
+    const progress = await writer.socket.progress?.();
     if (progress) check(progress.taken + progress.waiting === input.length, `progress: ${JSON.stringify(progress)}`);
     reader.socket.resume();
     for (let last = pending; last > 0; ) {

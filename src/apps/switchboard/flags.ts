@@ -112,7 +112,7 @@ export function addFlags(command: Command): Command {
   group('Limits (0 is none; times as 90s, 15m, 2h, 7d; sizes as 64K, 10M):');
   const count = (it: Option, value: number) => it.default(value).argParser(parseCount);
   const time = (it: Option, value: number) => it.default(value, `${value} s`).argParser(parseTime);
-  add('--dead-after <time>', 'a client that says nothing for so long is gone, and its lines with it', it =>
+  add('--dead-after <time>', 'disconnect a client that is silent for this time; its lines are released', it =>
     time(it, 15),
   );
   add('--login-grace <time>', 'disconnect a client that has not signed in within this time', it =>

@@ -31,8 +31,10 @@ export interface Socket {
   readonly localPort?: number;
   /** Bytes written that the system has not yet taken. */
   readonly pending: number;
-  /** How far what was written has come, where the system tells: a peer that takes it slowly is not dead. */
-  progress?(): Progress | undefined;
+  /** How far what was written has come, where the system tells: a peer that takes it slowly is not dead. Never rejected. */
+  progress?(): Promise<Progress | undefined>;
+  /** From now on the system asks a peer that has been silent for so many seconds whether it is there, and closes if there is no word (SO_KEEPALIVE). */
+  probe?(seconds: number): void;
   /** Begins to read, and to tell what happens; called once. */
   start(events: SocketEvents): void;
   /** One write to the system for all chunks; takes ownership of them: their memory may be gone when it returns. */
@@ -55,6 +57,8 @@ export interface Progress {
   readonly taken: number;
   /** Bytes that it has not. */
   readonly waiting: number;
+  /** How often in a row it has not acknowledged what was sent again, nor a probe. */
+  readonly tries: number;
 }
 
 /** A TCP address that is listened on. */
@@ -159,17 +163,18 @@ export function wrap(accepted: NetSocket): Socket {
     get pending() {
       return direct === undefined ? socket.writableLength : direct.pending;
     },
-    progress() {
+    async progress() {
+      const { localPort, remoteAddress, remotePort } = socket;
+      if (remoteAddress === undefined) return undefined;
+      const unsure = await unacknowledged(localPort ?? 0, remoteAddress, remotePort ?? 0);
       const { bytesWritten: given, writeQueueSize: queued } = direct
         ? { bytesWritten: direct.total, writeQueueSize: direct.pending }
         : ((socket as unknown as Insides)._handle ?? {});
-      const { localPort, remoteAddress, remotePort } = socket;
-      if (given === undefined || queued === undefined || remoteAddress === undefined) return undefined;
-      const unsure = unacknowledged(localPort ?? 0, remoteAddress, remotePort ?? 0);
-      if (unsure === undefined) return undefined;
-      const taken = given - queued - unsure;
-      return { taken, waiting: (direct?.total ?? socket.bytesWritten) - taken };
+      if (given === undefined || queued === undefined || unsure === undefined) return undefined;
+      const taken = given - queued - unsure.bytes;
+      return { taken, waiting: (direct?.total ?? socket.bytesWritten) - taken, tries: unsure.tries };
     },
+    probe: seconds => void socket.setKeepAlive(true, seconds * 1000),
     start(tell) {
       const { end, drain, close } = tell;
       events = tell;

@@ -1,40 +1,55 @@
 // How much of what this host has sent on a TCP connection its peer has not acknowledged: Linux says so in /proc/net/tcp.
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { parseAddress } from '../../crypto/keys/ip-address.ts';
 
 /** Milliseconds for which what was read counts: everyone who wants to know in one tick reads once. */
 const FRESH = 200;
 
-let table = new Map<string, number>();
-let readAt = Number.NEGATIVE_INFINITY;
+/** How the peer's system takes what is sent to it. */
+export interface Unacknowledged {
+  /** Bytes in the system's queue, sent or not, that it has not acknowledged. */
+  readonly bytes: number;
+  /** How often in a row the system has sent something again, or probed whether the peer is there, and heard nothing; 0 after each word. */
+  readonly tries: number;
+}
 
-/** Bytes in the system's queue, sent or not, that the peer has not acknowledged; undefined where the system does not say. */
-export function unacknowledged(localPort: number, address: string, port: number): number | undefined {
-  if (performance.now() - readAt > FRESH) {
-    table = read();
-    readAt = performance.now();
-  }
+let table = new Map<string, Unacknowledged>();
+let readAt = Number.NEGATIVE_INFINITY;
+let reading: Promise<void> | undefined;
+
+/** Of the connection from this host's port to that of a peer; undefined where the system does not say. Reads in the background. */
+export async function unacknowledged(
+  localPort: number,
+  address: string,
+  port: number,
+): Promise<Unacknowledged | undefined> {
+  if (performance.now() - readAt > FRESH) await (reading ??= refresh());
   return table.get(key(localPort, parseAddress(address), port));
 }
 
-function read(): Map<string, number> {
-  const queues = new Map<string, number>();
+/** Never fails. */
+async function refresh(): Promise<void> {
+  const queues = new Map<string, Unacknowledged>();
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    let text: string;
-    try {
-      text = readFileSync(file, 'latin1');
-    } catch {
-      continue; // another system, or no IPv6
-    }
-    for (const line of text.split('\n').slice(1)) {
-      const words = line.trim().split(/\s+/, 5);
-      if (words.length < 5) continue;
-      const [remote, port] = words[2].split(':');
-      const local = Number.parseInt(words[1].split(':')[1], 16);
-      queues.set(key(local, addressOf(remote), Number.parseInt(port, 16)), Number.parseInt(words[4].split(':')[0], 16));
-    }
+    // Another system, or no IPv6, has no such file.
+    parse(await readFile(file, 'latin1').catch(() => ''), queues);
   }
-  return queues;
+  table = queues;
+  readAt = performance.now();
+  reading = undefined;
+}
+
+/** Adds what a file of that form says. Words: number, local, remote, state, queues, timer, retransmissions, user, probes (see proc(5), tcp_ipv4.c). */
+export function parse(text: string, queues: Map<string, Unacknowledged>): void {
+  for (const line of text.split('\n').slice(1)) {
+    const words = line.trim().split(/\s+/, 9);
+    if (words.length < 9) continue;
+    const [remote, port] = words[2].split(':');
+    const local = Number.parseInt(words[1].split(':')[1], 16);
+    const bytes = Number.parseInt(words[4].split(':')[0], 16);
+    const tries = Math.max(Number.parseInt(words[6], 16), Number(words[8]));
+    queues.set(key(local, addressOf(remote), Number.parseInt(port, 16)), { bytes, tries });
+  }
 }
 
 /** An address as those files have it, in words of 32 bits, each as the machine writes numbers: little end first where Node runs. */
@@ -48,4 +63,6 @@ export function addressOf(hex: string): Uint8Array | undefined {
 /** The prefix of an IPv4 address on a socket for both families. */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 
-const key = (local: number, address: Uint8Array | undefined, port: number) => `${local} ${address?.join('.')} ${port}`;
+/** By what a connection is found. */
+export const key = (local: number, address: Uint8Array | undefined, port: number): string =>
+  `${local} ${address?.join('.')} ${port}`;

@@ -11,7 +11,7 @@ import { insecure, insecureKey, seeded } from '../../kit/insecure.ts';
 import { FakeSocket, turn } from '../../kit/socket.ts';
 
 /** The driver as a test sees it: a server's connection behind a fake socket, and a client without one. */
-function driven(times: Partial<Times> = {}, events: Partial<ConnectionEvents> = {}) {
+function driven(times: Partial<Times> = {}, events: Partial<ConnectionEvents> = {}, ident = 'SSH-2.0-Other_1') {
   const provider = insecure(seeded(1).bytes);
   const socket = new FakeSocket();
   const driver = new Driver(socket, { ...TIMES, ...times });
@@ -22,7 +22,7 @@ function driven(times: Partial<Times> = {}, events: Partial<ConnectionEvents> = 
   /** Global requests that the client has heard. */
   const heard: string[] = [];
   const client = new Connection(
-    { role: 'client', provider, user: 'alice', credentials: [] },
+    { role: 'client', provider, ident, user: 'alice', credentials: [] },
     {
       output() {},
       hostKey: (_question, answer) => answer(true),
@@ -219,61 +219,166 @@ test('after silence the peer is asked whether it lives; an answer is enough', as
   assert.not.ok(connection.closed);
 });
 
-test('a peer that leaves three questions unanswered is dead, and its socket is destroyed at once', async () => {
-  const { socket, connection, heard, settle, hear, ticks } = driven({ keepaliveInterval: 15, keepaliveCount: 3 });
+/** Identifications of those that are judged by their answers whether they have been asked before or not, and of any other. */
+const KNOWN = 'SSH-2.0-OpenSSH_9.2p1 Debian-2';
+
+for (const known of [true, false]) {
+  const who = known ? 'an OpenSSH that was never asked before' : 'a peer that has answered before';
+  test(`${who} and leaves three questions unanswered is dead, and its socket is destroyed at once`, async () => {
+    const times = { keepaliveInterval: 15, keepaliveCount: 3 };
+    const { socket, connection, heard, settle, hear, ticks } = driven(times, {}, known ? KNOWN : undefined);
+    // Its system lives: that of one that is stopped.
+    socket.progress = async () => ({ taken: 0, waiting: 0, tries: 0 });
+    await settle();
+    ticks(1);
+    if (!known) {
+      ticks(15);
+      await settle();
+      ticks(1);
+    }
+    heard.length = 0;
+    for (let question = 1; question <= 3; question++) {
+      ticks(15);
+      await hear();
+      assert.is(heard.length, question);
+    }
+    ticks(14);
+    await turn();
+    assert.not.ok(connection.closed);
+    ticks(1);
+    await turn();
+    assert.instance(connection.error, DisconnectError);
+    assert.is((connection.error as DisconnectError).reason, Disconnect.CONNECTION_LOST);
+    assert.match(connection.error!.message, /silent for 60 seconds/);
+    assert.ok(socket.destroyed);
+  });
+}
+
+/** A peer that never answers, behind a system of which `progress` tells; `pass` lets intervals pass. */
+async function mute(ident?: string) {
+  const it = driven({ keepaliveInterval: 5, keepaliveCount: 2, rekeyAfter: 0 }, {}, ident);
+  await it.settle();
+  it.ticks(1);
+  const state = { taken: 100, waiting: 0, tries: 0 };
+  it.socket.progress = async () => ({ ...state });
+  const probed: number[] = [];
+  it.socket.probe = seconds => probed.push(seconds);
+  const pass = async (intervals: number) => {
+    for (let i = 0; i < intervals; i++) {
+      it.ticks(5);
+      await it.hear();
+      await turn();
+    }
+  };
+  return { ...it, state, probed, pass };
+}
+
+test('a peer that has never answered lives as long as its system acknowledges; it is asked no more, and the system asks', async () => {
+  const { connection, heard, state, probed, pass } = await mute();
+  await pass(500);
+  assert.not.ok(connection.closed);
+  assert.is(heard.length, 2, 'questions that nobody reads would fill its memory');
+  assert.equal(probed, [5]);
+  // Data wait for it, and its system says each time that it has no room: it lives.
+  Object.assign(state, { waiting: 1000 });
+  await pass(20);
+  assert.not.ok(connection.closed);
+});
+
+test('a peer that has never answered and whose system acknowledges nothing is dead as soon as any other', async () => {
+  for (const before of [0, 1, 10]) {
+    const { socket, connection, state, pass } = await mute();
+    await pass(before);
+    state.tries = 5;
+    state.waiting = 50;
+    // The first interval of silence counts, too, as long as nothing was acknowledged since.
+    await pass(before === 1 ? 1 : 2);
+    assert.not.ok(connection.closed, 'not before');
+    await pass(1);
+    assert.match(connection.error!.message, /silent for 15 seconds/);
+    assert.ok(socket.destroyed);
+  }
+});
+
+test('a peer that has never answered and takes slowly what waits, lost packets included, is not dead', async () => {
+  const { connection, state, pass } = await mute();
+  state.waiting = 100_000;
+  state.tries = 3;
+  await pass(2);
+  for (let i = 0; i < 20; i++) {
+    state.taken += 10;
+    await pass(1);
+  }
+  assert.not.ok(connection.closed);
+});
+
+test('where nothing is known of its system, a peer that has never answered is not judged by us', async () => {
+  for (const progress of [undefined, async () => undefined]) {
+    const { socket, connection, heard, probed, pass } = await mute();
+    socket.progress = progress;
+    await pass(100);
+    assert.not.ok(connection.closed);
+    assert.is(heard.length, 2);
+    assert.equal(probed, [5], 'but by the system');
+  }
+});
+
+test('answers that come late, when it happens to read, say nothing about the next time', async () => {
+  const { connection, client, socket, heard, settle, ticks, pass } = await mute();
+  await pass(10);
+  socket.receive(concat(...client.takeOutput()));
   await settle();
   ticks(1);
-  for (let question = 1; question <= 3; question++) {
-    ticks(15);
-    await hear();
-    assert.is(heard.length, question);
-  }
-  ticks(14);
+  await pass(10);
   assert.not.ok(connection.closed);
-  ticks(1);
-  assert.instance(connection.error, DisconnectError);
-  assert.is((connection.error as DisconnectError).reason, Disconnect.CONNECTION_LOST);
-  assert.match(connection.error!.message, /silent for 60 seconds/);
-  assert.ok(socket.destroyed);
+  assert.is(heard.length, 4);
+});
+
+test('a peer that talks now and then and never answers is not asked without end, nor given up', async () => {
+  const { connection, client, socket, heard, settle, ticks, pass } = await mute();
+  for (let i = 0; i < 20; i++) {
+    await pass(1);
+    // What it would have answered is lost; what it says is not.
+    client.takeOutput();
+    client.mux.notify('noise@x', new Uint8Array(0));
+    const said = concat(...client.takeOutput());
+    assert.ok(said.length > 0);
+    socket.receive(said);
+    await settle();
+    ticks(1);
+  }
+  assert.is(heard.length, 2);
+  assert.not.ok(connection.closed);
 });
 
 test('a peer that is silent because our question waits behind what it takes slowly is not dead', async () => {
-  const { socket, connection, heard, settle, hear, ticks } = driven({ keepaliveInterval: 5, keepaliveCount: 2 });
-  await settle();
-  let waiting = 1000;
-  let taken = 0;
-  socket.progress = () => ({ taken, waiting });
-  ticks(1);
+  const { connection, heard, state, pass } = await mute(KNOWN);
+  state.waiting = 1000;
   for (let i = 0; i < 20; i++) {
-    ticks(5);
-    await hear();
-    taken += 10;
-    waiting -= 10;
+    await pass(1);
+    state.taken += 10;
+    state.waiting -= 10;
   }
   assert.is(heard.length, 2, 'two questions are enough');
   assert.not.ok(connection.closed);
   // All has been taken, that last time as well, and it gets as long as any other to answer.
-  waiting = 0;
-  ticks(5);
+  state.waiting = 0;
+  await pass(1);
   assert.not.ok(connection.closed);
-  ticks(5);
+  await pass(1);
   assert.match(connection.error!.message, /silent/);
 });
 
-test('a peer whose system takes our questions, but that does not answer them, is dead; and so is one that takes nothing', async () => {
+test('an OpenSSH whose system takes our questions, but that does not answer them, is dead; and so is one that takes nothing', async () => {
   for (const waits of [0, 1000]) {
-    const { socket, connection, settle, hear, ticks } = driven({ keepaliveInterval: 5, keepaliveCount: 2 });
-    await settle();
-    let taken = 0;
-    socket.progress = () => ({ taken, waiting: waits });
-    ticks(1);
+    const { connection, state, pass } = await mute(KNOWN);
+    state.waiting = waits;
     for (let i = 0; i < 2; i++) {
-      ticks(5);
-      await hear();
-      if (waits === 0) taken += 50;
+      await pass(1);
+      if (waits === 0) state.taken += 50;
     }
     assert.not.ok(connection.closed);
-    ticks(5);
+    await pass(1);
     assert.match(connection.error!.message, /silent for 15 seconds/);
   }
 });
