@@ -23,6 +23,8 @@ export interface Plan {
   /** Steps of the world before it reads at all, and whether it then reads piecemeal. */
   readsFrom: number;
   slow: boolean;
+  /** Reads nothing before it has written everything. */
+  writesFirst: boolean;
   /** After its last byte: EOF, or CLOSE without one. Or CLOSE as soon as so many bytes have been written or read. */
   closes: 'after eof' | 'without eof' | { after: number };
   /** Requests that it makes on the channel; a relay refuses them all. */
@@ -89,7 +91,8 @@ export class Endpoint {
     const { channel, plan } = this;
     if (channel === undefined || this.over || this.closedByUs) return undefined;
     if (typeof plan.closes === 'object' && this.written + this.read >= plan.closes.after) return () => this.close();
-    if (this.#unread > 0 && now >= plan.readsFrom && (this.#blocked || this.#dice.below(2) === 0)) {
+    const reads = now >= plan.readsFrom && !(plan.writesFirst && this.written < plan.total);
+    if (this.#unread > 0 && reads && (this.#blocked || this.#dice.below(2) === 0)) {
       return () => this.#consume(channel);
     }
     if (this.#asked < plan.requests) return () => this.#request(channel);
@@ -100,7 +103,7 @@ export class Endpoint {
     } else if (!channel.eofSent) {
       return () => channel.eof();
     } else if (this.eofHeard) return () => this.close();
-    return this.#unread > 0 && now >= plan.readsFrom ? () => this.#consume(channel) : undefined;
+    return this.#unread > 0 && reads ? () => this.#consume(channel) : undefined;
   }
 
   #consume(channel: Channel): void {
@@ -134,6 +137,7 @@ export class Endpoint {
   behave(): void {
     this.plan.readsFrom = 0;
     this.plan.slow = false;
+    this.plan.writesFirst = false;
   }
 
   /** Whether it waits for `writable`; says so in a report. */

@@ -42,7 +42,30 @@ function checkHop(circuit: Circuit, sender: Channel, receiver: Channel): void {
   }
 }
 
+/** Whether data for this member may be given to the relay now. */
+const open = ({ relay, link, wasFull }: Member): boolean =>
+  !relay.closed && !wasFull && !link.a.full && !relay.transport.exchanging && relay.transport.outputBytes < 1024 * 1024;
+
+/** Both senders wait for credit: both ends may be writing before they read. Then there is none left to give. */
+function checkCrossed({ id, near, far, from, to }: Circuit): void {
+  if (near?.partner === undefined || far?.partner === undefined) return;
+  for (const end of [near, far]) {
+    if (end.inbound.size > 0 || end.eofReceived || end.closeSent || end.held) return;
+  }
+  for (const [onward, receiver] of [
+    [to, far],
+    [from, near],
+  ] as const) {
+    const { room } = onward.relay.mux;
+    const waiting = receiver.backlog?.length ?? 0;
+    if (open(onward) && waiting < room.crossed && room.left > 0) {
+      throw new Error(`c${id}: both ends wait to write, though there are ${room.left} bytes of room`);
+    }
+  }
+}
+
 export function checkCircuit(circuit: Circuit): void {
+  checkCrossed(circuit);
   const { near, far, caller, callee } = circuit;
   if (near === undefined || far === undefined) return;
   if (caller.channel) {
@@ -64,7 +87,8 @@ export function checkCircuit(circuit: Circuit): void {
     if (before !== undefined && channel.inbound.size > before && onward.wasFull && onward.link.a.full) {
       fail(circuit, 'the relay gave credit though the socket of the other end was full');
     }
-    const more = ahead(channel);
+    const { room } = onward.relay.mux;
+    const more = Math.max(ahead(channel), room.crossed);
     if (channel.inbound.size > Math.max(WINDOW, more))
       fail(circuit, `${channel.inbound.size} bytes granted by the relay`);
     if (partner === undefined || partner.closeSent) continue;

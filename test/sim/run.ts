@@ -90,8 +90,17 @@ function checkEnd(circuit: Circuit): void {
 
 /** No channel is left over in any table of a connection that lives, nor any of its room. */
 function checkTables(world: World): void {
-  for (const { name, relay, own, doom } of world.members) {
+  // Junk that promises a long packet is not noticed as long as nothing follows: such a member's circuits wait for the rest.
+  const mute = world.members.filter(
+    ({ doom, relay, own }) => doom?.startsWith('sends junk') && !(relay.closed && own.closed),
+  );
+  for (const member of world.members) {
+    const { name, relay, own, doom } = member;
     if (doom !== undefined) continue;
+    if (
+      world.circuits.some(({ from, to }) => [from, to].includes(member) && (mute.includes(from) || mute.includes(to)))
+    )
+      continue;
     const { used, ahead } = relay.mux.room;
     if (used !== 0 || ahead !== 0) throw new Error(`${name}: ${used} bytes of room are still used, ${ahead} ahead`);
     if (relay.mux.count !== 0 || own.mux.count !== 0) {

@@ -171,6 +171,8 @@ export class World {
     member.meter = meter(member.relay);
     // One way in three is long, as far as its relay knows: from a few bytes to much more than the windows.
     if (dice.below(3) === 0) member.relay.roundTrip = this.#large ? 2 + dice.below(200) : 2 + dice.below(3);
+    // What circuits get whose ends both wait to write, so that the limit is met.
+    member.relay.mux.room.crossed = this.#large ? dice.below(WINDOW) : 1 + dice.below(5000);
     // In one relay of three many circuits have little room.
     if (this.#tight) {
       member.relay.mux.room.total = dice.below(this.#large ? 3 * WINDOW : 20_000);
@@ -195,6 +197,7 @@ export class World {
       piece: this.#large ? 32768 : 1 << dice.below(14),
       readsFrom: stall,
       slow: dice.below(2) === 0,
+      writesFirst: dice.below(3) === 0,
       closes: ending === 0 ? { after: dice.below(most + 1) } : ending === 1 ? 'without eof' : 'after eof',
       requests: dice.below(5) === 0 ? 1 + dice.below(3) : 0,
     };

@@ -384,7 +384,7 @@ export class Mux {
           far => {
             const offered = Math.min(far.outbound.size, WINDOW, to.room.first(to.count));
             // From now on `count` does it.
-            room.used -= promised;
+            room.give(promised);
             if (open.gone) {
               far.close();
               return failed?.();
@@ -394,7 +394,7 @@ export class Mux {
             joined?.(near, far);
           },
           error => {
-            room.used -= promised;
+            room.give(promised);
             open.reject(error.reason as OpenFailureReason, error.message);
             failed?.();
           },

@@ -3,6 +3,12 @@ import type { Backlog } from './backlog.ts';
 import type { Window } from './window.ts';
 
 /**
+ * Bytes that may wait here in each direction of a circuit whose two ends both wait to write. sshd's window is as large, and it
+ * has it open whether or not what is behind it reads.
+ */
+const CROSSED = 2 * 1024 * 1024;
+
+/**
  * Bytes for one connection: so much is promised to the senders of all its circuits, waits in backlogs, or waits for its socket.
  * Twice what one circuit can need (a window, MAX_AHEAD, and a socket's mark), so that one alone has all it wants.
  */
@@ -38,6 +44,11 @@ export class Room {
   total = TOTAL;
   /** Bytes that each circuit may have besides. */
   least = LEAST;
+  /** Bytes that may wait for each circuit whose two ends both wait to write. */
+  crossed = CROSSED;
+  /** Such circuits for which nothing is left: the end whose sender waits, and what is to be called when there is some again. */
+  readonly waiting = new Map<Counted, () => void>();
+  #retrying = false;
   readonly #host: { readonly queued: number };
 
   /** `queued`: bytes that wait for the connection's socket, or in it. */
@@ -71,6 +82,33 @@ export class Room {
   mayBeAhead(own: number): number {
     return Math.max(0, Math.floor(this.total / 2) - this.ahead + own);
   }
+
+  /**
+   * Bytes that may still be given to circuits whose two ends both wait to write: of what nobody uses, and of the half for being
+   * ahead. Not less what waits for the socket, a mark at most: it goes without a word, and those who wait here would not hear of it.
+   */
+  get left(): number {
+    return Math.min(Math.floor(this.total / 2) - this.ahead, this.total - this.used);
+  }
+
+  /** Bytes that were promised come back. */
+  give(bytes: number): void {
+    this.used -= bytes;
+    this.retry();
+  }
+
+  /** Calls those who wait for room, the longest waiting first, until none is left. */
+  retry(): void {
+    // Who is called counts what they get, and that comes back here.
+    if (this.#retrying) return;
+    this.#retrying = true;
+    for (const [from, again] of this.waiting) {
+      if (this.left <= 0) break;
+      this.waiting.delete(from);
+      again();
+    }
+    this.#retrying = false;
+  }
 }
 
 /** // hot — Brings the far connection's account up to date for the direction from `from` to `to`. */
@@ -78,13 +116,16 @@ export function count(from: Counted, to: Counted): void {
   const { room } = to.host;
   const waiting = to.backlog === undefined ? 0 : to.backlog.length;
   // After EOF nothing comes any more, and what comes for a channel that is closed is dropped.
-  const credit = from.eofReceived || from.closeSent || to.closeSent ? 0 : from.inbound.size;
-  const held = waiting + credit;
+  const over = from.eofReceived || from.closeSent || to.closeSent;
+  const held = over ? waiting : waiting + from.inbound.size;
   const ahead = Math.max(0, held - to.outbound.size);
   room.used += held - from.counted;
   room.ahead += ahead - from.countedAhead;
   from.counted = held;
   from.countedAhead = ahead;
+  if (room.waiting.size === 0) return;
+  if (over) room.waiting.delete(from);
+  room.retry();
 }
 
 /** The same for both directions of a circuit, when something has ended. */

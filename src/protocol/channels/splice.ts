@@ -1,4 +1,5 @@
-// The relay of two channels: what comes in on one leaves on the other with four bytes rewritten. A peer may send only what the far peer has room for.
+// The relay of two channels: what comes in on one leaves on the other with four bytes rewritten.
+// A peer may send what the far peer has room for, and more where its way is long (`ahead`) or both ends wait to write (`uncross`).
 import { type Packet, writeUint32 } from '../wire/packet.ts';
 import { Backlog } from './backlog.ts';
 import { type Channel, WINDOW } from './channel.ts';
@@ -106,6 +107,14 @@ export function hold(channel: Channel, on: boolean): void {
 export function topUp(from: Channel): void {
   const to = from.partner;
   if (to === undefined) return;
+  offer(from, to);
+  if (from.inbound.size > 0 || to.inbound.size > 0 || from.eofReceived || to.eofReceived) return;
+  uncross(from, to);
+  uncross(to, from);
+}
+
+/** For `topUp`: credit by what the far peer has room for. */
+function offer(from: Channel, to: Channel): void {
   count(from, to);
   if (from.held || from.eofReceived || from.closeSent || to.closeSent) return;
   let more = ahead(from);
@@ -121,6 +130,27 @@ export function topUp(from: Channel): void {
   target = Math.min(target, Math.max(from.offered, 2 * from.relayed, room.least));
   if (!worth(target, from, often)) return;
   from.credit(target - from.inbound.size);
+  count(from, to);
+}
+
+/**
+ * Gives the sender on `from` room in the relay, a STEP at a time, whatever the far peer has room for. For circuits where neither
+ * sender has credit: both ends may be writing before they read, and would wait for each other for ever. A STEP is mostly enough,
+ * because an end that takes turns reads once its write is through.
+ */
+function uncross(from: Channel, to: Channel): void {
+  if (from.held || from.closeSent || to.closeSent) return;
+  const { room } = to.host;
+  const waiting = to.backlog === undefined ? 0 : to.backlog.length;
+  // No more than it has relayed: circuits that are not used must not hold what all share.
+  const wanted = Math.min(STEP, room.crossed - waiting, Math.max(room.least, from.relayed));
+  if (wanted <= 0 || to.host.congested) return;
+  const granted = Math.min(wanted, room.left);
+  if (granted <= 0) {
+    room.waiting.set(from, () => topUp(from));
+    return;
+  }
+  from.credit(granted);
   count(from, to);
 }
 
