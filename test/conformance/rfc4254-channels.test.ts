@@ -343,6 +343,16 @@ for (const number of [94, 95, 96, 97, 98]) {
   });
 }
 
+test('ssh: a request for a channel that does not exist and wants no reply, as an exit status after CLOSE, is ignored', () => {
+  const peer = new ChannelPeer({ role: 'server' });
+  const { id } = peer.open();
+  peer.request(1000, 'exit-status', false);
+  peer.close(id);
+  peer.raw.take(CHANNEL_CLOSE);
+  peer.request(id, 'exit-status', false);
+  peer.raw.quiet();
+});
+
 for (const number of [93, 99, 100]) {
   test(`OpenSSH: message ${number} for a channel that does not exist is ignored`, () => {
     const peer = new ChannelPeer();

@@ -289,7 +289,11 @@ export class Mux {
   #channelRequest(packet: Packet): void {
     const { recipient, type, wantReply, data } = decode(CHANNEL_REQUEST, packet);
     const channel = this.#channels[recipient];
-    if (channel === undefined) throw unknown(packet.number, recipient);
+    if (channel === undefined) {
+      // Like ssh: some servers tell the exit status after CLOSE. One that wants a reply can have none, which breaks the order of replies.
+      if (wantReply) throw unknown(packet.number, recipient);
+      return;
+    }
     if (channel instanceof Channel) {
       if (!channel.closeSent) channel.receiveRequest({ type, wantReply, data: data.slice() });
       return;
