@@ -145,7 +145,8 @@ function uncross(from: Channel, to: Channel): void {
   // No more than it has relayed: circuits that are not used must not hold what all share.
   const wanted = Math.min(STEP, room.crossed - waiting, Math.max(room.least, from.relayed));
   if (wanted <= 0 || to.host.congested) return;
-  const granted = Math.min(wanted, room.left);
+  // The least is everybody's, so circuits that have stalled for good leave something to each that only takes turns.
+  const granted = Math.min(wanted, Math.max(room.left, room.least - waiting));
   if (granted <= 0) {
     room.waiting.set(from, () => topUp(from));
     return;
