@@ -157,6 +157,14 @@ export class Driver {
     connection.roundTrip = connection.roundTrip === 0 ? took : Math.min(connection.roundTrip, took);
   }
 
+  /**
+   * It reads nothing now, and lives as far as can be known: an exchange of keys waits until it says something, because one that is
+   * not finished ends the connection. Where the system tells nothing of it, that is how the last of the dead are found.
+   */
+  get #sleeps(): boolean {
+    return this.#mute && !this.#heard && (this.socket.progress === undefined || this.#progress !== undefined);
+  }
+
   #read(on: boolean): void {
     if (on === this.#reading) return;
     this.#reading = on;
@@ -184,7 +192,7 @@ export class Driver {
     if (connection.transport.exchanges !== this.#exchanges) {
       this.#exchanges = connection.transport.exchanges;
       this.#keyAge = 0;
-    } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter) {
+    } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter && !this.#sleeps) {
       this.#keyAge = 0;
       connection.rekey();
     }

@@ -255,8 +255,8 @@ for (const known of [true, false]) {
 }
 
 /** A peer that never answers, behind a system of which `progress` tells; `pass` lets intervals pass. */
-async function mute(ident?: string) {
-  const it = driven({ keepaliveInterval: 5, keepaliveCount: 2, rekeyAfter: 0 }, {}, ident);
+async function mute(ident?: string, rekeyAfter = 0) {
+  const it = driven({ keepaliveInterval: 5, keepaliveCount: 2, rekeyAfter, exchange: 0 }, {}, ident);
   await it.settle();
   it.ticks(1);
   const state = { taken: 100, waiting: 0, tries: 0 };
@@ -283,6 +283,25 @@ test('a peer that has never answered lives as long as its system acknowledges; i
   Object.assign(state, { waiting: 1000 });
   await pass(20);
   assert.not.ok(connection.closed);
+});
+
+test('a peer that has never answered gets new keys when it says something; before, only if nothing is known of its system', async () => {
+  for (const [progress, exchanges] of [
+    [undefined, 1],
+    [async () => ({ taken: 0, waiting: 0, tries: 0 }), 1],
+    [async () => undefined, 2],
+  ] as const) {
+    const { connection, client, socket, settle, ticks, pass } = await mute(undefined, 100);
+    socket.progress = progress;
+    await pass(50);
+    await settle();
+    assert.is(connection.transport.exchanges, exchanges);
+    client.mux.notify('noise@x', new Uint8Array(0));
+    await settle();
+    ticks(1);
+    await settle();
+    assert.is(connection.transport.exchanges, 2);
+  }
 });
 
 test('a peer that has never answered and whose system acknowledges nothing is dead as soon as any other', async () => {
