@@ -83,7 +83,7 @@ export class InteropTable {
       if (this.#missing.length > 0)
         return console.log(`note: ${this.#block}: not compared without ${this.#missing.join(', ')}`);
       assert.equal([...this.#open], [], 'not compared: these have failed');
-      const sorted = this.#entries.toSorted((a, b) => (a.who < b.who ? -1 : a.who > b.who ? 1 : 0));
+      const sorted = this.#entries.toSorted((a, b) => a.who.localeCompare(b.who, 'en'));
       const rows = sorted.map(({ who, version, role, tried, result }) => [who, version, role, tried, result]);
       const content = table(HEAD, rows, HEAD.length);
       if (process.env.UPDATE === '1') rewriteBlock(page, this.#block, content);
@@ -123,4 +123,10 @@ export function debianVersion(name: string): string {
   } catch {
     return 'unknown';
   }
+}
+
+/** The version of a package in node_modules. */
+export function npmVersion(name: string): string {
+  const file = join(import.meta.dirname, '..', '..', 'node_modules', name, 'package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
