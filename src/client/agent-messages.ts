@@ -4,7 +4,7 @@ import { keyType, writePrivateFields } from '../crypto/keys/key-types.ts';
 import type { PrivateKey } from '../crypto/provider.ts';
 import { ProtocolError, printable, UsageError } from '../protocol/errors.ts';
 import { readUint32, writeUint32 } from '../protocol/wire/packet.ts';
-import { concat, Reader, Writer } from '../protocol/wire/reader.ts';
+import { concat, decodeProse, Reader, Writer } from '../protocol/wire/reader.ts';
 
 /** One key that an agent holds. */
 export interface AgentKey {
@@ -29,8 +29,9 @@ export const MAX_AGENT_MESSAGE = 256 * 1024;
 /** Most keys in one answer: as many as `ssh-add -l` takes. */
 const MAX_KEYS = 2048;
 
+/** What OpenSSH takes for a refusal, the last two from agents of its past. */
+const FAILURES: readonly number[] = [5, 30, 102];
 /** RFC 9987 §6.1 (requests and answers), §6.4 (flags), §6.2 (constraints). */
-const FAILURE = 5;
 const SUCCESS = 6;
 const REQUEST_IDENTITIES = 11;
 const IDENTITIES_ANSWER = 12;
@@ -95,32 +96,38 @@ function writeKey(writer: Writer, key: PrivateKey): void {
 export function readKeys(message: Uint8Array): AgentKey[] {
   const reader = answer(message, IDENTITIES_ANSWER, 'to list its keys');
   const count = reader.uint32();
+  // Memory.
   if (count > MAX_KEYS) throw new ProtocolError(`the agent claims to have ${count} keys`);
-  const keys = Array.from({ length: count }, () => {
+  return Array.from({ length: count }, () => {
     const blob = reader.string().slice();
-    return { type: new Reader(blob).name(), blob, comment: printable(new TextDecoder().decode(reader.string()), 1024) };
+    return { type: typeOf(blob), blob, comment: printable(decodeProse(reader.string()), 1024) };
   });
-  reader.finish();
-  return keys;
+}
+
+/** Empty where a blob has none: such a key is nothing to us, and the others are there. */
+function typeOf(blob: Uint8Array): string {
+  try {
+    return new Reader(blob).anyName();
+  } catch {
+    return '';
+  }
 }
 
 /** The signature blob in the answer to `sign`. @throws ProtocolError as above */
 export function readAgentSignature(message: Uint8Array): Uint8Array {
-  const reader = answer(message, SIGN_RESPONSE, 'to sign');
-  const signature = reader.string().slice();
-  reader.finish();
-  return signature;
+  return answer(message, SIGN_RESPONSE, 'to sign').string().slice();
 }
 
 /** Whether a request was carried out. @throws ProtocolError if it was not; `what` says what it was: "to add the key" */
 export function readDone(message: Uint8Array, what: string): void {
-  answer(message, SUCCESS, what).finish();
+  answer(message, SUCCESS, what);
 }
 
+/** The one throws because that is the agent's word, the other because another answer would pass for the one that was wanted. What follows is nobody's. */
 function answer(message: Uint8Array, expected: number, what: string): Reader {
   const reader = new Reader(message);
   const number = reader.byte();
-  if (number === FAILURE) throw new ProtocolError(`the agent refuses ${what}`);
+  if (FAILURES.includes(number)) throw new ProtocolError(`the agent refuses ${what}`);
   if (number !== expected) throw new ProtocolError(`the agent answers with message ${number}, expected ${expected}`);
   return reader;
 }
@@ -137,15 +144,15 @@ export function frame(message: Uint8Array): Uint8Array {
 export class AgentFrame {
   #bytes: Uint8Array = new Uint8Array(0);
 
-  /** The message without its length, as soon as it is whole. @throws ProtocolError if it is empty, too long, or more follows */
+  /** The message without its length, as soon as it is whole; what follows is nobody's. @throws ProtocolError if it is empty or too long */
   push(chunk: Uint8Array): Uint8Array | undefined {
     this.#bytes = concat(this.#bytes, chunk);
     if (this.#bytes.length < 4) return undefined;
     const length = readUint32(this.#bytes, 0);
+    // Memory; and without a number it is no message.
     if (length === 0 || length > MAX_AGENT_MESSAGE)
       throw new ProtocolError(`the agent sends a message of ${length} bytes`);
     if (this.#bytes.length < 4 + length) return undefined;
-    if (this.#bytes.length > 4 + length) throw new ProtocolError('the agent sends more than it was asked for');
-    return this.#bytes.subarray(4);
+    return this.#bytes.subarray(4, 4 + length);
   }
 }

@@ -56,7 +56,7 @@ export class Agent {
    */
   async sign(key: Uint8Array, data: Uint8Array, algorithm: string): Promise<Uint8Array> {
     const signature = readAgentSignature(await this.#ask(agentRequests.sign(key, data, algorithm)));
-    // Old agents know no flags and sign with SHA-1.
+    // Authentication: old agents know no flags and sign with SHA-1.
     const name = new Reader(signature).name();
     if (name !== algorithm && certificateName(name) !== algorithm)
       throw new ProtocolError(`the agent signs with ${printable(name, 80)}, and ${algorithm} was asked for`);

@@ -3,7 +3,6 @@ import {
   BREAK,
   ENV,
   EXEC,
-  EXIT_SIGNAL,
   EXIT_STATUS,
   PTY_REQ,
   SIGNAL,
@@ -13,7 +12,7 @@ import {
 import type { Connection } from '../protocol/connection.ts';
 import { printable, RequestError } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
-import { concat, encodeUtf8 } from '../protocol/wire/reader.ts';
+import { concat, encodeUtf8, Reader } from '../protocol/wire/reader.ts';
 import type { ChannelStream } from '../server/streams.ts';
 
 /** The terminal that is wanted at the server's end. */
@@ -93,9 +92,11 @@ export class RemoteCommand {
     stream.onrequest = ({ type, data }) => {
       if (type === 'exit-status') exit.status = unpack(EXIT_STATUS, data).status;
       else if (type === 'exit-signal') {
-        const { signal: name, message } = unpack(EXIT_SIGNAL, data);
-        exit.signal = printable(name, 40);
-        exit.message = message;
+        // Not all servers say more than the signal, and no more may follow it than anybody understands.
+        const reader = new Reader(data);
+        exit.signal = printable(reader.anyName(), 40);
+        if (reader.remaining > 0) reader.boolean(); // coreDumped
+        exit.message = reader.prose();
       } else return false;
       heard();
       return true;

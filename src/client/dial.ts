@@ -122,11 +122,14 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
         globalRequest: ({ type, data }) => {
           if (type !== HOSTKEYS || options.hostKeys === undefined || announced) return false;
           announced = true;
-          // What is malformed ends the connection here and now.
+          // A malformed list is no list.
           const blobs = announcedHostKeys(data, provider);
           prove(blobs)
             .then(keys => keys && told(keys))
-            .catch(broken);
+            .catch((error: unknown) => {
+              // A malformed proof proves nothing.
+              if (!(error instanceof ProtocolError)) connection.fault(error);
+            });
           return true;
         },
         closed: cause => {
@@ -145,13 +148,6 @@ export async function dial(options: DialOptions): Promise<ClientConnection> {
       } catch (error) {
         connection.fault(error);
       }
-    };
-    /** The proof was malformed. */
-    const broken = (error: Error) => {
-      failure ??= error;
-      const [reason, message] =
-        error instanceof ProtocolError ? [error.reason, error.message] : [Disconnect.BY_APPLICATION, 'internal error'];
-      connection.disconnect(reason, message);
     };
     /** The server's keys, if it can prove that they are. */
     const prove = async (blobs: readonly Uint8Array[]): Promise<PublicKey[] | undefined> => {

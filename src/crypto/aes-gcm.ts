@@ -45,6 +45,7 @@ export function nextIv(iv: Uint8Array): void {
   }
 }
 
+/** What a peer is told of a packet that is not from it. Authentication. */
 export const wrongTag = (): ProtocolError => new ProtocolError('a packet has a wrong tag', Disconnect.MAC_ERROR);
 
 /** Opens frames in place, and moves the IV on. */

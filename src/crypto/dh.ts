@@ -1,7 +1,7 @@
 // diffie-hellman-group14-sha256, -group16-sha512 and -group18-sha512 (RFC 8268) over the groups of RFC 3526; the portable ones on
 // BigInt, whose time depends on the numbers: exponents are used once only, and runtimes with modular arithmetic of their own use that.
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { Reader, Writer } from '../protocol/wire/reader.ts';
+import { Writer } from '../protocol/wire/reader.ts';
 import { fromBigInt, modPow, toBigInt } from './bigint.ts';
 import { badPublicKey, type Ephemeral, ephemeralKex } from './kex.ts';
 import type { KexAlgorithm, Random } from './provider.ts';
@@ -77,16 +77,14 @@ export function randomExponent({ exponentLength }: DhGroup, random: Random): Uin
 
 /**
  * The magnitude of a peer's e or f, given the content of its mpint. RFC 4253 §8: values outside [1, p-1] MUST NOT be
- * accepted; 1 and p-1 are not either, because K would be no secret (RFC 8268 §4). @throws ProtocolError
+ * accepted; 1 and p-1 are not either, because K would be no secret (RFC 8268 §4). Needless zeros in front are, as in sshd: the
+ * exchange hash covers the bytes as they came. @throws ProtocolError
  */
 export function peerValue(group: DhGroup, content: Uint8Array): Uint8Array {
-  if (content.length > group.bits / 8 + 1) throw badPublicKey();
-  let value: Uint8Array;
-  try {
-    value = new Reader(new Writer(content.length + 4).string(content).finish()).mpint();
-  } catch {
-    throw badPublicKey();
-  }
+  const from = content.findIndex(byte => byte !== 0);
+  const value = content.subarray(from < 0 ? content.length : from);
+  if (from === 0 && content[0] & 0x80) throw badPublicKey(); // negative
+  if (value.length > group.bits / 8) throw badPublicKey();
   const number = toBigInt(value);
   if (number <= 1n || number >= prime(group) - 1n) throw badPublicKey();
   return value;

@@ -85,7 +85,7 @@ export interface Kem {
   encapsulate(publicKey: Uint8Array, random: Random): { ciphertext: Uint8Array; secret: Uint8Array };
 }
 
-/** What a peer is told whose public key is not acceptable. */
+/** What a peer is told whose public key is not acceptable. Authentication: with any other one the secret would be none, or not there at all. */
 export const badPublicKey = (): ProtocolError =>
   new ProtocolError('the key exchange has an invalid public key', Disconnect.KEY_EXCHANGE_FAILED);
 

@@ -47,6 +47,7 @@ function run(stream: ZStream, code: typeof zlibDeflate, packet: Packet, guess: n
     at = stream.next_out;
     // Z_BUF_ERROR: there was nothing left to do. Anything else, the end of the stream included, is no compressed packet.
     if (status !== Z_OK && status !== Z_BUF_ERROR) break;
+    // Memory.
     if (at - HEAD_ROOM > limit) throw damaged(`a packet inflates to more than ${limit} bytes`);
     if (stream.avail_out > 0) {
       if (stream.avail_in > 0 || at === HEAD_ROOM) break;
@@ -56,6 +57,7 @@ function run(stream: ZStream, code: typeof zlibDeflate, packet: Packet, guess: n
     larger.set(out.subarray(0, at));
     out = larger;
   }
+  // Order: the streams of both ends are no longer the same, and nothing that follows can be read.
   throw damaged('a compressed packet is damaged');
 }
 

@@ -64,8 +64,8 @@ export interface ClientConnectionOptions extends CommonOptions {
 
 /**
  * What the owner of a connection hears. Calls come from inside the protocol: return soon. What one of them throws, or the rejection
- * of a promise that it returns, refuses what it was asked about, goes to `fault`, and ends nothing else; but a ProtocolError that
- * `channelOpen` or `globalRequest` throws at once says that the peer's message was malformed, and ends the connection.
+ * of a promise that it returns, refuses what it was asked about, goes to `fault`, and ends nothing else. A ProtocolError that
+ * `channelOpen` or `globalRequest` throws at once (as `unpack` does) says that the peer's payload was malformed: it refuses, too, and is no fault.
  */
 export interface ConnectionEvents {
   /** `takeOutput` has something, where it had nothing. */

@@ -8,12 +8,12 @@ function message<const L extends Layout>(name: string, number: number, phase: Ph
 // RFC 4253 §11, RFC 8308
 export const DISCONNECT = message('DISCONNECT', 1, 'transport', {
   reason: 'uint32',
-  description: 'text',
-  language: 'string',
+  description: 'prose',
+  language: 'language',
 });
 export const IGNORE = message('IGNORE', 2, 'transport', { data: 'string' });
 export const UNIMPLEMENTED = message('UNIMPLEMENTED', 3, 'transport', { sequence: 'uint32' });
-export const DEBUG = message('DEBUG', 4, 'transport', { display: 'boolean', message: 'text', language: 'string' });
+export const DEBUG = message('DEBUG', 4, 'transport', { display: 'boolean', message: 'prose', language: 'language' });
 export const SERVICE_REQUEST = message('SERVICE_REQUEST', 5, 'service', { service: 'name' });
 export const SERVICE_ACCEPT = message('SERVICE_ACCEPT', 6, 'service', { service: 'name' });
 export const EXT_INFO = message('EXT_INFO', 7, 'service', { count: 'uint32', extensions: 'rest' });
@@ -44,7 +44,7 @@ export const KEX_ECDH_REPLY = message('KEX_ECDH_REPLY', 31, 'kex', {
 
 // RFC 4252, RFC 4256. Number 60 means a different thing for each method.
 export const USERAUTH_REQUEST = message('USERAUTH_REQUEST', 50, 'userauth', {
-  user: 'text',
+  user: 'textOrNot',
   service: 'name',
   method: 'name',
   data: 'rest',
@@ -54,15 +54,15 @@ export const USERAUTH_FAILURE = message('USERAUTH_FAILURE', 51, 'userauth', {
   partialSuccess: 'boolean',
 });
 export const USERAUTH_SUCCESS = message('USERAUTH_SUCCESS', 52, 'userauth', {});
-export const USERAUTH_BANNER = message('USERAUTH_BANNER', 53, 'userauth', { message: 'text', language: 'string' });
+export const USERAUTH_BANNER = message('USERAUTH_BANNER', 53, 'userauth', { message: 'prose', language: 'language' });
 export const USERAUTH_PK_OK = message('USERAUTH_PK_OK', 60, 'userauth', { algorithm: 'name', key: 'string' });
 export const USERAUTH_PASSWD_CHANGEREQ = message('USERAUTH_PASSWD_CHANGEREQ', 60, 'userauth', {
-  prompt: 'text',
-  language: 'string',
+  prompt: 'prose',
+  language: 'language',
 });
 export const USERAUTH_INFO_REQUEST = message('USERAUTH_INFO_REQUEST', 60, 'userauth', {
-  name: 'text',
-  instruction: 'text',
+  name: 'prose',
+  instruction: 'prose',
   language: 'string',
   count: 'uint32',
   prompts: 'rest',
@@ -97,8 +97,8 @@ export const CHANNEL_OPEN_CONFIRMATION = message('CHANNEL_OPEN_CONFIRMATION', 91
 export const CHANNEL_OPEN_FAILURE = message('CHANNEL_OPEN_FAILURE', 92, 'connection', {
   recipient: 'uint32',
   reason: 'uint32',
-  description: 'text',
-  language: 'string',
+  description: 'prose',
+  language: 'language',
 });
 export const CHANNEL_WINDOW_ADJUST = message('CHANNEL_WINDOW_ADJUST', 93, 'connection', {
   recipient: 'uint32',

@@ -12,7 +12,7 @@ import {
 } from '../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
 import { OpenError, OpenFailure, type OpenFailureReason } from '../protocol/errors.ts';
-import { pack, unpack } from '../protocol/wire/codec.ts';
+import { pack, unpack, unpackHead } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
 import { detached } from './detached.ts';
 import { connectFirst, Ends } from './reaching.ts';
@@ -145,21 +145,25 @@ export function remoteForwarding(options: RemoteForwardingOptions): Readonly<Rec
     return listeners;
   };
   return {
-    'tcpip-forward': async ({ data }, client) => {
-      const { host, port } = unpack(TCPIP_FORWARD, data);
-      const given = await of(client).add({ kind: 'tcp', host, port });
-      if (given?.kind !== 'tcp') return false;
-      return port === 0 ? pack(FORWARDED_PORT, { port: given.port }) : true;
+    'tcpip-forward': ({ data }, client) => {
+      const { host, port } = unpackHead(TCPIP_FORWARD, data);
+      const added = of(client).add({ kind: 'tcp', host, port });
+      return added.then(given => {
+        if (given?.kind !== 'tcp') return false;
+        return port === 0 ? pack(FORWARDED_PORT, { port: given.port }) : true;
+      });
     },
     'cancel-tcpip-forward': ({ data }, client) => {
-      return of(client).remove({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
+      return of(client).remove({ kind: 'tcp', ...unpackHead(TCPIP_FORWARD, data) });
     },
-    'streamlocal-forward@openssh.com': async ({ data }, client) => {
-      const { path } = unpack(STREAMLOCAL_FORWARD, data);
-      return (await of(client).add({ kind: 'unix', path })) !== undefined;
+    'streamlocal-forward@openssh.com': ({ data }, client) => {
+      const { path } = unpackHead(STREAMLOCAL_FORWARD, data);
+      return of(client)
+        .add({ kind: 'unix', path })
+        .then(given => given !== undefined);
     },
     'cancel-streamlocal-forward@openssh.com': ({ data }, client) => {
-      return of(client).remove({ kind: 'unix', ...unpack(STREAMLOCAL_FORWARD, data) });
+      return of(client).remove({ kind: 'unix', ...unpackHead(STREAMLOCAL_FORWARD, data) });
     },
   };
 }

@@ -141,6 +141,7 @@ const opener: Opener = {
   copiesFrom: 0,
   frameLength(bytes, at) {
     const length = readUint32(bytes, at);
+    // Memory; and without a number it is no message.
     if (length === 0 || length > MAX_PACKET) throw new ProtocolError(`a message of ${length} bytes`);
     return 4 + length;
   },

@@ -66,12 +66,28 @@ test('RFC 4253 §10: any other service ends with SERVICE_NOT_AVAILABLE, ssh-conn
   }
 });
 
-test('RFC 4252 §5: a request for a service that we do not have ends with SERVICE_NOT_AVAILABLE', () => {
+test('as OpenSSH: a request for a service that we do not have fails', () => {
   for (const service of ['ssh-userauth', 'telnet', '']) {
     const signIn = new SignIn(() => accept);
     signIn.request('none', nothing, 'alice', service);
-    signIn.peer.disconnected(Disconnect.SERVICE_NOT_AVAILABLE);
+    signIn.failed(METHODS);
+    signIn.request('password', new Writer().boolean(false).string('right').finish(), 'alice', service);
+    signIn.failed(METHODS);
+    signIn.peer.quiet();
     assert.equal(signIn.asked, []);
+  }
+});
+
+test('as OpenSSH: names of services and methods that are not US-ASCII are merely unknown', () => {
+  for (const [service, method] of [
+    [Uint8Array.of(0xe9), 'none'],
+    ['ssh-connection', Uint8Array.of(0x1b, 0xe9)],
+  ]) {
+    const signIn = new SignIn(() => accept);
+    const request = new Writer().string('alice').string(service).string(method).finish();
+    signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...request));
+    signIn.failed(METHODS);
+    signIn.peer.quiet();
   }
 });
 
@@ -323,17 +339,24 @@ test('RFC 4252 §5: names are UTF-8 and are compared byte by byte', () => {
   signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
 });
 
-test('RFC 4251 §9.2: user names with control characters, not in UTF-8, or endless are refused', () => {
-  for (const user of ['a\nb', 'a\x1b[31m', '\0', 'a\u2028b', 'a\u202eb', 'x'.repeat(256)]) {
+test('RFC 4251 §9.2: user names with control characters, not in UTF-8, or endless are nobody’s', () => {
+  const latin1 = new Uint8Array(Buffer.from('andré', 'latin1'));
+  for (const user of ['a\nb', 'a\x1b[31m', '\0', 'a\u2028b', 'a\u202eb', 'x'.repeat(256), latin1]) {
     const signIn = new SignIn(() => accept);
-    signIn.none(user);
-    signIn.peer.disconnected(Disconnect.ILLEGAL_USER_NAME);
+    const request = (method: string, data: Uint8Array) => {
+      const writer = new Writer().string(user).string('ssh-connection').string(method).raw(data);
+      signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...writer.finish()));
+    };
+    request('none', nothing);
+    signIn.failed(METHODS);
+    assert.is(signIn.peer.core.failures, 0, 'that only asked for the methods');
+    request('password', new Writer().boolean(false).string('right').finish());
+    signIn.failed(METHODS);
+    assert.is(signIn.peer.core.failures, 1);
+    signIn.peer.quiet();
     assert.equal(signIn.asked, []);
+    assert.match(signIn.peer.core.user ?? '', /^[ -~\ufffd…]+$/, 'as logs may show it');
   }
-  const signIn = new SignIn(() => accept);
-  const name = new Writer().string(Uint8Array.of(0xff, 0xfe)).string('ssh-connection').string('none').finish();
-  signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...name));
-  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
 });
 
 test('RFC 4252 §5: an empty user name is a name', () => {
@@ -472,9 +495,21 @@ test('RFC 4252 §8: a password that has expired is answered with PASSWD_CHANGERE
   );
 });
 
-test('RFC 4252 §8: passwords that are no UTF-8, or have bytes behind them, are refused', () => {
+test('RFC 4252 §8: a password that is no UTF-8 is a wrong one', () => {
   for (const data of [
     new Writer().boolean(false).string(Uint8Array.of(0xc3)).finish(),
+    new Writer().boolean(true).string('a').string(Uint8Array.of(0xc3)).finish(),
+  ]) {
+    const signIn = new SignIn(() => accept);
+    signIn.request('password', data);
+    signIn.failed(METHODS);
+    signIn.peer.quiet();
+    assert.equal(signIn.asked, []);
+  }
+});
+
+test('RFC 4252 §8: passwords that have bytes behind them are refused', () => {
+  for (const data of [
     new Writer().boolean(false).string('a').byte(0).finish(),
     new Writer().boolean(true).string('a').finish(),
     new Writer().boolean(false).string('a').string('b').finish(),

@@ -17,7 +17,7 @@ import {
 } from '../../src/protocol/messages.ts';
 import { concat, Writer } from '../../src/protocol/wire/reader.ts';
 import { insecure, seeded } from '../kit/insecure.ts';
-import { type Init, payloadOf, RawPeer, type RawPeerOptions } from '../kit/raw-peer.ts';
+import { type Init, initOf, payloadOf, RawPeer, type RawPeerOptions } from '../kit/raw-peer.ts';
 
 const roles = ['client', 'server'] as const;
 type Role = (typeof roles)[number];
@@ -131,11 +131,29 @@ for (const role of roles) {
     finish(peer);
   });
 
-  test(`RFC 4251 §5: a KEXINIT with an empty name, or one that is not printable US-ASCII, is refused (${role})`, () => {
-    for (const names of [['a', '', 'b'], ['', 'a'], ['a', ''], ['\x00'], ['é']]) {
+  test(`as OpenSSH: empty names of a ${role}'s KEXINIT are skipped, and others than printable US-ASCII are merely unknown`, () => {
+    for (const names of [
+      ['', 'none'],
+      ['none', ''],
+      ['a', '', '', 'none'],
+      ['é', '\x1b[2J', 'a\0b', 'none'],
+      ['none\0'],
+    ]) {
+      const peer = RawPeer.started({ role });
+      peer.take(KEXINIT);
+      const languages = { languageClientToServer: ['', 'é'], languageServerToClient: ['x', ''] };
+      const init = { ...initOf(peer.provider, STRICT[role]), ...languages, cipherClientToServer: names };
+      peer.payload(payloadOf(KEXINIT, init));
+      assert.is(peer.core.transport.negotiated?.clientToServer.cipher, 'none', names.join());
+      assert.is(peer.core.error, undefined);
+    }
+  });
+
+  test(`a ${role} that offers names which nobody has is told which, in characters that can be shown`, () => {
+    for (const names of [[''], ['é'], ['\x1b[2J', '']]) {
       const peer = RawPeer.started({ role });
       peer.sendKexInit({ cipherClientToServer: names });
-      peer.disconnected(Disconnect.PROTOCOL_ERROR);
+      peer.disconnected(Disconnect.KEY_EXCHANGE_FAILED, /^no common cipher: [^\x00-\x1f\x80-\xff]*$/);
     }
   });
 
@@ -202,12 +220,39 @@ for (const role of roles) {
 
   for (const [name, payload] of [
     ['SERVICE_REQUEST', service],
-    ['USERAUTH_REQUEST', Uint8Array.of(USERAUTH_REQUEST.number, 0)],
     ['EXT_INFO', Uint8Array.of(7, 0, 0, 0, 0)],
-    ['CHANNEL_DATA', Uint8Array.of(94, 0, 0, 0, 0, 0, 0, 0, 0)],
     ['NEWKEYS', Uint8Array.of(21)],
     ['KEX_ECDH_INIT', Uint8Array.of(30, 0, 0, 0, 0)],
     ['KEX_ECDH_REPLY', Uint8Array.of(31, 0, 0, 0, 0)],
+  ] as const) {
+    test(`as OpenSSH: ${name} of a ${role} before its KEXINIT is not known, and a strict exchange does not begin with it`, () => {
+      const peer = RawPeer.started({ role });
+      peer.take(KEXINIT);
+      peer.payload(payload);
+      assert.is(peer.take(UNIMPLEMENTED).sequence, 0);
+      peer.sendKexInit({ kex: [KEX] });
+      if (role === 'server') peer.take(KEX_ECDH_INIT);
+      peer.quiet();
+      const strict = RawPeer.started({ role });
+      strict.payload(payload);
+      strict.sendKexInit();
+      strict.disconnected(Disconnect.PROTOCOL_ERROR, /strict kex/);
+    });
+
+    test(`as OpenSSH: ${name} of a ${role} where no keys are exchanged has no effect`, () => {
+      if (payload[0] < 20) return;
+      const peer = RawPeer.ready({ role });
+      const { sendSequence } = peer;
+      peer.payload(payload);
+      assert.is(peer.take(UNIMPLEMENTED).sequence, sendSequence);
+      peer.exchange();
+      peer.quiet();
+    });
+  }
+
+  for (const [name, payload] of [
+    ['USERAUTH_REQUEST', Uint8Array.of(USERAUTH_REQUEST.number, 0)],
+    ['CHANNEL_DATA', Uint8Array.of(94, 0, 0, 0, 0, 0, 0, 0, 0)],
   ] as const) {
     test(`RFC 4253 §7: ${name} of a ${role} before its KEXINIT is refused`, () => {
       const peer = RawPeer.started({ role });

@@ -4,6 +4,9 @@ import * as assert from 'uvu/assert';
 import { noble } from '../../src/crypto/noble.ts';
 import { Disconnect, DisconnectError } from '../../src/protocol/errors.ts';
 import {
+  CHANNEL_OPEN,
+  CHANNEL_OPEN_CONFIRMATION,
+  CHANNEL_OPEN_FAILURE,
   DEBUG,
   DISCONNECT,
   GLOBAL_REQUEST,
@@ -174,7 +177,7 @@ for (const role of roles) {
     assert.equal(peer.heard, []);
   });
 
-  test(`RFC 4251 §5: a message of a ${role} that is cut short, or has bytes left over, ends the connection`, () => {
+  test(`RFC 4251 §5: a message of a ${role} that is cut short, or has bytes left over where OpenSSH looks, ends the connection`, () => {
     const right = payloadOf(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing });
     for (let length = 1; length < right.length; length++) {
       const peer = RawPeer.ready({ role });
@@ -182,11 +185,62 @@ for (const role of roles) {
       peer.disconnected(Disconnect.PROTOCOL_ERROR);
     }
     const peer = RawPeer.ready({ role });
-    peer.core.mux.request('y', nothing);
+    peer.core.open('x').catch(() => {});
+    peer.pull();
+    peer.take(CHANNEL_OPEN);
+    const fields = new Writer().uint32(0).uint32(0).uint32(1).uint32(1).finish();
+    peer.payload(Uint8Array.of(CHANNEL_OPEN_CONFIRMATION.number, ...fields.subarray(0, -1)));
+    peer.disconnected(Disconnect.PROTOCOL_ERROR, /past the end/);
+  });
+
+  test(`as OpenSSH: REQUEST_FAILURE of a ${role} has no fields, whatever follows`, async () => {
+    const peer = RawPeer.ready({ role });
+    const reply = peer.core.mux.request('y', nothing);
     peer.pull();
     peer.take(GLOBAL_REQUEST);
     peer.payload(Uint8Array.of(REQUEST_FAILURE.number, 0));
-    peer.disconnected(Disconnect.PROTOCOL_ERROR, /trailing/);
+    assert.is(await reply, false);
+    peer.quiet();
+  });
+
+  test(`the texts of a ${role} are read in any encoding, and without what may be missing at their end`, async () => {
+    const text = (said: Uint8Array) => new Writer().string(said).finish();
+    const said: [string, Uint8Array, string][] = [
+      ['UTF-8', text(new Uint8Array(Buffer.from('zu spät'))), 'zu spät'],
+      ['Latin-1', text(new Uint8Array(Buffer.from('zu spät', 'latin1'))), 'zu spät'],
+      ['with a tag', new Writer().string('no').string('en').finish(), 'no'],
+      ['with a tag that is cut off', new Writer().string('no').uint32(7).byte(0).finish(), 'no'],
+      ['with more behind it', new Writer().string('no').string('en').string('x').finish(), 'no'],
+      ['without any', nothing, ''],
+      ['what terminals act on', text(Uint8Array.of(0xe4, 0x9b, 0x1b, 0x61)), 'ä\ufffd\ufffda'],
+    ];
+    for (const [what, bytes, expected] of said) {
+      const gone = RawPeer.ready({ role });
+      gone.payload(new Writer().byte(DISCONNECT.number).uint32(11).raw(bytes).finish());
+      assert.instance(gone.core.error, DisconnectError, what);
+      assert.is((gone.core.error as DisconnectError).reason, 11, what);
+      assert.is(gone.core.error!.message, expected, what);
+      const peer = RawPeer.ready({ role });
+      const opened = peer.core.open('x').then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      peer.pull();
+      const { sender } = peer.take(CHANNEL_OPEN);
+      peer.payload(new Writer().byte(CHANNEL_OPEN_FAILURE.number).uint32(sender).uint32(1).raw(bytes).finish());
+      assert.is((await opened)?.message, expected, what);
+      peer.payload(new Writer().byte(DEBUG.number).boolean(true).raw(bytes).finish());
+      peer.quiet();
+    }
+  });
+
+  test(`what has no effect is not looked at: IGNORE, DEBUG and UNIMPLEMENTED of a ${role} may be cut short, or be nonsense`, () => {
+    for (const number of [IGNORE.number, DEBUG.number, UNIMPLEMENTED.number])
+      for (const rest of [[], [0], [255, 255, 255, 255], [0, 0, 0, 9, 1, 2]]) {
+        const peer = RawPeer.ready({ role });
+        peer.payload(Uint8Array.of(number, ...rest));
+        peer.quiet();
+      }
   });
 }
 

@@ -1,11 +1,11 @@
 // The life of the program: keys, a host key, a door that opens once, the session behind it, and the end.
 import { fingerprint, formatPublicKey, type KeyRules, publicOf } from '../../crypto/keys/index.ts';
 import { byName, type CryptoProvider, type PrivateKey } from '../../crypto/provider.ts';
-import { DIRECT_TCPIP } from '../../protocol/channels/forwarding.ts';
 import type { ChannelOpen } from '../../protocol/channels/mux.ts';
 import { SUBSYSTEM } from '../../protocol/channels/session-requests.ts';
 import { Disconnect, OpenFailure, printable } from '../../protocol/errors.ts';
 import { unpack } from '../../protocol/wire/codec.ts';
+import { Reader } from '../../protocol/wire/reader.ts';
 import {
   type Admission,
   type Authenticator,
@@ -285,8 +285,8 @@ function connectionOf({ address, port, localAddress, localPort }: Client): Recor
 }
 
 function target(data: Uint8Array): string {
-  const { host, port } = unpack(DIRECT_TCPIP, data);
-  return ` to ${printable(host, 80)} port ${port}`;
+  const reader = new Reader(data);
+  return ` to ${printable(reader.prose(), 80)} port ${reader.uint32()}`;
 }
 
 /** A host key for one session, and what is said of it. */

@@ -11,7 +11,7 @@ import {
   printable,
   STREAMLOCAL_FORWARD,
   TCPIP_FORWARD,
-  unpack,
+  unpackHead,
 } from '../../protocol/index.ts';
 import { type OfferedKey, publicKeys } from '../../server/authenticators.ts';
 import { detached, faultFields } from '../../server/detached.ts';
@@ -71,8 +71,8 @@ export class Switchboard implements EventSource {
     this.#calls = new Calls({ board, events, log: options.log, counter: this.#counter, elsewhere });
     const desk = new Desk(this, options.hints, options.registry, options.log);
     const of = (client: Client) => this.#members.get(client)!;
-    const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpack(TCPIP_FORWARD, data) });
-    const unix = ({ data }: GlobalRequest): Line => ({ kind: 'unix', ...unpack(STREAMLOCAL_FORWARD, data) });
+    const tcp = ({ data }: GlobalRequest): Line => ({ kind: 'tcp', ...unpackHead(TCPIP_FORWARD, data) });
+    const unix = ({ data }: GlobalRequest): Line => ({ kind: 'unix', ...unpackHead(STREAMLOCAL_FORWARD, data) });
     this.server = new Server({
       ...options.limits,
       provider: options.provider,

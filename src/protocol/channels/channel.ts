@@ -41,7 +41,8 @@ export interface ChannelRequest {
 /**
  * What the owner of a channel wants to hear. Each call is made from inside the protocol: return soon. A handler that throws, or
  * returns a promise that is rejected, fails: its request is refused, or its channel closed, and nothing else ends. A
- * ProtocolError thrown at once (as `unpack` does) says that the peer's message was malformed, and ends the connection.
+ * ProtocolError thrown at once (as `unpack` does) says that the peer's message was malformed: it refuses a request, and
+ * elsewhere ends the connection.
  */
 export interface ChannelHandler {
   /** Bytes came (`type` 0, or STDERR). They are lent until this returns; tell `channel.consumed` once they have left you. */
@@ -268,8 +269,8 @@ export class Channel {
       try {
         reply = this.handler.request?.(request) ?? false;
       } catch (error) {
-        if (error instanceof ProtocolError) throw error;
-        this.host.fault(error);
+        // What the peer has said may be wrong: that costs it the request.
+        if (!(error instanceof ProtocolError)) this.host.fault(error);
       }
     }
     this.#answers.add(reply, request.wantReply, request.data.length);

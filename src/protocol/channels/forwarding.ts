@@ -7,8 +7,8 @@ const layout = <const L extends Layout>(fields: L): L => fields;
 export const TCPIP_FORWARD = layout({ host: 'text', port: 'uint32' });
 /** The reply to `tcpip-forward`, only where port 0 was asked for. */
 export const FORWARDED_PORT = layout({ port: 'uint32' });
-/** Channel `direct-tcpip`: where to, and who asks. */
-export const DIRECT_TCPIP = layout({ host: 'text', port: 'uint32', originHost: 'text', originPort: 'uint32' });
+/** Channel `direct-tcpip`: where to, and who asks; nobody looks the latter up. */
+export const DIRECT_TCPIP = layout({ host: 'text', port: 'uint32', originHost: 'prose', originPort: 'uint32' });
 /** Channel `forwarded-tcpip`: what was asked for with `tcpip-forward`, to the letter, and who calls. */
 export const FORWARDED_TCPIP = DIRECT_TCPIP;
 /** Global request `streamlocal-forward@openssh.com` and its cancellation. */

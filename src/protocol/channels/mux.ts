@@ -84,9 +84,12 @@ const MAX_OPEN = MAX_MESSAGE - 64;
 
 export interface MuxOptions {
   readonly maxChannels?: number;
-  /** Asked for each channel the peer opens. Where it fails, that channel is refused, or closed if it has been accepted. */
+  /**
+   * Asked for each channel the peer opens. Where it fails, that channel is refused, or closed if it has been accepted. A ProtocolError
+   * that it throws at once (as `unpack` does) says that the payload makes no sense: the channel is refused, and it is no fault.
+   */
   channelOpen(open: ChannelOpen): void | Promise<void>;
-  /** Asked for each request of the peer. Where it fails, that request is refused. */
+  /** Asked for each request of the peer. Where it fails, that request is refused; a ProtocolError as above. */
   globalRequest(request: GlobalRequest): Eventually<GlobalReply>;
 }
 
@@ -415,8 +418,8 @@ export class Mux {
       const working: unknown = this.#options.channelOpen(open);
       if (isLater(working)) working.then(undefined, failed);
     } catch (error) {
-      if (error instanceof ProtocolError) throw error;
-      failed(error);
+      if (error instanceof ProtocolError) open.reject(OpenFailure.CONNECT_FAILED, error.message);
+      else failed(error);
     }
   }
 
@@ -501,15 +504,10 @@ export class Mux {
     try {
       return this.#options.globalRequest(request);
     } catch (error) {
-      this.#threw(error);
+      // What the peer has said may be wrong: that costs it the request, as what it may not have does.
+      if (!(error instanceof ProtocolError)) this.#host.fault(error);
       return false;
     }
-  }
-
-  /** What a callback has thrown: that the peer is wrong, or a fault of this program, which ends nothing else. */
-  #threw(error: unknown): void {
-    if (error instanceof ProtocolError) throw error;
-    this.#host.fault(error);
   }
 
   #pending(id: number): PendingOpen {

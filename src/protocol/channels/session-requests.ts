@@ -5,7 +5,8 @@ const layout = <const L extends Layout>(fields: L): L => fields;
 
 /** `pty-req` (RFC 4254 §6.2). */
 export const PTY_REQ = layout({
-  term: 'text',
+  /** A terminal that nobody knows is as good as none, and no reason to refuse it. */
+  term: 'prose',
   columns: 'uint32',
   rows: 'uint32',
   /** Pixels. */
@@ -27,7 +28,7 @@ export const SIGNAL = layout({ signal: 'name' });
 /** `exit-status` (RFC 4254 §6.10); programs of Unix have 0 to 255. */
 export const EXIT_STATUS = layout({ status: 'uint32' });
 /** `exit-signal` (RFC 4254 §6.10); `language` is a tag of RFC 3066, mostly empty. */
-export const EXIT_SIGNAL = layout({ signal: 'name', coreDumped: 'boolean', message: 'text', language: 'string' });
+export const EXIT_SIGNAL = layout({ signal: 'name', coreDumped: 'boolean', message: 'prose', language: 'language' });
 /** `break` (RFC 4335 §3): how long, in milliseconds; 0 for the device's own default. */
 export const BREAK = layout({ length: 'uint32' });
 

@@ -1,6 +1,5 @@
 // Extensions (EXT_INFO, RFC 8308): what either side can do besides what is negotiated.
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { ProtocolError } from '../errors.ts';
 import { EXT_INFO } from '../messages.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
@@ -13,21 +12,26 @@ export const PING_EXTENSION = 'ping@openssh.com';
 /** And our client: the server may correct itself once it knows who signs in (OpenSSH PROTOCOL §1.11). */
 const EXT_INFO_IN_AUTH = 'ext-info-in-auth@openssh.com';
 
-/** Extensions we are ready to read in one EXT_INFO; OpenSSH's limit is 1,024, real peers send under ten. */
+/** Extensions that we remember of a peer; real ones send under ten. */
 const MAX_EXTENSIONS = 64;
 /** Bytes of all extensions that we remember of a peer; the list of signatures, the longest that is in use, has some 500. */
 const MAX_EXTENSION_BYTES = 32 * 1024;
 
-/** Adds the peer's to what is known of it, name to raw value. @throws ProtocolError if they are too many, or cut short */
+/** Adds the peer's to what is known of it, name to raw value, as far as there is room. @throws ProtocolError if they are cut short, or more follows */
 export function readExtensions(packet: Packet, known: Map<string, Uint8Array>): void {
   const { count, extensions } = decode(EXT_INFO, packet);
-  if (count > MAX_EXTENSIONS) throw new ProtocolError(`EXT_INFO with ${count} extensions`);
-  const reader = new Reader(extensions);
-  for (let i = 0; i < count; i++) known.set(reader.name(), reader.string().slice());
-  reader.finish();
   let bytes = 0;
   for (const [name, value] of known) bytes += name.length + value.length;
-  if (known.size > MAX_EXTENSIONS || bytes > MAX_EXTENSION_BYTES) throw new ProtocolError('too many extensions');
+  const reader = new Reader(extensions);
+  for (let i = 0; i < count; i++) {
+    const name = reader.anyName();
+    const value = reader.string();
+    bytes += name.length + value.length;
+    // Memory: what is too much is not remembered.
+    if (bytes <= MAX_EXTENSION_BYTES && (known.size < MAX_EXTENSIONS || known.has(name)))
+      known.set(name, value.slice());
+  }
+  reader.finish();
 }
 
 /** Ours: what an OpenSSH client needs to know to sign with RSA keys, and what else we speak. */

@@ -78,6 +78,7 @@ export function* clientExchange(context: KexContext): Kex<KexResult> {
 
   const secret = initiator.finish(reply);
   const hash = exchangeHash(algorithm, transcript, hostKey, initiator.init, reply, secret);
+  // Authentication, here and below.
   if (new Reader(hostKey).name() !== verifier.keyType || !verifier.verify(hostKey, hash, signature)) {
     throw new ProtocolError("the server's signature over the key exchange is wrong", Disconnect.KEY_EXCHANGE_FAILED);
   }

@@ -106,6 +106,7 @@ function pick(
 ): string {
   const name = client.find(candidate => server.includes(candidate) && counts(candidate));
   if (name !== undefined) return name;
+  // Nothing can be agreed on.
   throw new ProtocolError(
     `no common ${what}: the client offers ${list(client)}, the server ${list(server)}`,
     Disconnect.KEY_EXCHANGE_FAILED,

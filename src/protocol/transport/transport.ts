@@ -277,6 +277,7 @@ export class Transport {
         return false;
       }
       const tolerated = number === DISCONNECT.number || (number <= 4 && !(this.strict && this.exchanges === 0));
+      // Order: nothing may get in between of what changes the keys. OpenSSH 10.4 ends the connection, too.
       if (!tolerated) throw new ProtocolError(`message ${number} in the middle of a key exchange`);
     }
     switch (number) {
@@ -289,6 +290,7 @@ export class Transport {
       case UNIMPLEMENTED.number:
         return false;
       case KEXINIT.number:
+        // What a stranger may have us compute.
         if (this.exchanges > 0 && !this.mayRekey) throw new ProtocolError('a second key exchange before sign-in');
         if (this.#exchange === undefined) {
           this.#steer(packet);
@@ -297,19 +299,23 @@ export class Transport {
         this.#resume(packet);
         return false;
       case EXT_INFO.number:
-        if (this.exchanges === 0) throw new ProtocolError('EXT_INFO before the first key exchange');
+        // Nobody has vouched for it before: not heeded.
+        if (this.exchanges === 0) break;
         readExtensions(packet, this.extensions);
         return false;
     }
     const phase = phaseOf(number);
-    if (phase === undefined) {
-      if (!this.#signedIn && ++this.#unknown > MAX_UNKNOWN)
-        throw new ProtocolError('too many unknown messages before sign-in');
-      this.send(encode(UNIMPLEMENTED, { sequence: this.lastSequence }));
-      return false;
+    if (phase !== undefined && phase !== 'kex') {
+      if (this.exchanges > 0) return true;
+      // Authentication: before there are keys nobody asks for a service, as in sshd.
+      if (number >= 50) throw new ProtocolError(`message ${number} before the first key exchange`);
     }
-    if (phase === 'kex' || this.exchanges === 0) throw new ProtocolError(`message ${number} out of place`);
-    return true;
+    // What we do not know, or cannot use now, has no effect (RFC 4253 §11.4). As in sshd that goes for stray messages of a key exchange, too.
+    // What a stranger may have us compute.
+    if (!this.#signedIn && ++this.#unknown > MAX_UNKNOWN)
+      throw new ProtocolError('too many unknown messages before sign-in');
+    this.send(encode(UNIMPLEMENTED, { sequence: this.lastSequence }));
+    return false;
   }
 
   /** The client has made its offer first: ours may depend on it. */
@@ -327,6 +333,7 @@ export class Transport {
       return;
     }
     this.#seal(packet);
+    // Memory.
     if (!this.account.fits(0)) throw new ProtocolError('too many answers wait for a peer that does not read');
     if (this.mayRekey) this.#rekeyIfDue();
   }
@@ -343,6 +350,7 @@ export class Transport {
   }
 
   #seal(packet: Packet): void {
+    // Order: a sequence number would come twice.
     if (this.#sentPackets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
     const { number } = packet;
     const outbox = this.#outbox;
@@ -418,6 +426,7 @@ export class Transport {
 
   #rekeyIfDue(): void {
     if (this.#exchange !== undefined) {
+      // As in `#seal`.
       if (this.#frames.packets >= MAX_PACKETS) throw new ProtocolError('too many packets under one key');
       return;
     }
@@ -477,6 +486,7 @@ export class Transport {
     const theirs = decode(KEXINIT, theirInit);
     if (first) {
       this.strict = theirs.kex.includes(this.role === 'client' ? STRICT_S : STRICT_C);
+      // Order: whoever is in between may have put a message in, and cut off another one later (CVE-2023-48795).
       if (this.strict && this.lastSequence !== 0)
         throw new ProtocolError('strict kex: KEXINIT was not the first packet');
     }

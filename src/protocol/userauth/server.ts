@@ -162,14 +162,10 @@ export class ServerAuth {
 
   #request(request: Request): void {
     if (!this.#service) throw new ProtocolError('user authentication without asking for the service first');
-    if (request.service !== 'ssh-connection') {
-      throw new ProtocolError(
-        `service "${printable(request.service)}" is not available`,
-        Disconnect.SERVICE_NOT_AVAILABLE,
-      );
-    }
-    if (this.user === undefined) this.user = checkUser(request.user);
-    else if (request.user !== this.user) throw new ProtocolError('the user name changed in the middle of the sign-in');
+    const user = showable(request.user);
+    this.user ??= user;
+    // Authentication: what has been proven for one user must not let in another.
+    if (user !== this.user) throw new ProtocolError('the user name changed in the middle of the sign-in');
     if (++this.#requests > MAX_REQUESTS) throw tooMany();
     this.#interactive = undefined;
     if (this.#options.banner !== undefined && !this.#bannerSent) this.#banner(this.#options.banner);
@@ -177,6 +173,8 @@ export class ServerAuth {
     const reader = new Reader(request.data);
     // OpenSSH PROTOCOL §3.1: the same method, with the server's host key under the signature.
     const method = request.method === HOSTBOUND_METHOD ? 'publickey' : request.method;
+    // As sshd: a user that cannot be, and any other service, are refused like a user who may not.
+    if (user !== request.user || request.service !== 'ssh-connection') return this.#refuse(method);
     if (method !== 'none' && !this.#next.includes(method)) return this.#fail();
     switch (method) {
       case 'none':
@@ -193,18 +191,22 @@ export class ServerAuth {
 
   #none(reader: Reader): void {
     reader.finish();
-    // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
-    const refuse = () => (this.#requests === 1 ? this.#sendFailure(false) : this.#fail());
-    if (!this.#lists.some(([method]) => method === 'none')) return refuse();
+    if (!this.#lists.some(([method]) => method === 'none')) return this.#refuse('none');
     this.#ask({ user: this.user!, method: 'none' }, answer => {
       if (answer.result === 'accept') this.#conclude(answer, 'none');
-      else refuse();
+      else this.#refuse('none');
     });
+  }
+
+  /** The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone. */
+  #refuse(method: string): void {
+    if (method === 'none' && this.#requests === 1) this.#sendFailure(false);
+    else this.#fail();
   }
 
   #publicKey(request: Request, reader: Reader): void {
     const signed = reader.boolean();
-    const algorithm = reader.name();
+    const algorithm = reader.anyName();
     const key = reader.string().slice();
     const hostKey = request.method === HOSTBOUND_METHOD ? reader.string() : undefined;
     const signature = signed ? reader.string() : undefined;
@@ -223,7 +225,7 @@ export class ServerAuth {
       });
       return;
     }
-    const data = signedData(this.#transport.sessionId!, request, algorithm, key, hostKey);
+    const data = signedData(this.#transport.sessionId!, { ...request, user }, algorithm, key, hostKey);
     if (!verifier.verify(key, data, signature)) return this.#fail();
     const presence = verifier.presence?.(signature);
     const present = presence === undefined || presence.touched;
@@ -243,9 +245,10 @@ export class ServerAuth {
 
   #password(reader: Reader): void {
     const change = reader.boolean();
-    const password = reader.text();
-    const newPassword = change ? reader.text() : undefined;
+    const password = reader.textOrNot();
+    const newPassword = change ? reader.textOrNot() : undefined;
     reader.finish();
+    if (password === undefined || (change && newPassword === undefined)) return this.#fail();
     this.#ask({ user: this.user!, method: 'password', password, newPassword }, answer => {
       if (answer.result !== 'change-password') return void this.#conclude(answer, 'password');
       this.#transport.send(encode(USERAUTH_PASSWD_CHANGEREQ, { prompt: answer.prompt, language: new Uint8Array(0) }));
@@ -254,7 +257,7 @@ export class ServerAuth {
 
   #keyboardInteractive(reader: Reader): void {
     reader.string(); // language tag, deprecated
-    const submethods = reader.text();
+    const submethods = reader.prose();
     reader.finish();
     this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods }, answer =>
       this.#concludeInteractive(answer, submethods),
@@ -270,9 +273,10 @@ export class ServerAuth {
     if (count !== expected.prompts) return this.#fail();
     if (++this.#requests > MAX_REQUESTS) throw tooMany();
     const reader = new Reader(responses);
-    const texts = Array.from({ length: count }, () => reader.text());
+    const texts = Array.from({ length: count }, () => reader.textOrNot());
     reader.finish();
     const { submethods } = expected;
+    if (!texts.every(text => text !== undefined)) return this.#fail();
     this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods, responses: texts }, answer =>
       this.#concludeInteractive(answer, submethods),
     );
@@ -387,13 +391,14 @@ function isOfType(blob: Uint8Array, type: string): boolean {
   return new Reader(blob).name() === type;
 }
 
-/** User names end up in logs, prompts and files, so nothing in one may be invisible. */
-function checkUser(user: string): string {
-  if (user.length > MAX_USER || printable(user, MAX_USER) !== user) {
-    throw new ProtocolError('the user name is too long or has control characters', Disconnect.ILLEGAL_USER_NAME);
-  }
-  return user;
-}
+/**
+ * User names end up in logs, prompts and files, so nothing in one may be invisible, and none may be endless. One that is
+ * not as it is shown is nobody's, and so is one that is not UTF-8.
+ */
+const showable = (user = NOT_UTF8): string => printable(user, MAX_USER);
+
+/** Shown for a user name that is no text. */
+const NOT_UTF8 = '\uFFFD';
 
 function tooMany(): ProtocolError {
   return new ProtocolError('too many authentication failures');

@@ -11,8 +11,17 @@ interface FieldTypes {
   /** 16 bytes without a length (the cookie of KEXINIT). */
   cookie: Uint8Array;
   string: Uint8Array;
+  /** UTF-8 that is looked up, compared or passed on: a message in which it is none does not fit its layout. */
   text: string;
+  /** The same where the rest of the message counts in any case: undefined if it is not UTF-8. */
+  textOrNot: string | undefined;
+  /** Text that only people read: in any encoding, and empty where the message ends before it (`Reader.prose`). */
+  prose: string;
+  /** The tag behind such text, at the end of a message; it may be missing, and be followed by anything. */
+  language: Uint8Array;
+  /** To be compared with names that are known; any bytes will do (`Reader.anyName`). */
   name: string;
+  /** Such names; empty ones are skipped. */
   nameList: string[];
   /** All that follows, for payloads that depend on an earlier field. */
   rest: Uint8Array;
@@ -41,7 +50,8 @@ export interface Message<L extends Layout = Layout> {
 const COOKIE = 16;
 
 function readField(reader: Reader, type: FieldType): FieldTypes[FieldType] {
-  return type === 'cookie' ? reader.raw(COOKIE) : reader[type]();
+  if (type === 'cookie') return reader.raw(COOKIE);
+  return type === 'name' ? reader.anyName() : reader[type]();
 }
 
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
@@ -58,13 +68,16 @@ function writeField(writer: Writer, type: FieldType, value: unknown): void {
       writer.uint32(value as number);
       break;
     case 'name':
-      // A reader takes no others, and would end the connection.
+      // RFC 4251 §6, and there are readers that take no others and end the connection.
       if (!isAscii(value as string))
         throw new UsageError(`"${printable(value as string, 80)}" is no name: it is not ASCII`);
       writer.string(value as string);
       break;
     case 'string':
     case 'text':
+    case 'textOrNot':
+    case 'prose':
+    case 'language':
       writer.string(value as Uint8Array | string);
       break;
     case 'nameList':
@@ -86,9 +99,19 @@ export function pack<L extends Layout>(layout: L, fields: Fields<L>, writer = ne
 /** The fields of `bytes`; byte arrays are views. @throws ProtocolError if the bytes do not fit the layout exactly */
 export function unpack<L extends Layout>(layout: L, bytes: Uint8Array, from = 0, end = bytes.length): Fields<L> {
   const reader = new Reader(bytes, from, end);
+  const fields = read(layout, reader);
+  reader.finish();
+  return fields;
+}
+
+/** The same, whatever follows: for payloads of global requests, of which sshd reads no more either. @throws ProtocolError if they are cut short */
+export function unpackHead<L extends Layout>(layout: L, bytes: Uint8Array): Fields<L> {
+  return read(layout, new Reader(bytes));
+}
+
+function read<L extends Layout>(layout: L, reader: Reader): Fields<L> {
   const fields: Record<string, unknown> = {};
   for (const field in layout) fields[field] = readField(reader, layout[field]);
-  reader.finish();
   return fields as Fields<L>;
 }
 

@@ -17,9 +17,11 @@ const POOL = 1024;
  * cipher block: 4 where the length field is encrypted with the rest, 0 where it is not (AEAD, encrypt-then-MAC).
  */
 export function checkLength(packetLength: number, blockLength: number, covered: 0 | 4): number {
+  // Memory, and OpenSSH's own bounds.
   if (packetLength < 1 + MIN_PADDING || packetLength > MAX_PACKET) {
     throw new ProtocolError(`packet length ${packetLength} is out of bounds`);
   }
+  // Authentication: the length is not vouched for yet, and what is deciphered must be whole blocks.
   if ((packetLength + covered) % blockLength !== 0) {
     throw new ProtocolError(`packet length ${packetLength} is not a whole number of cipher blocks`);
   }
@@ -29,7 +31,9 @@ export function checkLength(packetLength: number, blockLength: number, covered: 
 /** The packet whose padding_length byte is at `bytes[at]` and whose padding ends at `end`. */
 export function unpad(bytes: Uint8Array, at: number, end: number): Packet {
   const padding = bytes[at];
+  // As in sshd, and RFC 4253 §6 wants it so that lengths tell less.
   if (padding < MIN_PADDING) throw new ProtocolError(`a packet has only ${padding} bytes of padding`);
+  // Memory: it would reach before the packet, or leave no message number.
   if (padding > end - at - 2) throw new ProtocolError('a packet is all padding');
   return new Packet(bytes, at + 1, end - padding);
 }

@@ -9,23 +9,60 @@ const utf8encoder = new TextEncoder();
 /** Text to its UTF-8 bytes. */
 export const encodeUtf8 = (text: string): Uint8Array => utf8encoder.encode(text);
 
-/** UTF-8 bytes to text. @throws ProtocolError if they are not UTF-8. */
-export function decodeUtf8(bytes: Uint8Array): string {
+/** UTF-8 bytes to text; undefined if they are not UTF-8. */
+export function utf8OrNot(bytes: Uint8Array): string | undefined {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw new ProtocolError('a text field is not valid UTF-8');
+    return undefined;
   }
 }
 
-/** Bytes of US-ASCII text (names of algorithms, services, requests). @throws ProtocolError on anything else. */
+/** UTF-8 bytes to text. @throws ProtocolError if they are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  const text = utf8OrNot(bytes);
+  // A relay would pass on a fault, and what is looked up or compared would be something else than the peer has named.
+  if (text === undefined) throw new ProtocolError('a text field is not valid UTF-8');
+  return text;
+}
+
+/**
+ * Text that only people read: UTF-8, or else Latin-1, which is what servers without UTF-8 mostly speak. ssh shows such bytes
+ * as `\351`; a letter says more. The C1 range, which terminals act on, becomes U+FFFD. The text is as untrusted as any.
+ */
+export function decodeProse(bytes: Uint8Array): string {
+  const text = utf8OrNot(bytes);
+  if (text !== undefined) return text;
+  let latin1 = '';
+  for (const byte of bytes) latin1 += byte >= 0x80 && byte < 0xa0 ? UNREADABLE : String.fromCharCode(byte);
+  return latin1;
+}
+
+/** U+FFFD: stands for bytes that have no business where they are. */
+const UNREADABLE = '\uFFFD';
+
+const isPrintableAscii = (byte: number): boolean => byte >= 0x20 && byte <= 0x7e;
+
+/** Bytes of US-ASCII text (names inside of keys and signatures). @throws ProtocolError on anything else. */
 export function decodeAscii(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) {
-    if (byte < 0x20 || byte > 0x7e) throw new ProtocolError('a name contains bytes that are not printable US-ASCII');
+    // Authentication: what a key is must be beyond doubt. With another byte it would be another key of the same name.
+    if (!isPrintableAscii(byte)) throw new ProtocolError('a name contains bytes that are not printable US-ASCII');
     text += String.fromCharCode(byte);
   }
   return text;
+}
+
+/**
+ * Bytes of a name that is only compared with those that are known. What is not printable US-ASCII becomes U+FFFD, which no name
+ * has, so that nobody knows such a name, and any may be shown. As in sshd a NUL at the very end does not count.
+ */
+function decodeName(bytes: Uint8Array): string {
+  const end = bytes.length > 0 && bytes[bytes.length - 1] === 0 ? bytes.length - 1 : bytes.length;
+  let name = '';
+  for (let i = 0; i < end; i++) name += isPrintableAscii(bytes[i]) ? String.fromCharCode(bytes[i]) : UNREADABLE;
+  return name;
 }
 
 /** Reads fields from `bytes` in order. Views, not copies: what must outlive the buffer has to be copied. @throws ProtocolError when a field runs past the end. */
@@ -50,6 +87,7 @@ export class Reader {
 
   #take(length: number): number {
     const at = this.at;
+    // Memory: nothing outside of the message is read.
     if (length > this.end - at) throw new ProtocolError('a field runs past the end of its message');
     this.at = at + length;
     return at;
@@ -92,24 +130,44 @@ export class Reader {
     return decodeUtf8(this.string());
   }
 
-  /** A name: a string of printable US-ASCII (RFC 4251 §6). @throws ProtocolError if it is not */
+  /** The same; undefined if it is not UTF-8. */
+  textOrNot(): string | undefined {
+    return utf8OrNot(this.string());
+  }
+
+  /** Text that only people read, untrusted: see `decodeProse`. Empty where the message ends before it. */
+  prose(): string {
+    return this.remaining === 0 ? '' : decodeProse(this.string());
+  }
+
+  /** The language tag behind such text, which ends the message; nobody reads it, so it may be missing, and be followed by anything. */
+  language(): Uint8Array {
+    const rest = this.rest();
+    return rest.length < 4 ? rest.subarray(rest.length) : rest.subarray(4, 4 + readUint32(rest, 0));
+  }
+
+  /** A name that says what a key or a signature is: a string of printable US-ASCII (RFC 4251 §6). @throws ProtocolError if it is not */
   name(): string {
     return decodeAscii(this.string());
   }
 
-  /** A name-list: comma-separated names, none of them empty; an empty string is the empty list. @throws ProtocolError if one is empty or not ASCII */
+  /** A name in a message, to compare with those that are known: see `decodeName`. */
+  anyName(): string {
+    return decodeName(this.string());
+  }
+
+  /** A name-list: comma-separated names; empty ones are skipped. */
   nameList(): string[] {
-    const text = this.name();
-    if (text === '') return [];
-    const names = text.split(',');
-    if (names.includes('')) throw new ProtocolError('a name-list contains an empty name');
-    return names;
+    return this.anyName()
+      .split(',')
+      .filter(name => name !== '');
   }
 
   /** A non-negative mpint as its magnitude, without leading zeros. @throws ProtocolError if negative or not of minimal length. */
   mpint(): Uint8Array {
     const bytes = this.string();
     if (bytes.length === 0) return bytes;
+    // Authentication: all users of this are keys, and one of those has one encoding, which its fingerprint is of.
     if (bytes[0] & 0x80) throw new ProtocolError('an mpint is negative where that makes no sense');
     if (bytes[0] !== 0) return bytes;
     if (bytes.length === 1 || !(bytes[1] & 0x80)) throw new ProtocolError('an mpint has unnecessary leading zeros');
@@ -123,6 +181,7 @@ export class Reader {
 
   /** To be called at the end. @throws ProtocolError if bytes are left over */
   finish(): void {
+    // As sshd: a message of which a part is not understood is not acted on. Where sshd does not look, nobody calls this.
     if (this.at !== this.end) throw new ProtocolError('a message has trailing bytes');
   }
 }

@@ -89,7 +89,7 @@ test('a message is put together from any chunks, and bounded', () => {
   assert.equal(pieces.push(whole.subarray(-1)), Uint8Array.of(6, 7));
   assert.throws(() => new AgentFrame().push(new Uint8Array(4)), /message of 0 bytes/);
   assert.throws(() => new AgentFrame().push(Uint8Array.of(0, 4, 0, 1)), /message of 262145 bytes/);
-  assert.throws(() => new AgentFrame().push(Uint8Array.of(0, 0, 0, 1, 6, 6)), /more than it was asked for/);
+  assert.equal(new AgentFrame().push(Uint8Array.of(0, 0, 0, 1, 6, 6)), Uint8Array.of(6), 'what follows is nobody’s');
   assert.throws(() => frame(new Uint8Array(MAX_AGENT_MESSAGE + 1)), /too long/);
 });
 
@@ -123,7 +123,7 @@ const nonsense: [string, Uint8Array, RegExp][] = [
   ['a refusal', Uint8Array.of(5), /refuses to list its keys/],
   ['another answer', Uint8Array.of(6), /answers with message 6, expected 12/],
   ['an answer cut off', identities(publicOf(key)).subarray(0, -1), /runs past the end/],
-  ['an answer that goes on', new Writer().raw(identities()).byte(0).finish(), /trailing/],
+  ['a refusal of the past', Uint8Array.of(102), /refuses to list its keys/],
   ['more keys than make sense', new Writer().byte(12).uint32(2049).finish(), /claims to have 2049 keys/],
   ['fewer keys than it says', new Writer().byte(12).uint32(2).finish(), /runs past the end/],
 ];
@@ -133,6 +133,23 @@ for (const [what, message, sentence] of nonsense)
       (_, socket) => socket.write(frame(message)),
       agent => refused(agent.keys(), sentence),
     ));
+
+test('list: a key that cannot be read, a Latin-1 comment, and more behind them, do not hide the other keys', () =>
+  withAgent(
+    (_, socket) => {
+      const odd = { blob: Uint8Array.of(0, 0, 0, 9, 1), comment: '' };
+      const writer = new Writer().byte(12).uint32(2).string(odd.blob).string(Uint8Array.of(0xe9)).string(key.blob);
+      socket.write(frame(writer.string('x').string('more').finish()));
+    },
+    async agent =>
+      assert.equal(
+        (await agent.keys()).map(({ type, comment }) => [type, comment]),
+        [
+          ['', 'é'],
+          ['ssh-ed25519', 'x'],
+        ],
+      ),
+  ));
 
 test('an agent that closes, one that says nothing, one that is not there', async () => {
   await withAgent(

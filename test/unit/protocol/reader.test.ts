@@ -127,9 +127,39 @@ test('RFC 4251 §5: the name-lists of the RFC', () => {
   }
 });
 
-test('RFC 4251 §5: empty names, and bytes that are not printable US-ASCII, are refused in name-lists', () => {
-  for (const text of [',', 'a,', ',a', 'a,,b', 'a\0', '\x7f', 'é', 'a\n'])
-    refused(() => new Reader(string(text)).nameList(), JSON.stringify(text));
+test('as OpenSSH: empty names are skipped in name-lists, and a NUL at the very end does not count', () => {
+  for (const [text, names] of [
+    [',', []],
+    ['a,', ['a']],
+    [',a', ['a']],
+    ['a,,,b', ['a', 'b']],
+    ['a,b\0', ['a', 'b']],
+    ['\0', []],
+  ] as const)
+    assert.equal(new Reader(string(text)).nameList(), names, JSON.stringify(text));
+});
+
+test('bytes that are no printable US-ASCII make a name that nobody knows, and that can be shown', () => {
+  for (const text of ['a\x00b', '\x7f', 'é', 'a\n', '\x1b[2J', '\u202e']) {
+    const name = new Reader(string(text)).anyName();
+    assert.match(name, /^[ -~\ufffd]*\ufffd[ -~\ufffd]*$/, JSON.stringify(text));
+    assert.equal(new Reader(string(`x,${text}`)).nameList(), ['x', name]);
+  }
+});
+
+test('text for people is UTF-8 or else Latin-1, without what terminals act on in that', () => {
+  const prose = (...bytes: number[]) => new Reader(string(Uint8Array.of(...bytes))).prose();
+  assert.is(prose(0xc3, 0xa9), 'é');
+  assert.is(prose(0x63, 0xe9), 'cé');
+  assert.is(prose(0x63, 0xe9, 0x9b, 0x80, 0xa0, 0xff), 'cé\ufffd\ufffd\u00a0ÿ');
+  assert.is(new Reader(new Uint8Array(0)).prose(), '', 'the message ends before it');
+  refused(() => new Reader(Uint8Array.of(0, 0, 0, 2, 1)).prose());
+});
+
+test('a text that may be none says so, and the fields behind it are read', () => {
+  const reader = new Reader(concat(string(Uint8Array.of(0xe9)), string('é')));
+  assert.is(reader.textOrNot(), undefined);
+  assert.is(reader.textOrNot(), 'é');
 });
 
 test('RFC 4251 §6: a name is printable US-ASCII', () => {

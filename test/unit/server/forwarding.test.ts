@@ -10,6 +10,7 @@ import { WINDOW } from '../../../src/protocol/channels/channel.ts';
 import { DIRECT_STREAMLOCAL, DIRECT_TCPIP, TCPIP_FORWARD } from '../../../src/protocol/channels/forwarding.ts';
 import { OpenError, OpenFailure, RequestError } from '../../../src/protocol/errors.ts';
 import { pack } from '../../../src/protocol/wire/codec.ts';
+import { concat, Writer } from '../../../src/protocol/wire/reader.ts';
 import {
   type DirectTarget,
   directStreamlocal,
@@ -167,12 +168,21 @@ test('what the system says stays here: clients get a reason without addresses an
   await client.close();
 });
 
-test('a malformed open breaks the protocol', async () => {
+test('a malformed open is refused, and costs nothing else', async () => {
   const { client } = await call(testServer({ channels: { 'direct-tcpip': directTcpip(() => true) } }));
   const data = pack(DIRECT_TCPIP, { host: 'x', port: 1, originHost: 'y', originPort: 2 });
-  const error = await client.open('direct-tcpip', data.subarray(1)).catch((thrown: unknown) => thrown);
-  assert.instance(error, OpenError);
-  assert.match((await client.closed).message, /string|bytes|message/);
+  const latin1 = new Writer().string(Uint8Array.of(0xe9)).uint32(1).string('y').uint32(2).finish();
+  for (const [malformed, why] of [
+    [data.subarray(1), /past the end/],
+    [latin1, /not valid UTF-8/],
+    [concat(data, data), /trailing/],
+  ] as const) {
+    const error = await client.open('direct-tcpip', malformed).catch((thrown: unknown) => thrown);
+    assert.instance(error, OpenError);
+    assert.match((error as OpenError).message, why);
+  }
+  await client.ping();
+  await client.close();
 });
 
 test(
