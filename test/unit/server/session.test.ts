@@ -227,11 +227,12 @@ test('an environment has its bounds: 64 names, 32 KiB', async () => {
   assert.equal([...env_.keys()], ['A']);
 });
 
-test('a malformed request is the peer breaking the protocol', async () => {
+test('a malformed request is refused, and costs nothing else', async () => {
   const client = await connected({ exec() {} });
   const stream = await client.open('session');
   assert.not.ok(await stream.channel.request('exec', Uint8Array.of(0, 0, 0, 9, 1)));
-  await client.closed;
+  assert.is(client.connection.error, undefined);
+  await client.close();
 });
 
 test('a handler that fails ends its session with status 1, wherever it has come to', async () => {
