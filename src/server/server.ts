@@ -46,6 +46,9 @@ const LAST_WORDS = 1000;
 /** A client that will open no further session says so, for the case that somebody takes it over later (OpenSSH PROTOCOL §2.2). */
 const NO_MORE_SESSIONS = 'no-more-sessions@openssh.com';
 
+/** RFC 4253 §4.2: the software's name has neither blanks nor "-"; a comment may follow. With CR LF it has 255 bytes at most. */
+const IDENT = /^(?=.{1,253}$)SSH-2\.0-[!-,.-~]+(?: [ -~]*)?$/;
+
 export type { Logger } from './logger.ts';
 
 /** One connection, as handlers see it. */
@@ -96,6 +99,11 @@ export interface ServerOptions {
   readonly channels?: Readonly<Record<string, ChannelOpenHandler>>;
   /** Global request type → handler. */
   readonly requests?: Readonly<Record<string, GlobalRequestHandler>>;
+  /**
+   * Its identification line (RFC 4253 §4.2), by default "SSH-2.0-cordboard_0.1". Stock ssh tells only a server whose name begins with
+   * "OpenSSH" that nobody reads the output of a command any more (eow@openssh.com, as in `ssh host yes | head -1`): "SSH-2.0-OpenSSH_…".
+   */
+  readonly ident?: string;
   /** Text that clients show before sign-in. */
   readonly banner?: string;
   /** Failed tries to sign in after which a connection is closed (MaxAuthTries); by default 6. */
@@ -150,7 +158,7 @@ export class Server {
   #ticker: NodeJS.Timeout | undefined;
   #closing = false;
 
-  /** @throws UsageError if the banner is too large for a packet, or without a host key that the provider can sign with, or if `require` has a method without an authenticator */
+  /** @throws UsageError if the banner is too large for a packet, the ident is none, or without a host key that the provider can sign with, or if `require` has a method without an authenticator */
   constructor(options: ServerOptions) {
     const { provider, hostKeys } = options;
     if (!hostKeys.some(key => provider.signatures.some(({ keyType }) => keyType === key.type))) {
@@ -158,6 +166,10 @@ export class Server {
     }
     checkRequired(options);
     checkSize('the banner', encodeUtf8(options.banner ?? '').length);
+    if (options.ident !== undefined && !IDENT.test(options.ident))
+      throw new UsageError(
+        'an ident is "SSH-2.0-", a name without blanks and "-", and at most 253 characters of ASCII',
+      );
     this.#options = options;
     this.#log = unfailing(options.log);
     this.#signIn = new Authentication(options.authenticators, (error, client) =>
@@ -231,6 +243,7 @@ export class Server {
         role: 'server',
         provider: options.provider,
         hostKeys: options.hostKeys,
+        ident: options.ident,
         methods: [...new Set(options.authenticators.map(({ method }) => method))].filter(method => method !== 'none'),
         require: options.require,
         banner: options.banner,

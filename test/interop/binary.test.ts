@@ -73,6 +73,7 @@ const ITS_OWN = [
   'TMPDIR',
   'SSH_CLIENT',
   'SSH_CONNECTION',
+  ...['USER', 'LOGNAME', 'PATH', 'MAIL'],
   'PWD',
   'OLDPWD',
   'SHLVL',

@@ -1,7 +1,7 @@
 // Calls functions of the C library: by koffi, or by what the runtime has for it (Bun), as in the one binary.
 import { UsageError } from '../../protocol/errors.ts';
 
-/** What a function takes. Memory is lent for the call only; a list of strings ends with null in C, and needs none here. */
+/** What a function takes. Memory is lent for the call only; a list of strings, or bytes in their place, ends with null in C, and needs none here. */
 export type Argument = 'int' | 'long' | 'memory' | 'string' | 'strings';
 
 /** A function that gives back an int. */
@@ -27,7 +27,7 @@ async function byKoffi(): Promise<Foreign> {
     find(name, takes) {
       const types = takes.map(type => KOFFI[type]);
       const call = library.func(name, 'int', types) as unknown as Call;
-      return (...values) => call(...values.map(value => (Array.isArray(value) ? [...value, null] : value)));
+      return (...values) => call(...values.map(value => (Array.isArray(value) ? [...value.map(text), null] : value)));
     },
     errno: () => koffi.errno(),
   };
@@ -71,7 +71,7 @@ async function byBun(): Promise<Foreign> {
       return (...values) => {
         /** What lists point to: it has to be there until the function has returned. */
         const kept: Uint8Array[] = [];
-        const list = (strings: readonly string[]) => {
+        const list = (strings: readonly (string | Uint8Array)[]) => {
           const all = strings.map(text);
           kept.push(...all);
           return BigUint64Array.from([...all.map(bytes => BigInt(ptr(bytes))), 0n]);
@@ -90,4 +90,5 @@ async function byBun(): Promise<Foreign> {
 }
 
 /** As C has it. */
-const text = (string: string): Uint8Array => Buffer.from(`${string}\0`);
+const text = (given: string | Uint8Array): Uint8Array =>
+  typeof given === 'string' ? Buffer.from(`${given}\0`) : Buffer.concat([given, Buffer.of(0)]);

@@ -32,11 +32,13 @@ export interface Libc {
     path: string,
     actions: Uint8Array,
     attributes: Uint8Array,
-    argv: readonly string[],
-    envp: readonly string[],
+    argv: readonly (string | Uint8Array)[],
+    envp: readonly (string | Uint8Array)[],
   ): number;
   /** `status` is one int32. */
   waitpid(pid: number, status: Int32Array, options: number): number;
+  /** `fds` is two int32: the end to read from, and the one to write to. */
+  pipe2(fds: Uint8Array, flags: number): number;
   /** Why the last call failed. */
   errno(): number;
 }
@@ -66,6 +68,7 @@ const SIGNATURES = {
   posix_spawnattr_destroy: ['memory'],
   posix_spawn: ['memory', 'string', 'memory', 'memory', 'strings', 'strings'],
   waitpid: ['int', 'memory', 'int'],
+  pipe2: ['memory', 'int'],
 } satisfies Record<Exclude<keyof Libc, 'errno'>, readonly Argument[]>;
 
 let loaded: Libc | undefined;

@@ -53,6 +53,12 @@ const REQUESTS = ['tcpip-forward', 'streamlocal-forward@openssh.com'];
 /** Channels of one connection: one session, and those that are refused while they are asked for. */
 const MAX_CHANNELS = 16;
 
+/**
+ * Stock ssh says to nobody but "OpenSSH*" that its output is read no more. No version follows, as in Windows' "OpenSSH_for_Windows_9.5":
+ * programs that look for faults of certain versions find none. DESIGN.md weighs it.
+ */
+const IDENT = 'SSH-2.0-OpenSSH_compatible_cordboard_0.1';
+
 /** Serves whoever signs in first, once. */
 export class Life {
   /** The exit code, when all is over. @throws OnceError */
@@ -84,6 +90,7 @@ export class Life {
     this.#server = new Server({
       provider,
       hostKeys: [hostKey],
+      ident: IDENT,
       authenticators: [this.#counted(this.#authenticator())],
       channels: {
         ...Object.fromEntries(CHANNELS.map(type => [type, (open: ChannelOpen) => this.#refuse(open)])),

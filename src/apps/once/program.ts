@@ -1,18 +1,18 @@
-// What a session runs, whether it has a terminal or pipes: one face for both; and the one with pipes.
-import { spawn } from 'node:child_process';
+// What a session runs, whether it has a terminal (pty.ts) or pipes (pipes.ts): one face for both.
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
-import { ENTRY } from './limits.ts';
 import type { Echo } from './termios.ts';
 
 /** What to run. */
 export interface Command {
   /** The program's file. */
   readonly file: string;
-  /** What it is called by (argv[0]), and its arguments. */
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  /** What it is called by (argv[0]), and its arguments; bytes where they may be something else than UTF-8. */
+  readonly argv: readonly (string | Uint8Array)[];
+  readonly env: Variables;
 }
+
+/** Variables by their names; a value that is no UTF-8 is bytes. */
+export type Variables = Readonly<Record<string, string | Uint8Array>>;
 
 /** How a program ended: with a status, or by a signal (named without "SIG"). */
 export interface Exit {
@@ -72,47 +72,3 @@ export function signalName(number: number): string {
 /** The status that a shell would say the program has. */
 export const statusOf = ({ status, signal }: Exit): number =>
   signal === undefined ? (status ?? 1) : 128 + (constants.signals[`SIG${signal}` as NodeJS.Signals] ?? 0);
-
-/** Starts a program with three pipes. @throws the system's error if it cannot be started */
-export async function startWithPipes({ file, argv, env }: Command): Promise<Program> {
-  const child = spawn(file, argv.slice(1), { argv0: argv[0], env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
-  // A number that is free again may be somebody else's.
-  let over = false;
-  child.on('exit', () => (over = true));
-  const ended = new Promise<Exit>(resolve =>
-    child.on('close', (code, signal) => resolve(signal ? { signal: signal.slice(3) } : { status: code ?? 1 })),
-  );
-  // A program that reads no more is no fault.
-  child.stdin.on('error', () => {});
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('spawn', () => resolve());
-  });
-  child.on('error', () => {});
-  const pid = child.pid!;
-  return {
-    pid,
-    stdout: bytesOf(child.stdout),
-    stderr: bytesOf(child.stderr),
-    terminal: undefined,
-    ended,
-    write: bytes => new Promise(resolve => child.stdin.write(bytes, () => resolve())),
-    end: () => void child.stdin.end(),
-    signal: name => over || signalGroup(pid, name),
-    signalAll: name => over || signalGroup(pid, name),
-    abandon() {
-      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-    },
-  };
-}
-
-/** Plain bytes, as far as they come, in pieces that make an entry each, for Bun reads a MiB at once: a stream that is destroyed has ended. */
-async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const { buffer, byteOffset, length } of stream as AsyncIterable<Buffer>)
-      for (let at = 0; at < length; at += ENTRY)
-        yield new Uint8Array(buffer, byteOffset + at, Math.min(ENTRY, length - at));
-  } catch (error) {
-    if (!stream.destroyed) throw error;
-  }
-}

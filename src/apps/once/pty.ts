@@ -3,7 +3,8 @@ import { closeSync, constants as fsConstants, openSync } from 'node:fs';
 import { type Libc, libc } from './libc.ts';
 import { ENTRY } from './limits.ts';
 import { type Master, masterOf } from './master.ts';
-import { type Command, type Exit, type Program, signalGroup, signalName } from './program.ts';
+import { type Command, type Exit, type Program, signalGroup } from './program.ts';
+import { check, reaped, spawn } from './spawn.ts';
 import { applyModes, readEcho, TERMIOS_BYTES } from './termios.ts';
 
 /** What the terminal is like at first. */
@@ -29,13 +30,6 @@ const O_CLOEXEC = 0o2000000;
 const TIOCSWINSZ = 0x5414;
 const TCSANOW = 0;
 const TCOON = 1;
-const WNOHANG = 1;
-const POSIX_SPAWN_SETSIGDEF = 0x04;
-const POSIX_SPAWN_SETSIGMASK = 0x08;
-const POSIX_SPAWN_SETSID = 0x80;
-/** Room for structures whose size differs from library to library: the largest, posix_spawnattr_t, has 336 bytes. */
-const STRUCTURE = 512;
-const SIGNAL_SET = 128;
 
 /**
  * Starts a program in a new terminal.
@@ -60,7 +54,12 @@ export async function startInTerminal(
     applyModes(termios, modes);
     check(c, 'tcsetattr', c.tcsetattr(slave, TCSANOW, termios));
     resize(c, master, size);
-    pid = spawn(c, { ...command, env: { ...command.env, SSH_TTY: path } }, path);
+    // Opened as standard input by the leader of a session, it becomes the session's terminal, which is what Ctrl-C and job control need.
+    pid = spawn(c, { ...command, env: { ...command.env, SSH_TTY: path } }, actions => {
+      c.posix_spawn_file_actions_addopen(actions, 0, path, O_RDWR, 0);
+      c.posix_spawn_file_actions_adddup2(actions, 0, 1);
+      c.posix_spawn_file_actions_adddup2(actions, 0, 2);
+    });
   } catch (error) {
     if (slave >= 0) closeSync(slave);
     closeSync(master);
@@ -210,69 +209,3 @@ function resize(c: Libc, master: number, { columns, rows }: Size): void {
   const winsize = Uint16Array.of(clamp(rows), clamp(columns), 0, 0);
   check(c, 'ioctl(TIOCSWINSZ)', c.ioctl(master, TIOCSWINSZ, new Uint8Array(winsize.buffer)));
 }
-
-/**
- * The program begins a session, and opens the terminal as its standard input: that makes it the session's terminal, which
- * is what Ctrl-C and job control need. Signals are as the system has them by default; the runtime ignores some.
- */
-function spawn(c: Libc, { file, argv, env }: Command, path: string): number {
-  const actions = new Uint8Array(STRUCTURE);
-  const attributes = new Uint8Array(STRUCTURE);
-  c.posix_spawn_file_actions_init(actions);
-  c.posix_spawnattr_init(attributes);
-  try {
-    c.posix_spawn_file_actions_addopen(actions, 0, path, O_RDWR, 0);
-    c.posix_spawn_file_actions_adddup2(actions, 0, 1);
-    c.posix_spawn_file_actions_adddup2(actions, 0, 2);
-    c.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    c.posix_spawnattr_setsigdefault(attributes, allSignals());
-    c.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGNAL_SET));
-    const pid = new Int32Array(1);
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    const error = c.posix_spawn(pid, file, actions, attributes, argv, variables);
-    if (error !== 0) throw systemError(`cannot run ${file}`, error);
-    return pid[0];
-  } finally {
-    c.posix_spawn_file_actions_destroy(actions);
-    c.posix_spawnattr_destroy(attributes);
-  }
-}
-
-/** All but SIGKILL and SIGSTOP, which nobody may ask about, and those that the C library keeps for itself (32 to 34). */
-function allSignals(): Uint8Array {
-  const signals = new Uint8Array(SIGNAL_SET);
-  for (let number = 1; number <= 31; number++) {
-    if (number !== 9 && number !== 19) signals[(number - 1) >> 3] |= 1 << ((number - 1) & 7);
-  }
-  return signals;
-}
-
-/** How the process has ended, once it has. */
-function reaped(c: Libc, pid: number): Promise<Exit> {
-  return new Promise(resolve => {
-    const status = new Int32Array(1);
-    const look = () => {
-      if (c.waitpid(pid, status, WNOHANG) !== pid) return;
-      process.off('SIGCHLD', look);
-      resolve(exitOf(status[0]));
-    };
-    process.on('SIGCHLD', look);
-    // It may have ended before we listened.
-    look();
-  });
-}
-
-/** wait(2): the low seven bits have the signal, the eighth says that memory was dumped, the next byte is the status. */
-function exitOf(status: number): Exit {
-  const signal = status & 0x7f;
-  if (signal === 0) return { status: (status >> 8) & 0xff };
-  return { signal: signalName(signal), coreDumped: (status & 0x80) !== 0 };
-}
-
-function check(c: Libc, what: string, result: number): number {
-  if (result < 0) throw systemError(`${what} failed`, c.errno());
-  return result;
-}
-
-const systemError = (what: string, number: number): Error =>
-  Object.assign(new Error(`${what}: error ${number}`), { errno: number });

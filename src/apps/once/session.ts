@@ -6,7 +6,8 @@ import type { Entry } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { Hiding } from './hiding.ts';
 import { HANGUP_GRACE, LAST_WORDS } from './limits.ts';
-import { type Exit, loginName, type Program, startWithPipes, statusOf } from './program.ts';
+import { startWithPipes } from './pipes.ts';
+import { type Exit, loginName, type Program, statusOf } from './program.ts';
 import { type Size, startInTerminal } from './pty.ts';
 import type { Transcript } from './transcript.ts';
 

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { OnceError } from '../../../src/apps/once/failure.ts';
 import { freshKey, Life } from '../../../src/apps/once/life.ts';
 import type { Log } from '../../../src/apps/once/log-file.ts';
-import type { Exit, Program } from '../../../src/apps/once/program.ts';
+import type { Command, Exit, Program } from '../../../src/apps/once/program.ts';
 import type { Programs } from '../../../src/apps/once/session.ts';
 import { text as format } from '../../../src/apps/once/text.ts';
 import { Transcript } from '../../../src/apps/once/transcript.ts';
@@ -141,9 +141,11 @@ class Puppet {
     },
   };
 
-  #start(argv: readonly string[], env: Readonly<Record<string, string>>, isTerminal: boolean): Program {
-    const said = (kind: 'runs' | 'asked' | 'env', text: string) =>
-      this.#log.text.includes(format.entry({ kind, text }, 0, 0).slice('0.000000'.length));
+  #start(argv: Command['argv'], env: Command['env'], isTerminal: boolean): Program {
+    const said = (kind: 'runs' | 'asked' | 'env', text: string | Uint8Array) =>
+      this.#log.text.includes(
+        format.entry({ kind, text: Buffer.from(text).toString() }, 0, 0).slice('0.000000'.length),
+      );
     for (const name of ['TERM', 'GIVEN', 'SSH_CLIENT'])
       if (name in env) this.#reach(`env ${name}`, said('env', `${name}=${env[name]}`));
     if ('SSH_ORIGINAL_COMMAND' in env) this.#reach('asked', said('asked', env.SSH_ORIGINAL_COMMAND));

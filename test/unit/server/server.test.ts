@@ -35,6 +35,14 @@ test('a server without a host key that its provider knows is a mistake', () => {
   assert.throws(() => new Server({ ...options, hostKeys: [foreign] }), /host key/);
 });
 
+test('an identification line that clients would refuse is a mistake', () => {
+  const options = { provider, authenticators: [anyone], hostKeys: [insecureKey(new Uint8Array(1))] };
+  const long = `SSH-2.0-${'a'.repeat(246)}`;
+  for (const ident of ['SSH-2.0-', 'SSH-2.0-a-b', 'SSH-1.99-a', 'SSH-2.0-a\r\n', 'SSH-2.0-\xe9', long])
+    assert.throws(() => new Server({ ...options, ident }), /ident/);
+  new Server({ ...options, ident: 'SSH-2.0-OpenSSH_like_x with - a comment' });
+});
+
 test('whoever signs in is announced, is a client, and is missed when gone', async () => {
   const told: string[] = [];
   const server = testServer({
