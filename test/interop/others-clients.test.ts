@@ -156,6 +156,10 @@ const PROGRAMS: readonly Program[] = [
     command: () => [process.execPath, '--import', tsx, join(folder, 'dev-tunnels.ts')],
   },
   commandLine('OpenSSH ssh', 'ssh', 'openssh-client', ['sshpass']),
+  {
+    ...commandLine('autossh -M', 'autossh', 'autossh', ['ssh']),
+    modes: ['provide'],
+  },
   commandLine('dropbear dbclient', 'dbclient', 'dropbear-bin', ['dropbearconvert']),
   commandLine('PuTTY plink', 'plink', 'putty-tools', ['puttygen', 'ssh-keygen']),
   {

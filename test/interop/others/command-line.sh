@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that are commands (ssh, dbclient, plink): the command, then one mode a run, one line of JSON a step. See others-clients.test.ts.
+# Clients that are commands (ssh, autossh, dbclient, plink): the command, then one mode a run, one line of JSON a step. See others-clients.test.ts.
 set -uo pipefail
 client=$1
 mode=$2
@@ -19,13 +19,18 @@ mkdir -p "$home/.ssh"
 export HOME=$home
 : >"$mode.err"
 case $client in
-  ssh)
+  ssh | autossh)
     # Only its defaults, but for the files.
     files=(-F none -o UserKnownHostsFile="$TARGET_KNOWN" -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -p "$TARGET_PORT")
     key=(ssh "${files[@]}" -o BatchMode=yes -i "$TARGET_KEY")
     password=(sshpass -e ssh "${files[@]}" -o PreferredAuthentications=password)
     export SSHPASS=$TARGET_PASSWORD
     through=(-W "$PEER:$LINE")
+    if [ "$client" = autossh ]; then
+      # Every 2 seconds it sends something through the board and back, on two ports of its own, and starts ssh again if that fails.
+      key=(autossh -M $((20000 + RANDOM % 10000)) "${key[@]:1}")
+      export AUTOSSH_GATETIME=0 AUTOSSH_FIRST_POLL=1 AUTOSSH_POLL=2
+    fi
     ;;
   dbclient)
     # It looks hosts up without their ports, and takes a comment for a part of the key.

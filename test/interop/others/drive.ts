@@ -186,6 +186,7 @@ export async function drive(scope: Scope, program: Program, { board, line, echo 
     await pause(IDLE * 1000);
     await call();
     assert.not.ok(child.over, 'the provider lives');
+    assert.is(child.stdout.match(/"plugged"|Virtual listener/g)?.length, 1, 'times that it has plugged in');
     return ['provider', [program.eof ? 'echo' : 'half-close', 'idle']] as const;
   };
 
