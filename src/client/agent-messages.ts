@@ -123,7 +123,10 @@ export function readDone(message: Uint8Array, what: string): void {
   answer(message, SUCCESS, what);
 }
 
-/** The one throws because that is the agent's word, the other because another answer would pass for the one that was wanted. What follows is nobody's. */
+/**
+ * The body of an answer; what follows it is not looked at, as in OpenSSH. It throws because that is the agent's word, or because another
+ * answer would pass for the one that was wanted.
+ */
 function answer(message: Uint8Array, expected: number, what: string): Reader {
   const reader = new Reader(message);
   const number = reader.byte();

@@ -103,6 +103,7 @@ export class Agent {
       return await new Promise<Uint8Array>((resolve, reject) => {
         const answer = new AgentFrame();
         const seconds = this.#timeout;
+        // Neither is a message: whoever waits must not wait for ever.
         timer = setTimeout(() => reject(new ProtocolError(`the agent gave no answer in ${seconds} s`)), seconds * 1000);
         const gone = () => reject(new ProtocolError('the agent closed the connection without an answer'));
         socket.start({

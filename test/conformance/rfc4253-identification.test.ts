@@ -81,8 +81,18 @@ for (const role of roles) {
     test(`RFC 4253 §4.2: ${who} line "${line}" is refused`, () => refused(saying(`${line}\r\n`, role)));
   }
 
-  test(`RFC 4253 §4.2: NUL and bytes that are not printable US-ASCII in ${who} line are refused`, () => {
-    for (const bad of ['\0', '\x1b', '\x7f', '\xe9', '\r']) refused(saying(`SSH-2.0-ra${bad}w\r\n`, role));
+  test(`as OpenSSH: NUL, and CR that ends no line, in ${who} line are refused`, () => {
+    for (const bad of ['\0', '\r']) refused(saying(`SSH-2.0-ra${bad}w\r\n`, role));
+  });
+
+  test(`as OpenSSH: other bytes in ${who} line go into the exchange hash as they came, and are not shown`, () => {
+    const peer = RawPeer.fresh({ role });
+    peer.ident = 'SSH-2.0-räw \x1b[2J\x7f';
+    peer.bytes(new Uint8Array(Buffer.from(`${peer.ident}\r\n`)));
+    assert.match(peer.core.transport.peerIdent, /^SSH-2\.0-r\ufffd+w \ufffd\[2J\ufffd$/);
+    peer.exchange();
+    assert.is(peer.core.transport.exchanges, 1);
+    assert.is(peer.core.error, undefined);
   });
 }
 

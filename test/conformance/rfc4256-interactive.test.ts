@@ -12,7 +12,7 @@ import {
   USERAUTH_REQUEST,
   USERAUTH_SUCCESS,
 } from '../../src/protocol/messages.ts';
-import type { Credential } from '../../src/protocol/userauth/client.ts';
+import type { Credential, Round } from '../../src/protocol/userauth/client.ts';
 import type { AuthAnswer, AuthQuestion } from '../../src/protocol/userauth/server.ts';
 import { Reader, Writer } from '../../src/protocol/wire/reader.ts';
 import { payloadOf, RawPeer } from '../kit/raw-peer.ts';
@@ -169,6 +169,16 @@ test('RFC 4256 §3.4: answers that nobody asked for, or a second time, are refus
   twice.peer.disconnected(Disconnect.PROTOCOL_ERROR);
 });
 
+test('RFC 4256 §3.4: an answer that is no UTF-8 is a wrong one', () => {
+  const signIn = new SignIn(both);
+  ask(signIn);
+  asked(signIn);
+  const answers = new Writer().byte(61).uint32(2).string(Uint8Array.of(0xe9)).string('42');
+  signIn.peer.payload(answers.finish());
+  signIn.failed();
+  signIn.peer.quiet();
+});
+
 test('RFC 4252 §5.1: answers that come after success are ignored', () => {
   const signIn = new SignIn(() => accept);
   signIn.none();
@@ -288,6 +298,35 @@ test('RFC 4252 §5.1, client: when nothing is left to try it says goodbye and te
   assert.is(peer.heard.at(-1)!.number, 1);
   assert.instance(peer.core.error, DisconnectError);
   assert.match(peer.core.error!.message, /alice.*keyboard-interactive/);
+});
+
+test('as ssh, client: names, instructions and prompts in Latin-1 are shown, and empty names of methods are skipped', () => {
+  const rounds: Round[] = [];
+  const answer = (round: Round, respond: (answers: readonly string[]) => void) => {
+    rounds.push(round);
+    respond(['ü']);
+  };
+  const peer = client(answer, { method: 'password', password: 'p' });
+  const latin1 = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
+  const request = new Writer().byte(60).string(latin1('Prüfung')).string(latin1('é')).string('').uint32(1);
+  peer.payload(request.string(latin1('Wählen: ')).boolean(false).finish());
+  assert.equal(rounds, [{ name: 'Prüfung', instruction: 'é', prompts: [{ text: 'Wählen: ', echo: false }] }]);
+  assert.equal(peer.take(USERAUTH_INFO_RESPONSE).responses, new Writer().string('ü').finish());
+  peer.payload(new Writer().byte(51).string(',password,').boolean(false).finish());
+  assert.is(peer.take(USERAUTH_REQUEST).method, 'password');
+});
+
+test('as ssh, client: a banner in Latin-1, or without its language tag, is shown', () => {
+  const shown: string[] = [];
+  const peer = RawPeer.keyed({ role: 'server', events: { banner: message => void shown.push(message) } });
+  peer.take(SERVICE_REQUEST);
+  peer.send(SERVICE_ACCEPT, { service: 'ssh-userauth' });
+  peer.take(USERAUTH_REQUEST);
+  const banner = new Uint8Array(Buffer.from('Zugriff nur für Berechtigte\r\n', 'latin1'));
+  for (const more of [[0, 0, 0, 0], [], [0, 0, 0, 2, 0x64, 0x65, 7]])
+    peer.payload(Uint8Array.of(53, ...new Writer().string(banner).finish(), ...more));
+  assert.equal(shown, Array(3).fill('Zugriff nur für Berechtigte\r\n'));
+  peer.quiet();
 });
 
 test('RFC 4252 §5.1, client: after partial success it goes on with what the server wants', () => {

@@ -22,10 +22,10 @@ export class IdentReader {
   }
 
   /**
-   * @returns the line without CR LF and what followed it in `chunk`, or undefined if it has not come yet
+   * @returns the line without CR LF, as bytes and as text that may be shown, and what followed it in `chunk`, or undefined if it has not come yet
    * @throws ProtocolError if the peer does not speak SSH-2
    */
-  read(chunk: Uint8Array): { line: string; rest: Uint8Array } | undefined {
+  read(chunk: Uint8Array): { bytes: Uint8Array; line: string; rest: Uint8Array } | undefined {
     for (let at = 0; ; ) {
       const lf = chunk.indexOf(10, at);
       const piece = chunk.subarray(at, lf < 0 ? chunk.length : lf);
@@ -36,7 +36,7 @@ export class IdentReader {
       const line = String.fromCharCode(...bytes);
       this.#bytes = new Uint8Array(0);
       at = lf + 1;
-      if (line.startsWith('SSH-')) return { line: check(line), rest: chunk.subarray(at) };
+      if (line.startsWith('SSH-')) return { bytes, line: check(line), rest: chunk.subarray(at) };
       if (!this.#mayGreet) throw notSsh(line);
       if (line.trim() !== '') this.#lastWords = line;
     }
@@ -53,6 +53,7 @@ export class IdentReader {
     all.set(this.#bytes);
     all.set(piece, this.#bytes.length);
     this.#greeted += piece.length;
+    // Memory, for one of whom nothing is known yet; a line of garbage that does not end is refused at once.
     if (this.#greeted > MAX_PREAMBLE || (!this.#mayGreet && all.length > MAX_LINE - 1)) {
       throw notSsh(String.fromCharCode(...all.subarray(0, 60)));
     }
@@ -61,11 +62,13 @@ export class IdentReader {
 }
 
 function check(line: string): string {
+  // Memory.
   if (line.length > MAX_LINE - 2) {
     throw new ProtocolError('the identification line is too long', Disconnect.PROTOCOL_VERSION_NOT_SUPPORTED);
   }
-  if (!/^SSH-(2\.0|1\.99)-[\x20-\x7e]+$/.test(line)) throw notSsh(line);
-  return line;
+  // Another version has other packets. A NUL, and a CR that ends no line, sshd refuses, too; of other bytes it takes any.
+  if (!/^SSH-(2\.0|1\.99)-[^\0\r]+$/.test(line)) throw notSsh(line);
+  return line.replace(/[^\x20-\x7e]/g, '\uFFFD');
 }
 
 function notSsh(line: string): ProtocolError {

@@ -4,8 +4,8 @@ import { Writer } from '../wire/reader.ts';
 
 /** What both sides have seen of each other before the exchange: identification lines (without CR LF) and KEXINIT payloads. */
 export interface Transcript {
-  clientIdent: string;
-  serverIdent: string;
+  clientIdent: string | Uint8Array;
+  serverIdent: string | Uint8Array;
   clientInit: Uint8Array;
   serverInit: Uint8Array;
 }

@@ -112,7 +112,7 @@ export class Transport {
   readonly provider: CryptoProvider;
   /** Our identification line without CR LF. */
   readonly ident: string;
-  /** The peer's, empty until it has come; untrusted, but printable ASCII. */
+  /** The peer's, empty until it has come; untrusted, but may be shown: U+FFFD stands for what is not printable ASCII. */
   peerIdent = '';
   /** The first exchange hash; identifies the connection for ever (RFC 4253 §7.2). */
   sessionId: Uint8Array | undefined;
@@ -144,6 +144,8 @@ export class Transport {
   /** Ciphers that we offer; undefined for all. */
   #ciphers: readonly string[] | undefined;
   #identReader: IdentReader | undefined;
+  /** As it came: it goes into the exchange hash. */
+  #peerIdent: Uint8Array = new Uint8Array(0);
   readonly #frames = new FrameReader(clearOpener);
   #sealer: Sealer;
   /** From sign-in on, where it was agreed. */
@@ -210,6 +212,7 @@ export class Transport {
     const found = this.#identReader.read(lent ? chunk.slice() : chunk);
     if (found === undefined) return;
     this.peerIdent = found.line;
+    this.#peerIdent = found.bytes;
     this.#identReader = undefined;
     this.#frames.push(found.rest);
   }
@@ -500,8 +503,8 @@ export class Transport {
       negotiated: this.negotiated,
       transcript:
         this.role === 'client'
-          ? { clientIdent: this.ident, serverIdent: this.peerIdent, clientInit: ourPayload, serverInit: theirPayload }
-          : { clientIdent: this.peerIdent, serverIdent: this.ident, clientInit: theirPayload, serverInit: ourPayload },
+          ? { clientIdent: this.ident, serverIdent: this.#peerIdent, clientInit: ourPayload, serverInit: theirPayload }
+          : { clientIdent: this.#peerIdent, serverIdent: this.ident, clientInit: theirPayload, serverInit: ourPayload },
       send: (packet: Packet) => this.#seal(packet),
     };
     const result: KexResult =

@@ -282,7 +282,7 @@ export class ClientAuth {
     const { name, instruction, count, prompts } = decode(USERAUTH_INFO_REQUEST, packet);
     if (count > MAX_PROMPTS || ++this.#rounds > MAX_ROUNDS) throw new ProtocolError('too many prompts');
     const reader = new Reader(prompts);
-    const list = Array.from({ length: count }, () => ({ text: reader.text(), echo: reader.boolean() }));
+    const list = Array.from({ length: count }, () => ({ text: reader.prose(), echo: reader.boolean() }));
     reader.finish();
     this.#await<readonly string[]>(
       respond => this.#options.prompt(credential, { name, instruction, prompts: list }, respond),

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ClientConnection } from '../../../src/client/client.ts';
 import { Disconnect, OpenError, RequestError } from '../../../src/protocol/errors.ts';
+import { Writer } from '../../../src/protocol/wire/reader.ts';
 import { type Session, type SessionHandlers, sessions } from '../../../src/server/session.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
@@ -329,4 +330,25 @@ test('the streams of a command may be web streams', async () => {
 });
 
 test.after(closeServers);
+test('as far as a server says it: a signal alone, with a text in Latin-1, with more behind it', async () => {
+  const latin1 = Uint8Array.of(0xe9);
+  const ends: [Uint8Array, string, string][] = [
+    [new Writer().string('KILL').finish(), 'KILL', ''],
+    [new Writer().string('TERM').boolean(false).finish(), 'TERM', ''],
+    [new Writer().string('SEGV').boolean(true).string(latin1).finish(), 'SEGV', 'é'],
+    [new Writer().string('HUP').boolean(true).string('x').string('').byte(1).finish(), 'HUP', 'x'],
+    [new Writer().string(latin1).boolean(true).string('x').finish(), '\ufffd', 'x'],
+  ];
+  for (const [data, signal, message] of ends) {
+    const exec = async (_command: string, session: Session) => {
+      session.stream.channel.notify('exit-signal', data);
+      await session.stream.close();
+    };
+    const { client } = await call(testServer({ channels: { session: sessions({ exec }) } }));
+    const { status, signal: ended, message: said } = await client.exec('x');
+    assert.equal([status, ended, said], [undefined, signal, message]);
+    await client.close();
+  }
+});
+
 test.run();

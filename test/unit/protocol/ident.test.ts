@@ -84,7 +84,7 @@ test('other lines come from servers only', () => {
 });
 
 test('a line that begins with SSH- but is none of SSH-2 ends the search', () => {
-  for (const line of ['SSH-1.5-x', 'SSH-', 'SSH-2.0-', 'SSH-2.00-x', 'SSH-2.0-\x01', 'SSH-1.990-x']) {
+  for (const line of ['SSH-1.5-x', 'SSH-', 'SSH-2.0-', 'SSH-2.00-x', 'SSH-2.0-\0', 'SSH-1.990-x']) {
     for (const mayGreet of [false, true]) refused(mayGreet, `${line}\r\nSSH-2.0-x\r\n`);
   }
 });
