@@ -122,7 +122,13 @@ public class Jsch {
     step = "plugged";
     session.setPortForwardingR("localhost", Integer.parseInt(env("LINE")), "127.0.0.1", Integer.parseInt(env("ECHO")));
     done("plugged");
-    while (session.isConnected()) Thread.sleep(1000);
+    while (session.isConnected()) {
+      try {
+        Thread.sleep(1000);
+      } catch (InterruptedException late) {
+        // It wakes whoever waits for the reply, sometimes after they have seen it.
+      }
+    }
   }
 
   static void once() throws Exception {
