@@ -43,7 +43,7 @@ export class ClientConnection {
    * @throws OpenError if there may be no session; RequestError if the server does not run commands; what ended the
    * connection, if that came first; the reason of `signal`; what `stdin` throws
    */
-  async exec(command: string, options: ExecOptions = {}): Promise<Finished> {
+  async exec(command: string | Uint8Array, options: ExecOptions = {}): Promise<Finished> {
     const running = await this.start(command, options);
     const { stream } = running;
     const failed = new Promise<never>((_resolve, reject) => {
@@ -66,7 +66,7 @@ export class ClientConnection {
    * Starts a command, and does not wait for it.
    * @throws OpenError if there may be no session; RequestError if the server does not run commands; the reason of `signal`
    */
-  start(command: string, options: CommandOptions = {}): Promise<RemoteCommand> {
+  start(command: string | Uint8Array, options: CommandOptions = {}): Promise<RemoteCommand> {
     return this.#begin(startExec(command), options);
   }
 

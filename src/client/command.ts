@@ -23,14 +23,18 @@ export interface PtyOptions {
   readonly columns?: number;
   /** See `columns`. */
   readonly rows?: number;
+  /** Pixels; by default 0, which is unknown. */
+  readonly width?: number;
+  /** See `width`. */
+  readonly height?: number;
   /** Encoded terminal modes (RFC 4254 §8), as `formatTerminalModes` makes them; by default the server's. */
   readonly modes?: Uint8Array;
 }
 
 /** How a command is to run. */
 export interface CommandOptions {
-  /** Environment variables; a server takes those it likes (sshd: AcceptEnv) and says nothing of the others. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Environment variables; a server takes those it likes (sshd: AcceptEnv) and says nothing of the others. Values may be bytes. */
+  readonly env?: Readonly<Record<string, string | Uint8Array>>;
   /** A terminal for it, which then gets both outputs, on `stdout`; by default none. */
   readonly pty?: boolean | PtyOptions;
   /** When it is aborted the command is sent SIGTERM and its channel closed, and whoever waits gets the signal's reason. */
@@ -46,7 +50,7 @@ export interface ExecOptions extends CommandOptions {
 /** The same for a shell, which gets a terminal unless `pty` is false. */
 export interface ShellOptions extends PtyOptions {
   /** See CommandOptions. */
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | Uint8Array>>;
   /** False: no terminal. */
   readonly pty?: false;
   /** See CommandOptions. */
@@ -152,9 +156,9 @@ export class RemoteCommand {
     return this.stream.end();
   }
 
-  /** The terminal has another size now, in characters. */
-  resize(columns: number, rows: number): void {
-    this.stream.channel.notify('window-change', pack(WINDOW_CHANGE, { columns, rows, width: 0, height: 0 }));
+  /** The terminal has another size now, in characters, and, where that is known, in pixels. */
+  resize(columns: number, rows: number, width = 0, height = 0): void {
+    this.stream.channel.notify('window-change', pack(WINDOW_CHANGE, { columns, rows, width, height }));
   }
 
   /** Sends it a signal (RFC 4254 §6.9), with or without "SIG" in front. Whether it arrives is not told; OpenSSH delivers since 7.9. */
@@ -189,9 +193,12 @@ export interface Start {
   readonly what: string;
 }
 
-export const startExec = (command: string): Start => ({
+/** As bytes; text becomes UTF-8. */
+const bytesOf = (given: string | Uint8Array): Uint8Array => (typeof given === 'string' ? encodeUtf8(given) : given);
+
+export const startExec = (command: string | Uint8Array): Start => ({
   type: 'exec',
-  data: pack(EXEC, { command: encodeUtf8(command) }),
+  data: pack(EXEC, { command: bytesOf(command) }),
   what: 'to run the command: it may offer a shell, a subsystem or forwarding only',
 });
 
@@ -219,7 +226,7 @@ export async function begin(
   const ask = () => {
     // All at once: the server answers in order, and an answer costs a round trip.
     for (const [name, value] of Object.entries(env))
-      channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: encodeUtf8(value) }));
+      channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: bytesOf(value) }));
     const terminal = pty === false ? true : channel.request('pty-req', ptyRequest(pty === true ? {} : pty));
     return Promise.all([terminal, channel.request(type, data)]);
   };
@@ -257,5 +264,11 @@ export async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8A
 /** No modes: one byte, TTY_OP_END. */
 const NO_MODES = Uint8Array.of(0);
 
-const ptyRequest = ({ term = 'xterm-256color', columns = 80, rows = 24, modes = NO_MODES }: PtyOptions) =>
-  pack(PTY_REQ, { term, columns, rows, width: 0, height: 0, modes });
+const ptyRequest = ({
+  term = 'xterm-256color',
+  columns = 80,
+  rows = 24,
+  width = 0,
+  height = 0,
+  modes = NO_MODES,
+}: PtyOptions) => pack(PTY_REQ, { term: encodeUtf8(term), columns, rows, width, height, modes });

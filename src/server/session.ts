@@ -27,14 +27,28 @@ const MAX_SESSIONS = 10;
 
 /** The terminal that a client has at its end. */
 export interface Terminal {
-  /** What TERM says there: "xterm-256color". */
+  /** What TERM says there: "xterm-256color"; what is not UTF-8 of it, replaced by U+FFFD. */
   term: string;
+  /** The same to the byte. */
+  readonly termBytes: Uint8Array;
   /** Characters. */
   columns: number;
   /** Characters. */
   rows: number;
+  /** Pixels, as far as the client knows them, otherwise 0: what kitty and sixel graphics are scaled by. */
+  width: number;
+  /** See `width`. */
+  height: number;
   /** Encoded terminal modes (RFC 4254 §8): see `parseTerminalModes`. */
   modes: Uint8Array;
+}
+
+/** An environment variable as it came, which is bytes to the system. */
+export interface Variable {
+  /** Without "=" as a rule; nobody has checked that. */
+  readonly name: Uint8Array;
+  /** Any bytes. */
+  readonly value: Uint8Array;
 }
 
 /** One session, from the moment the client says what it wants. */
@@ -43,10 +57,14 @@ export interface Session {
   readonly client: Client;
   /** What the client writes (`for await`), and what it reads (`write`). */
   readonly stream: ChannelStream;
-  /** Undefined without a pty; `columns` and `rows` follow the client's window. */
+  /** Undefined without a pty; its size follows the client's window. */
   readonly terminal: Terminal | undefined;
-  /** What the client has set; untrusted, like all that it says. */
+  /** What the client has set; untrusted, like all that it says. What is not UTF-8 is replaced by U+FFFD. */
   readonly env: ReadonlyMap<string, string>;
+  /** The same to the byte, in the order in which it came. */
+  readonly envBytes: readonly Variable[];
+  /** The command to the byte, as it is to reach execve(2): it need not be UTF-8, nor free of NUL. Undefined where none was asked for. */
+  readonly commandBytes: Uint8Array | undefined;
   /** Hears of a new window size. */
   onresize: (() => void) | undefined;
   /** Hears of signals (RFC 4254 §6.9), named without "SIG": "TERM", "INT". */
@@ -65,7 +83,7 @@ export interface Session {
 
 /** What a client may run. What is not here is refused, and so are X11 and agent forwarding. */
 export interface SessionHandlers {
-  /** `ssh host command` */
+  /** `ssh host command`; what is not UTF-8 of it is replaced by U+FFFD, and whole in `session.commandBytes`. */
   exec?(command: string, session: Session): void | Promise<void>;
   /** `ssh host` */
   shell?(session: Session): void | Promise<void>;
@@ -77,7 +95,8 @@ export interface SessionHandlers {
   refused?(request: ChannelRequest, client: Client): void;
 }
 
-const lenient = new TextDecoder();
+// With a byte order mark left in: a command that begins with one is another one.
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** A channel handler for the type `session`. A handler that throws ends its session with status 1; the server logs why. */
 export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
@@ -104,7 +123,8 @@ function serve(
   const done = new Promise<void>(resolve => (finished = resolve));
   const stream = new ChannelStream({ eow: takesEow(client.connection.transport.peerIdent) });
   const env = new Map<string, string>();
-  let envBytes = 0;
+  const envBytes: Variable[] = [];
+  let envSize = 0;
   let started = false;
   const say = (text: string, type: number) =>
     stream.write(session.terminal ? text.replace(/\r?\n/g, '\r\n') : text, type);
@@ -114,11 +134,13 @@ function serve(
     stream.channel.notify(type, data);
     await stream.close();
   };
-  const session: Session & { terminal: Terminal | undefined } = {
+  const session: Session & { terminal: Terminal | undefined; commandBytes: Uint8Array | undefined } = {
     client,
     stream,
     terminal: undefined,
     env,
+    envBytes,
+    commandBytes: undefined,
     onresize: undefined,
     onsignal: undefined,
     onbreak: undefined,
@@ -153,22 +175,26 @@ function serve(
         heed(granted);
         // A promise grants nothing.
         if (granted !== true) return false;
-        const { term, columns, rows, modes } = unpack(PTY_REQ, data);
-        session.terminal = { term, columns, rows, modes };
+        const { term, ...size } = unpack(PTY_REQ, data);
+        session.terminal = { ...size, term: lenient.decode(term), termBytes: term.slice() };
         return true;
       }
       case 'env': {
         const { name, value } = unpack(ENV, data);
-        envBytes += name.length + value.length;
-        if (started || env.size >= MAX_ENV || envBytes > MAX_ENV_BYTES) return false;
+        envSize += name.length + value.length;
+        if (started || envBytes.length >= MAX_ENV || envSize > MAX_ENV_BYTES) return false;
         env.set(lenient.decode(name), lenient.decode(value));
+        envBytes.push({ name: name.slice(), value: value.slice() });
         return true;
       }
       case 'shell':
         return handlers.shell !== undefined && run(() => handlers.shell!(session));
       case 'exec': {
-        const command = lenient.decode(unpack(EXEC, data).command);
-        return handlers.exec !== undefined && run(() => handlers.exec!(command, session));
+        const { command } = unpack(EXEC, data);
+        if (handlers.exec === undefined || started) return false;
+        session.commandBytes = command.slice();
+        const text = lenient.decode(command);
+        return run(() => handlers.exec!(text, session));
       }
       case 'subsystem': {
         const { name } = unpack(SUBSYSTEM, data);
@@ -178,9 +204,7 @@ function serve(
       }
       case 'window-change': {
         if (!session.terminal) return false;
-        const { columns, rows } = unpack(WINDOW_CHANGE, data);
-        session.terminal.columns = columns;
-        session.terminal.rows = rows;
+        Object.assign(session.terminal, unpack(WINDOW_CHANGE, data));
         heed(session.onresize?.());
         return true;
       }

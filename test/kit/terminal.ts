@@ -14,7 +14,7 @@ export interface Screen {
   /** Forgets what has been shown, so that `shows` waits for something new. */
   clear(): void;
   type(text: string): Promise<void>;
-  resize(columns: number, rows: number): void;
+  resize(columns: number, rows: number, width?: number, height?: number): void;
   /** The first match in what is shown, as soon as there is one. @throws if it ends without */
   shows(pattern: RegExp): Promise<RegExpExecArray>;
   readonly ended: Promise<Exit>;
@@ -58,7 +58,7 @@ export async function terminal(
       shown = '';
     },
     type: text => running.write(Buffer.from(text)),
-    resize: (columns, rows) => running.terminal!.resize(columns, rows),
+    resize: (columns, rows, width, height) => running.terminal!.resize({ columns, rows, width, height }),
     async shows(pattern) {
       const waiting = (async () => {
         for (;;) {

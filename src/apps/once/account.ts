@@ -1,6 +1,8 @@
 // The account that the program runs as, as the system has it (passwd(5)), and the variables that follow from it.
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { textOf } from './entry.ts';
+import type { Variables } from './program.ts';
 
 /** What is empty the system does not say: an image may be run as a uid that has no line in its passwd file. */
 export interface Account {
@@ -44,7 +46,7 @@ const USER_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/games';
  * @param shell the one that is started
  */
 export function missingVariables(
-  env: Readonly<Record<string, string | Uint8Array>>,
+  env: Variables,
   { name, home }: Account,
   shell: string,
   isRoot = process.getuid?.() === 0,
@@ -57,4 +59,23 @@ export function missingVariables(
     SHELL: shell,
   };
   return Object.fromEntries(Object.entries(all).filter(([variable]) => !env[variable]?.length));
+}
+
+/** Our own variables. The runtime makes text of them, so those that are not UTF-8 are read from the system. */
+export function ownVariables(): Variables {
+  const all: Record<string, string | Uint8Array> = {};
+  let isText = true;
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value === undefined) continue;
+    all[name] = value;
+    isText &&= !value.includes('\ufffd');
+  }
+  if (isText || process.platform !== 'linux') return all;
+  const environ = readFileSync('/proc/self/environ');
+  for (let at = 0, end = 0; (end = environ.indexOf(0, at)) >= 0; at = end + 1) {
+    const equals = environ.indexOf(0x3d, at);
+    const value = environ.subarray(equals + 1, end);
+    if (equals < end && textOf(value) === undefined) all[environ.toString('utf8', at, equals)] = new Uint8Array(value);
+  }
+  return all;
 }

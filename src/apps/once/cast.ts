@@ -6,6 +6,7 @@ import {
   microseconds,
   type Said,
   STARS,
+  shown,
   sizeIn,
   statusIn,
   textOf,
@@ -16,11 +17,13 @@ import {
 const ERROR = '# error';
 const HIDDEN = '# hidden';
 const BYTES = '# bytes ';
+/** Of a size that follows it: the same in pixels. */
+const PIXELS = '# pixels ';
 
 /** What a program is started with: a comment of its own, because players would show it as a marker, however long it is. */
 const SAID = /^# (runs|asked|env|modes) (".*")$/;
 
-/** Comments on one event: each of the three at most. */
+/** Comments on one event: no more than three belong together. */
 const MOST = 3;
 
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -32,7 +35,7 @@ export const cast: Format = {
       version: 3,
       term: { cols: columns, rows, ...(term !== undefined && { type: term }) },
       timestamp: Math.floor(began / 1000),
-      command,
+      command: shown(command),
     };
     return `${JSON.stringify(header)}\n`;
   },
@@ -49,12 +52,12 @@ export const cast: Format = {
       case 'hidden':
         return `${HIDDEN}\n${event('i', STARS)}`;
       case 'size':
-        return event('r', `${entry.columns}x${entry.rows}`);
+        return `${entry.width || entry.height ? `${PIXELS}${entry.width}x${entry.height}\n` : ''}${event('r', `${entry.columns}x${entry.rows}`)}`;
       case 'runs':
       case 'asked':
       case 'env':
       case 'modes':
-        return `# ${entry.kind} ${JSON.stringify(entry.text).replace(UNSEEN, escaped).replaceAll('\x7f', escaped)}\n`;
+        return `${exact(entry.text)}# ${entry.kind} ${JSON.stringify(shown(entry.text)).replace(UNSEEN, escaped).replaceAll('\x7f', escaped)}\n`;
       case 'note':
         return event('m', entry.text);
       case 'exit':
@@ -68,8 +71,12 @@ export const cast: Format = {
     return line => {
       if (line.startsWith('#')) {
         const [, kind, text] = SAID.exec(line) ?? [];
-        if (kind !== undefined) return { time, entry: { kind: kind as Said['kind'], text: String(JSON.parse(text)) } };
-        if (line === ERROR || line === HIDDEN || line.startsWith(BYTES)) before.push(line);
+        if (kind !== undefined) {
+          const bytes = exactIn(before);
+          before = [];
+          return { time, entry: { kind: kind as Said['kind'], text: bytes ?? String(JSON.parse(text)) } };
+        }
+        if (line === ERROR || line === HIDDEN || line.startsWith(BYTES) || line.startsWith(PIXELS)) before.push(line);
         if (before.length > MOST) throw new Error('it has comments on an event that is not there');
         return undefined;
       }
@@ -89,19 +96,27 @@ export const cast: Format = {
 function data(code: string, bytes: Uint8Array, event: (code: string, data: string) => string): string {
   const text = textOf(bytes);
   if (text !== undefined) return event(code, text);
-  return `${BYTES}${Buffer.from(bytes).toString('base64')}\n${event(code, lenient.decode(bytes))}`;
+  return `${exact(bytes)}${event(code, lenient.decode(bytes))}`;
+}
+
+/** The comment on bytes that are no UTF-8. */
+const exact = (given: string | Uint8Array): string =>
+  typeof given === 'string' ? '' : `${BYTES}${Buffer.from(given).toString('base64')}\n`;
+
+function exactIn(said: readonly string[]): Uint8Array | undefined {
+  const base64 = said.find(line => line.startsWith(BYTES))?.slice(BYTES.length);
+  return base64 === undefined ? undefined : new Uint8Array(Buffer.from(base64, 'base64'));
 }
 
 function entryOf(code: string, data: string, said: readonly string[]): Entry | undefined {
-  const exact = said.find(line => line.startsWith(BYTES))?.slice(BYTES.length);
-  const bytes = Buffer.from(exact ?? data, exact === undefined ? 'utf8' : 'base64');
+  const bytes = exactIn(said) ?? Buffer.from(data);
   switch (code) {
     case 'o':
       return { kind: said.includes(ERROR) ? 'error' : 'output', bytes };
     case 'i':
       return said.includes(HIDDEN) ? { kind: 'hidden' } : { kind: 'input', bytes };
     case 'r':
-      return { kind: 'size', ...sizeIn(data) };
+      return { kind: 'size', ...sizeIn([data, ...pixelsIn(said)].join(' ')) };
     case 'm':
       return { kind: 'note', text: data };
     case 'x':
@@ -109,6 +124,9 @@ function entryOf(code: string, data: string, said: readonly string[]): Entry | u
   }
   return undefined;
 }
+
+const pixelsIn = (said: readonly string[]): string[] =>
+  said.filter(line => line.startsWith(PIXELS)).map(line => line.slice(PIXELS.length));
 
 /** As JSON has it, each half of a pair by itself. */
 const escaped = (found: string): string =>

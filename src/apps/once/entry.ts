@@ -1,6 +1,15 @@
 // What a transcript is made of, whatever its format: entries with times, and comments that both formats have in common.
 import { printable } from '../../protocol/errors.ts';
 
+/** What a terminal is like. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+  /** In pixels; left out where that is not known. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
 /** Something that happened. */
 export type Entry =
   /** Bytes that the program wrote (`output`, `error`), or got as if typed (`input`). */
@@ -8,12 +17,12 @@ export type Entry =
   /** Something was typed that the terminal did not show: what, and how much, is not in the transcript. */
   | { readonly kind: 'hidden' }
   /** The terminal has this size from now on. */
-  | { readonly kind: 'size'; readonly columns: number; readonly rows: number }
+  | ({ readonly kind: 'size' } & Size)
   /**
-   * What a program is started with, whole, as it came: the command that runs, the one that was asked for where another runs in its
+   * What a program is started with, whole, as it came, bytes where it is not UTF-8: the command that runs, the one that was asked for where another runs in its
    * place, a variable ("NAME=value") that the session adds, the client's terminal modes (RFC 4254 §8) in hexadecimal.
    */
-  | { readonly kind: 'runs' | 'asked' | 'env' | 'modes'; readonly text: string }
+  | { readonly kind: 'runs' | 'asked' | 'env' | 'modes'; readonly text: string | Uint8Array }
   /** For people: what was asked for, what was refused. */
   | { readonly kind: 'note'; readonly text: string }
   /** The program has ended; by a signal n, it is 128 + n, as in shells. */
@@ -26,17 +35,15 @@ export type Said = Extract<Entry, { kind: 'runs' | 'asked' | 'env' | 'modes' }>;
 export type Stream = Extract<Entry, { bytes: Uint8Array }>;
 
 /** What a transcript says of itself at its beginning. */
-export interface Heading {
+export interface Heading extends Size {
   /** The host key of this one session, as "ssh-ed25519 AAAA…": all seals are by it. */
   readonly key: string;
   /** Milliseconds since 1970. */
   readonly began: number;
-  readonly columns: number;
-  readonly rows: number;
   /** TERM; undefined where there is no terminal. */
   readonly term?: string;
-  /** What runs: a shell, or a command. */
-  readonly command: string;
+  /** What runs: a shell, or a command; bytes where it is not UTF-8. */
+  readonly command: string | Uint8Array;
 }
 
 /** A format: turns entries into whole lines, each with its line end. Lines of a format do not begin with "#". */
@@ -58,14 +65,15 @@ export const STARS = '********';
 const MAX_COMMAND = 500;
 
 /** The first comments. */
-export function comments({ key, began, columns, rows, term, command }: Heading): string {
-  const terminal = term === undefined ? 'none' : `${columns}x${rows} ${printable(term, 80)}`;
+export function comments({ key, began, columns, rows, width, height, term, command }: Heading): string {
+  const pixels = width || height ? `, ${width}x${height} pixels` : '';
+  const terminal = term === undefined ? 'none' : `${columns}x${rows} ${printable(term, 80)}${pixels}`;
   const lines = [
     MAGIC,
     `# key ${key}`,
     `# began ${new Date(began).toISOString()}`,
     `# terminal ${terminal}`,
-    `# command ${printable(command, MAX_COMMAND)}`,
+    `# command ${printable(shown(command), MAX_COMMAND)}`,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -98,6 +106,17 @@ export function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** The text that bytes are, or themselves where they are none. */
+export const asGiven = (bytes: Uint8Array): string | Uint8Array => textOf(bytes) ?? bytes;
+
+/** For people: bytes that are no UTF-8 as "\\xe9". */
+export const shown = (given: string | Uint8Array): string =>
+  typeof given === 'string'
+    ? given
+    : Buffer.from(given)
+        .toString('latin1')
+        .replace(/[\x80-\xff]/g, found => `\\x${found.charCodeAt(0).toString(16)}`);
+
 /** Microseconds that a reader takes for a time: 100 years, which is a whole number and no pause that anybody waits for. */
 const LONGEST = 100 * 365.25 * 86_400 * 1e6;
 
@@ -108,12 +127,14 @@ export function microseconds(seconds: unknown): number {
   return time;
 }
 
-/** "80x24", each from 1 to 65535. @throws Error */
-export function sizeIn(text: string): { readonly columns: number; readonly rows: number } {
-  const [, columns, rows] = (/^(\d{1,5})x(\d{1,5})$/.exec(text) ?? []).map(Number);
-  const isSide = (side: number) => side >= 1 && side <= 0xffff;
-  if (!isSide(columns) || !isSide(rows)) throw new Error('it has a size that no terminal has');
-  return { columns, rows };
+/** "80x24", or "80x24 960x552" with pixels: as a terminal may have it. @throws Error */
+export function sizeIn(text: string): Size {
+  const [, columns, rows, width, height] = /^(\d{1,5})x(\d{1,5})(?: (\d{1,5})x(\d{1,5}))?$/.exec(text) ?? [];
+  const numbers = [columns, rows, width ?? '1', height ?? '1'].map(Number);
+  if (!numbers.every((side, at) => side >= (at < 2 ? 1 : 0) && side <= 0xffff))
+    throw new Error('it has a size that no terminal has');
+  const size = { columns: numbers[0], rows: numbers[1] };
+  return width === undefined ? size : { ...size, width: numbers[2], height: numbers[3] };
 }
 
 /** 0 to 255. @throws Error */

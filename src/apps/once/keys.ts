@@ -25,6 +25,9 @@ export function readKeys(file: string): readonly AuthorizedKey[] {
   for (const entry of entries) {
     const rules = lineRules(entry, { enforced: ENFORCED });
     if (typeof rules === 'string') problems.push({ line: entry.line, message: rules });
+    // Something else would run than what is written there.
+    else if ([rules.command ?? '', ...[...rules.environment].flat()].some(text => text.includes('\ufffd')))
+      problems.push({ line: entry.line, message: 'command or environment is not UTF-8' });
   }
   if (problems.length > 0) {
     const details = problems.map(({ line, message }) => (line > 0 ? `line ${line}: ${message}` : message));

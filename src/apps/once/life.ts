@@ -17,11 +17,12 @@ import {
   type Socket,
   sessions,
 } from '../../server/index.ts';
+import { asGiven } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { ENFORCED, type readKeys } from './keys.ts';
 import * as limits from './limits.ts';
-import { statusOf } from './program.ts';
-import { type Programs, serveSession } from './session.ts';
+import { statusOf, type Variables } from './program.ts';
+import { type Asked, type Programs, serveSession } from './session.ts';
 import type { Transcript } from './transcript.ts';
 
 export interface LifeOptions {
@@ -30,7 +31,7 @@ export interface LifeOptions {
   readonly keys: ReturnType<typeof readKeys>;
   readonly transcript: Transcript;
   readonly shell: string;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Variables;
   /** Those that `env` lacks, and a session has always: HOME, USER. */
   readonly missing?: Readonly<Record<string, string>>;
   readonly hide: boolean;
@@ -213,7 +214,7 @@ export class Life {
     return sessions({
       pty: this.#rules.pty,
       shell: session => this.#run(session, undefined),
-      exec: (command, session) => this.#run(session, command),
+      exec: (_command, session) => this.#run(session, asGiven(session.commandBytes!)),
       refused: ({ type, data }) => {
         const name = type === 'subsystem' ? ` ${printable(unpack(SUBSYSTEM, data).name, 80)}` : '';
         this.#refused(`the request ${printable(type, 80)}${name}`);
@@ -221,7 +222,7 @@ export class Life {
     })(open, client);
   }
 
-  async #run(session: Session, asked: string | undefined): Promise<void> {
+  async #run(session: Session, asked: Asked): Promise<void> {
     const { transcript, shell, env, missing, hide, idle, programs } = this.#options;
     this.#running = true;
     if (idle > 0) this.#watch(transcript, idle);

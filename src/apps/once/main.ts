@@ -135,6 +135,9 @@ Examples:
 /** What goes together. */
 function checked({ via, viaIdentity, viaHostKey, viaKnownHosts, stdio = false, ...flags }: Flags) {
   if (flags.authorizedKeys === undefined) throw new OnceError('Required flag "authorized-keys" not set');
+  // The runtime has made text of it, and another file would be meant.
+  for (const [name, value] of Object.entries(flags))
+    if (typeof value === 'string' && value.includes('\ufffd')) throw new OnceError(`${name} is not UTF-8: ${value}`, 2);
   if (stdio && via !== undefined) throw new OnceError('--stdio and --via exclude each other', 2);
   if (stdio && (flags.log === undefined || flags.log === '-'))
     throw new OnceError('--stdio needs --log FILE: standard output belongs to the client', 2);

@@ -4,7 +4,7 @@ import { accelerated } from '../../crypto/accelerated.ts';
 import { UNHANDLED } from '../../server/detached.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
 import { reason } from '../../server/runtime/reason.ts';
-import { account, missingVariables } from './account.ts';
+import { account, missingVariables, ownVariables } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
 import { OnceError } from './failure.ts';
 import { readKeys } from './keys.ts';
@@ -40,9 +40,7 @@ export interface OnceOptions {
 export async function once(options: OnceOptions): Promise<number> {
   const provider = accelerated;
   const keys = readKeys(options.authorizedKeys);
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
-  );
+  const env = ownVariables();
   if (options.announce !== undefined) findCommand(options.announce);
   const log = LogFile.open(options.log, options.maxTranscript);
   const { key, publicKey, fingerprint } = freshKey(provider);
@@ -52,7 +50,7 @@ export async function once(options: OnceOptions): Promise<number> {
   const transcript = new Transcript({ log, key, publicKey, provider });
   const { timeout, idle, maxFailures, maskHiddenInput: hide } = options;
   const own = account();
-  const shell = env.SHELL || own.shell || '/bin/sh';
+  const shell = process.env.SHELL || own.shell || '/bin/sh';
   const life = new Life({
     ...{
       provider,

@@ -1,5 +1,6 @@
 // What a session runs, whether it has a terminal (pty.ts) or pipes (pipes.ts): one face for both.
 import { constants } from 'node:os';
+import type { Size } from './entry.ts';
 import type { Echo } from './termios.ts';
 
 /** What to run. */
@@ -23,7 +24,7 @@ export interface Exit {
 
 /** A terminal that a program runs in. */
 export interface ProgramTerminal {
-  resize(columns: number, rows: number): void;
+  resize(size: Size): void;
   /** What it does with input at this moment. */
   echo(): Echo;
   sendBreak(): void;

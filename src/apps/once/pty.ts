@@ -1,17 +1,12 @@
 // A program in a pseudo-terminal of its own (pty(7)): leader of a session, with argv[0] and terminal modes as one likes. Linux.
 import { closeSync, constants as fsConstants, openSync } from 'node:fs';
+import type { Size } from './entry.ts';
 import { type Libc, libc } from './libc.ts';
 import { ENTRY } from './limits.ts';
 import { type Master, masterOf } from './master.ts';
 import { type Command, type Exit, type Program, signalGroup } from './program.ts';
 import { check, reaped, spawn } from './spawn.ts';
 import { applyModes, readEcho, TERMIOS_BYTES } from './termios.ts';
-
-/** What the terminal is like at first. */
-export interface Size {
-  readonly columns: number;
-  readonly rows: number;
-}
 
 /** Bytes that wait for their reader before nothing more is read from the terminal; the program then waits, too. */
 const AHEAD = 256 * 1024;
@@ -95,7 +90,7 @@ class Terminal implements Program {
     this.stdout = this.#read();
     const termios = new Uint8Array(TERMIOS_BYTES);
     this.terminal = {
-      resize: (columns, rows) => this.#over || resize(c, master, { columns, rows }),
+      resize: size => this.#over || resize(c, master, size),
       // Of a terminal that cannot be asked any more nothing is known: as if it hid everything.
       echo: () => (c.tcgetattr(master, termios) < 0 ? HIDES : readEcho(termios)),
       sendBreak: () => void c.tcsendbreak(master, 0),
@@ -203,9 +198,9 @@ function openMaster(c: Libc): { master: number; path: string } {
   }
 }
 
-function resize(c: Libc, master: number, { columns, rows }: Size): void {
-  // struct winsize: rows, columns, and pixels that nobody asks for.
+function resize(c: Libc, master: number, { columns, rows, width = 0, height = 0 }: Size): void {
+  // struct winsize.
   const clamp = (count: number) => Math.min(count, 0xffff);
-  const winsize = Uint16Array.of(clamp(rows), clamp(columns), 0, 0);
+  const winsize = Uint16Array.of(clamp(rows), clamp(columns), clamp(width), clamp(height));
   check(c, 'ioctl(TIOCSWINSZ)', c.ioctl(master, TIOCSWINSZ, new Uint8Array(winsize.buffer)));
 }

@@ -1,5 +1,5 @@
 // A transcript as a player takes it: what was on the screen and what was typed, with times; and the moments that one may want to see.
-import { type Entry, STARS } from './entry.ts';
+import { type Entry, shown as legible, STARS } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { SHOWN, SHOWN_EVENT, SHOWN_LABEL, SHOWN_MOMENTS, SHOWN_SIDE } from './limits.ts';
 import { linesOf } from './parts.ts';
@@ -59,7 +59,7 @@ export function recordingOf(file: string): Recording {
     if (data !== undefined) events.push([last, ...data]);
     if (entry.kind === 'size') moment(`size ${sides(`${entry.columns}x${entry.rows}`).join('x')}`);
     if (entry.kind === 'note') moment(entry.text);
-    if (entry.kind === 'runs' || entry.kind === 'asked') moment(`${entry.kind} ${entry.text}`);
+    if (entry.kind === 'runs' || entry.kind === 'asked') moment(`${entry.kind} ${legible(entry.text)}`);
     if (entry.kind === 'exit') {
       status = entry.status;
       moment(`exit ${status}`);

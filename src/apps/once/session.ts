@@ -2,13 +2,13 @@
 import { STDERR } from '../../protocol/channels/channel.ts';
 import { printable } from '../../protocol/errors.ts';
 import type { Session } from '../../server/session.ts';
-import type { Entry } from './entry.ts';
+import { asGiven, type Entry, type Size, shown } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { Hiding } from './hiding.ts';
 import { HANGUP_GRACE, LAST_WORDS } from './limits.ts';
 import { startWithPipes } from './pipes.ts';
-import { type Exit, loginName, type Program, statusOf } from './program.ts';
-import { type Size, startInTerminal } from './pty.ts';
+import { type Exit, loginName, type Program, statusOf, type Variables } from './program.ts';
+import { startInTerminal } from './pty.ts';
 import type { Transcript } from './transcript.ts';
 
 export interface SessionOptions {
@@ -16,8 +16,8 @@ export interface SessionOptions {
   /** The user's shell, an absolute path. */
   readonly shell: string;
   /** Variables of the program: those that we have ourselves, and those that this session adds, which are recorded. */
-  readonly env: Readonly<Record<string, string>>;
-  readonly added: Readonly<Record<string, string>>;
+  readonly env: Variables;
+  readonly added: Variables;
   /** Runs in place of what the client asks for. */
   readonly forced?: string;
   /** Input that the terminal does not show is not recorded. */
@@ -27,6 +27,9 @@ export interface SessionOptions {
   /** How programs are started; by default as they are. */
   readonly programs?: Programs;
 }
+
+/** A command that the client asks for, bytes where it is not UTF-8; undefined for a shell. */
+export type Asked = string | Uint8Array | undefined;
 
 /** Both ways to start a program. */
 export interface Programs {
@@ -43,18 +46,18 @@ const SIGNALS = ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QU
  * @returns how the program ended; the client has been told
  * @throws OnceError if the client is lost, the transcript cannot be written, the program not started, or `stop` said so; nothing runs then
  */
-export async function serveSession(
-  session: Session,
-  asked: string | undefined,
-  options: SessionOptions,
-): Promise<Exit> {
+export async function serveSession(session: Session, asked: Asked, options: SessionOptions): Promise<Exit> {
   const { transcript, stop } = options;
   const size = sizeOf(session);
   let program: Program | undefined;
   let joined: Promise<Exit> | undefined;
   let exit: Exit;
   try {
-    transcript.begin({ ...size, command: commandOf(asked, options), term: session.terminal?.term });
+    transcript.begin({
+      ...size,
+      command: commandOf(asked, options),
+      term: session.terminal && shown(asGiven(session.terminal.termBytes)),
+    });
     transcript.note(describe(session, asked, options));
     transcript.record(...beginning(session, asked, options));
     program = await start(session, asked, options, size);
@@ -77,35 +80,47 @@ export async function serveSession(
 const UNKNOWN_SIZE = { columns: 80, rows: 24 };
 const MOST_SIDE = 0xffff;
 
+const sides = ['columns', 'rows', 'width', 'height'] as const;
+
 function sizeOf({ terminal }: Session): Size {
-  if (terminal === undefined || terminal.columns === 0 || terminal.rows === 0) return UNKNOWN_SIZE;
-  return { columns: Math.min(terminal.columns, MOST_SIDE), rows: Math.min(terminal.rows, MOST_SIDE) };
+  if (terminal === undefined) return UNKNOWN_SIZE;
+  const most = (side: number) => Math.min(side, MOST_SIDE);
+  const [columns, rows, width, height] = [terminal.columns, terminal.rows, terminal.width, terminal.height].map(most);
+  const pixels = (width > 0 || height > 0) && { width, height };
+  return { ...(columns === 0 || rows === 0 ? UNKNOWN_SIZE : { columns, rows }), ...pixels };
 }
 
-const commandOf = (asked: string | undefined, { forced, shell }: SessionOptions): string => forced ?? asked ?? shell;
+const commandOf = (asked: Asked, { forced, shell }: SessionOptions): string | Uint8Array => forced ?? asked ?? shell;
 
-function describe({ terminal, env }: Session, asked: string | undefined, { forced }: SessionOptions): string {
-  const where = terminal === undefined ? 'without a terminal' : `in a terminal of type ${printable(terminal.term, 40)}`;
+function describe({ terminal, envBytes }: Session, asked: Asked, { forced }: SessionOptions): string {
+  const where =
+    terminal === undefined
+      ? 'without a terminal'
+      : `in a terminal of type ${printable(shown(asGiven(terminal.termBytes)), 40)}`;
   const what = `${asked === undefined ? 'shell' : 'command'} ${where}`;
   const instead = forced === undefined ? what : `the key's own command in place of ${what}`;
-  return env.size === 0 ? instead : `${instead}; refused: the variables ${[...env.keys()].join(', ')}`;
+  const names = envBytes.map(({ name }) => shown(asGiven(name)));
+  return names.length === 0 ? instead : `${instead}; refused: the variables ${names.join(', ')}`;
 }
 
 /** All that the program starts with, to the letter. */
-function beginning({ terminal }: Session, asked: string | undefined, options: SessionOptions): Entry[] {
+function beginning({ terminal }: Session, asked: Asked, options: SessionOptions): Entry[] {
   const { forced, added } = options;
-  const variables = { ...added, ...(terminal && { TERM: terminal.term }) };
+  const variables = { ...added, ...(terminal && { TERM: asGiven(terminal.termBytes) }) };
   return [
-    ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: `${name}=${value}` })),
+    ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: pair(name, value) })),
     ...(terminal ? [{ kind: 'modes', text: Buffer.from(terminal.modes).toString('hex') } as const] : []),
     ...(forced !== undefined && asked !== undefined ? [{ kind: 'asked', text: asked } as const] : []),
     { kind: 'runs', text: commandOf(asked, options) },
   ];
 }
 
+const pair = (name: string, value: string | Uint8Array): string | Uint8Array =>
+  typeof value === 'string' ? `${name}=${value}` : Buffer.concat([Buffer.from(`${name}=`), value]);
+
 async function start(
   { terminal }: Session,
-  asked: string | undefined,
+  asked: Asked,
   { shell, forced, env, added, programs = { startWithPipes, startInTerminal } }: SessionOptions,
   size: Size,
 ): Promise<Program> {
@@ -113,7 +128,7 @@ async function start(
   const all = {
     ...env,
     ...added,
-    ...(terminal && { TERM: terminal.term }),
+    ...(terminal && { TERM: asGiven(terminal.termBytes) }),
     ...(forced !== undefined && asked !== undefined && { SSH_ORIGINAL_COMMAND: asked }),
   };
   const login = loginName(shell);
@@ -121,7 +136,11 @@ async function start(
   const what = { file: shell, argv, env: all };
   try {
     // C would end it there, and something else would run than what is recorded.
-    if ([...argv, ...Object.values(all)].some(text => text.includes('\0')))
+    if (
+      [...argv, ...Object.values(all)].some(given =>
+        typeof given === 'string' ? given.includes('\0') : given.includes(0),
+      )
+    )
       throw new Error('it is given a NUL character');
     return await (terminal === undefined
       ? programs.startWithPipes(what)
@@ -180,10 +199,10 @@ function join(session: Session, program: Program, options: SessionOptions, first
     let last = first;
     const follow = () => {
       const size = sizeOf(session);
-      if (size.columns === last.columns && size.rows === last.rows) return;
+      if (sides.every(side => size[side] === last[side])) return;
       last = size;
       transcript.record({ kind: 'size', ...size });
-      terminal?.resize(size.columns, size.rows);
+      terminal?.resize(size);
     };
     session.onresize = () => attempt(follow);
     // It may have changed while the program was started.

@@ -1,5 +1,5 @@
 // A transcript to be read as it stands: a line for each line of output, "seconds what text", with everything that is not seen written out.
-import { type Entry, type Format, microseconds, STARS, sizeIn, statusIn, textOf, UNSEEN } from './entry.ts';
+import { asGiven, type Entry, type Format, microseconds, STARS, sizeIn, statusIn, textOf, UNSEEN } from './entry.ts';
 
 /** The word in the second column. */
 const WORDS = {
@@ -22,7 +22,7 @@ export const text: Format = {
       case 'hidden':
         return `${start}${STARS}\n`;
       case 'size':
-        return `${start}${entry.columns}x${entry.rows}\n`;
+        return `${start}${entry.columns}x${entry.rows}${entry.width || entry.height ? ` ${entry.width}x${entry.height}` : ''}\n`;
       case 'runs':
       case 'asked':
       case 'env':
@@ -64,6 +64,7 @@ function entryOf(kind: Entry['kind'], text: string): Entry {
     case 'asked':
     case 'env':
     case 'modes':
+      return { kind, text: asGiven(unescaped(text)) };
     case 'note':
       return { kind, text: Buffer.from(unescaped(text)).toString() };
     case 'exit':
@@ -87,7 +88,8 @@ const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
 const LONGEST = 4;
 
 /** In one line. */
-const escapeText = (text: string): string => escapeBytes(Buffer.from(text)).replaceAll('\n ', '');
+const escapeText = (given: string | Uint8Array): string =>
+  escapeBytes(typeof given === 'string' ? Buffer.from(given) : given).replaceAll('\n ', '');
 
 /** Of bytes that are UTF-8, those above ASCII stay as they are as far as they are seen. */
 function escapeBytes(bytes: Uint8Array): string {

@@ -5,8 +5,8 @@ const layout = <const L extends Layout>(fields: L): L => fields;
 
 /** `pty-req` (RFC 4254 §6.2). */
 export const PTY_REQ = layout({
-  /** A terminal that nobody knows is as good as none, and no reason to refuse it. */
-  term: 'prose',
+  /** Bytes, as of a variable: it becomes TERM. */
+  term: 'string',
   columns: 'uint32',
   rows: 'uint32',
   /** Pixels. */

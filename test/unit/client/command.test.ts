@@ -57,26 +57,35 @@ test('a command that is started is written to and read while it runs, and report
 test('a shell has a terminal and an environment as they were asked for', async () => {
   const seen: object[] = [];
   const note = async (session: Session) => {
-    seen.push({ ...session.terminal, modes: [...(session.terminal?.modes ?? [])], env: [...session.env] });
+    const { termBytes: _, ...terminal } = session.terminal ?? { termBytes: undefined };
+    seen.push({ ...terminal, modes: [...(session.terminal?.modes ?? [])], env: [...session.env] });
     await session.exit(0);
   };
   const client = await connected({ shell: note, exec: (_command, session) => note(session) });
   const modes = Uint8Array.of(53, 0, 0, 0, 0, 0);
   for (const running of [
     await client.shell(),
-    await client.shell({ term: 'vt100', columns: 132, rows: 50, modes, env: { LANG: 'de', A: 'ü' } }),
+    await client.shell({
+      term: 'vt100',
+      columns: 132,
+      rows: 50,
+      width: 1188,
+      height: 900,
+      modes,
+      env: { LANG: 'de', A: 'ü' },
+    }),
     await client.shell({ pty: false, columns: 132 }),
     await client.start('x', { env: { A: '1' } }),
     await client.start('x', { pty: true }),
     await client.start('x', { pty: { rows: 1 } }),
   ])
     await running.exit;
-  const usual = { term: 'xterm-256color', columns: 80, rows: 24, modes: [0], env: [] };
+  const usual = { term: 'xterm-256color', columns: 80, rows: 24, width: 0, height: 0, modes: [0], env: [] };
   const none = { modes: [], env: [] };
   assert.equal(seen, [
     usual,
     {
-      ...{ term: 'vt100', columns: 132, rows: 50, modes: [...modes] },
+      ...{ term: 'vt100', columns: 132, rows: 50, width: 1188, height: 900, modes: [...modes] },
       env: [
         ['LANG', 'de'],
         ['A', 'ü'],

@@ -30,6 +30,7 @@ const entries: Entry[] = [
   { kind: 'input', bytes: bytes('\x03\x7f\u0085\u202e\u2028😀\ufeff') },
   { kind: 'hidden' },
   { kind: 'size', columns: 132, rows: 43 },
+  { kind: 'size', columns: 132, rows: 43, width: 1188, height: 0 },
   { kind: 'output', bytes: Uint8Array.of(0xff, 0x0a, 0x5c, 0x80, 0xc3, 0x28, 0x0a) },
   { kind: 'output', bytes: Uint8Array.from({ length: 256 }, (_, i) => i) },
   { kind: 'output', bytes: bytes('\n') },
@@ -102,10 +103,30 @@ for (const [name, format] of Object.entries({ cast, text })) {
       }
   });
 
+  test(`${name}: what a program is started with is there to the byte where it is not UTF-8`, () => {
+    for (const said of ['caf\xe9', '\xff\n# end\n\\xe9', '\xc3\xbc\xe9']) {
+      const entry: Said = { kind: 'runs', text: new Uint8Array(Buffer.from(said, 'latin1')) };
+      const lines = format.entry(entry, 0, 0).split('\n').slice(0, -1);
+      const read = format.reader();
+      assert.equal(
+        lines.map(line => read(line)?.entry).filter(found => found !== undefined),
+        [entry],
+      );
+      assert.match(lines.at(-1)!, /\\xe9|\\xff/);
+      for (const line of lines) assert.match(line, /^[\x20-\x7e]*$/);
+      // The bytes are of this entry only.
+      assert.equal(read(format.entry({ kind: 'runs', text: 'ls' }, 0, 0).trimEnd())?.entry, {
+        kind: 'runs',
+        text: 'ls',
+      });
+    }
+  });
+
   test(`${name}: the longest that is written is no longer than what is read`, () => {
     const longest: Entry[] = [
       ...[0x00, 0xff].map(byte => ({ kind: 'error', bytes: new Uint8Array(ENTRY).fill(byte) }) as const),
       { kind: 'runs', text: '\x7f'.repeat(MAX_PACKET) },
+      { kind: 'runs', text: new Uint8Array(MAX_PACKET).fill(0xff) },
       { kind: 'runs', text: '\u2028'.repeat(MAX_PACKET / 3) },
     ];
     for (const entry of longest)
@@ -155,7 +176,7 @@ for (const [name, format] of Object.entries({ cast, text })) {
     for (const entry of [...entries, { kind: 'output', bytes: bytes('# seal 1 x\n# end\n# seal 2 y\n') } as const]) {
       const lines = format.entry(entry, 0, 0).split('\n');
       assert.is(lines.pop(), '');
-      const said = lines.filter(line => !/^# (?:error|hidden|bytes [A-Za-z0-9+/=]+)$/.test(line));
+      const said = lines.filter(line => !/^# (?:error|hidden|bytes [A-Za-z0-9+/=]+|pixels \d+x\d+)$/.test(line));
       assert.ok(said.length > 0 && said.every(line => !line.startsWith('#')), said.join('\n'));
     }
   });

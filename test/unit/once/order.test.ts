@@ -115,7 +115,7 @@ class Puppet {
       ...{ pid: 0, stdout, stderr, ended: this.#ended },
       terminal: isTerminal
         ? {
-            resize: (columns, rows) => this.#said('resize', new RegExp(` size ${columns}x${rows}\\n`)),
+            resize: ({ columns, rows }) => this.#said('resize', new RegExp(` size ${columns}x${rows}\\n`)),
             echo: () => ({ echo: true, canonical: true }),
             sendBreak: () => this.#said('break', / note the client sends BREAK \(250 ms\)\n/),
           }

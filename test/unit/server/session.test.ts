@@ -23,8 +23,43 @@ const none = new Uint8Array(0);
 const exec = (command: string) => pack(EXEC, { command: encodeUtf8(command) });
 const env = (name: string, value: string) => pack(ENV, { name: encodeUtf8(name), value: encodeUtf8(value) });
 const pty = (columns = 80, rows = 24, modes = none) =>
-  pack(PTY_REQ, { term: 'vt100', columns, rows, width: 0, height: 0, modes });
+  pack(PTY_REQ, { term: encodeUtf8('vt100'), columns, rows, width: 0, height: 0, modes });
 const resize = (columns: number, rows: number) => pack(WINDOW_CHANGE, { columns, rows, width: 0, height: 0 });
+
+test('what a client says is there to the byte: the command, variables, TERM; and the size in pixels', async () => {
+  const seen: unknown[] = [];
+  const hex = (bytes?: Uint8Array) => Buffer.from(bytes ?? none).toString('hex');
+  const client = await connected({
+    exec: async (command, session) => {
+      const { terminal, envBytes } = session;
+      const size = () => [terminal!.columns, terminal!.rows, terminal!.width, terminal!.height];
+      seen.push(command, hex(session.commandBytes), terminal!.term, hex(terminal!.termBytes), [...session.env]);
+      seen.push(
+        envBytes.map(({ name, value }) => [hex(name), hex(value)]),
+        size(),
+      );
+      await new Promise<void>(resolve => (session.onresize = resolve));
+      seen.push(size());
+      await session.exit(0);
+    },
+  });
+  const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
+  const stream = await client.open('session');
+  const term = bytes('vt\xe9');
+  const sized = { term, columns: 80, rows: 24, width: 960, height: 552, modes: none };
+  const ask = (type: string, data: Uint8Array) => stream.channel.request(type, data);
+  assert.ok(await ask('env', pack(ENV, { name: bytes('N\xe9'), value: bytes('\xff') })));
+  assert.ok(await ask('pty-req', pack(PTY_REQ, sized)));
+  assert.ok(await ask('exec', pack(EXEC, { command: bytes('\xef\xbb\xbfcaf\xe9') })));
+  await turns();
+  stream.channel.notify('window-change', pack(WINDOW_CHANGE, { columns: 90, rows: 30, width: 1080, height: 690 }));
+  await stream.closed;
+  assert.equal(seen, [
+    ...['\ufeffcaf\ufffd', 'efbbbf636166e9', 'vt\ufffd', '7674e9', [['N\ufffd', '\ufffd']], [['4ee9', 'ff']]],
+    [80, 24, 960, 552],
+    [90, 30, 1080, 690],
+  ]);
+});
 
 async function connected(handlers: SessionHandlers): Promise<ClientConnection> {
   return (await call(testServer({ channels: { session: sessions(handlers) } }))).client;
@@ -144,7 +179,8 @@ test('a terminal: granted once, follows its window, and turns line ends into CR 
     shell(session) {
       const { terminal } = session;
       const modes = Uint8Array.of(53, 0, 0, 0, 1, 0);
-      assert.equal(terminal, { term: 'vt100', columns: 80, rows: 24, modes });
+      const termBytes = encodeUtf8('vt100');
+      assert.equal(terminal, { term: 'vt100', termBytes, columns: 80, rows: 24, width: 0, height: 0, modes });
       session.onresize = async () => {
         sizes.push(`${terminal!.columns}x${terminal!.rows}`);
         await session.write('one\ntwo\r\nthree');

@@ -43,6 +43,11 @@ export class Desk {
 
   /** `ssh board COMMAND` */
   async exec(command: string, session: Session, member: Member): Promise<void> {
+    // A name in it would be another one.
+    if (member.grant.command === undefined && command.includes('\ufffd')) {
+      await session.error('The command is not UTF-8.\n');
+      return session.exit(1);
+    }
     const answer = await runCommand(member.grant.command ?? command, this.#context(member, session));
     await say(session, answer);
     await session.exit(answer.status);
