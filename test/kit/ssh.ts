@@ -332,6 +332,7 @@ export async function sshd(
   scope: Scope,
   users: readonly { owner: string; type?: KeyType }[],
   config: readonly string[] = [],
+  env: SpawnOptions['env'] = {},
 ): Promise<Sshd> {
   const directory = scope.directory();
   // Privilege separation wants it; the system's start script would have made it.
@@ -371,7 +372,7 @@ export async function sshd(
       ...(knowsPenalties ? ['PerSourcePenalties no'] : []),
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
-    const child = scope.start('sshd', ['-D', '-e', '-f', file], { input: '' });
+    const child = scope.start('sshd', ['-D', '-e', '-f', file], { input: '', env });
     try {
       await soon('sshd to start', child.says(/Server listening on/, 'stderr'));
     } catch (error) {
