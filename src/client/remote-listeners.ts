@@ -34,6 +34,8 @@ export class RemoteForwards {
   readonly #closed: Promise<Error>;
   /** By what was asked for, see `nameOf`. */
   readonly #listeners = new Map<string, Answer>();
+  /** Those that left the port to the server, by what was asked for: AsyncSSH 2.10 opens their channels for port 0. */
+  readonly #anyPort = new Map<string, Set<Answer>>();
   /** Requests to listen that await their answer. */
   readonly #asking = new Set<Promise<unknown>>();
 
@@ -85,8 +87,11 @@ export class RemoteForwards {
       'path' in at ? at : { host: at.host ?? 'localhost', port: at.port || unpack(FORWARDED_PORT, reply).port };
     const name = nameOf(address);
     this.#listeners.set(name, answer);
+    const asked = 'port' in at && at.port === 0 ? nameOf({ host: at.host ?? 'localhost', port: 0 }) : undefined;
+    if (asked !== undefined) this.#anyPort.set(asked, (this.#anyPort.get(asked) ?? new Set()).add(answer));
     const cancel = async () => {
       this.#listeners.delete(name);
+      if (asked !== undefined) this.#anyPort.get(asked)?.delete(answer);
       waiting?.end();
       const [kind, what] =
         'path' in address
@@ -103,11 +108,17 @@ export class RemoteForwards {
     const found = callOf(open);
     if (found === undefined) return refuse();
     const { name, address, port } = found;
-    const answer = this.#listeners.get(name);
+    const answer = this.#find(name);
     if (answer !== undefined) return answer(open, address, port);
     if (this.#asking.size === 0) return refuse();
     // A caller may come right behind the server's "yes", before `listen` has heard of that.
-    return Promise.allSettled(this.#asking).then(() => (this.#listeners.get(name) ?? refuse)(open, address, port));
+    return Promise.allSettled(this.#asking).then(() => (this.#find(name) ?? refuse)(open, address, port));
+  }
+
+  /** The listener of that name. Port 0 is of use only where one listener could be meant. */
+  #find(name: string): Answer | undefined {
+    const others = this.#anyPort.get(name);
+    return this.#listeners.get(name) ?? (others?.size === 1 ? [...others][0] : undefined);
   }
 }
 

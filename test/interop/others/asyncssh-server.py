@@ -27,12 +27,17 @@ class Server(asyncssh.SSHServer):
 
 async def copy(source, sink):
     """Until the end of what is read, or nobody takes it any more."""
-    try:
-        while data := await source.read(32768):
+    while True:
+        try:
+            data = await source.read(32768)
+            if not data:
+                return
             sink.write(data)
             await sink.drain()
-    except OSError:
-        pass
+        except asyncssh.TerminalSizeChanged:
+            pass
+        except OSError:
+            return
 
 
 async def feed(process, child):

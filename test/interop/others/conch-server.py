@@ -90,11 +90,13 @@ class Factory(factory.SSHFactory):
         self.publicKeys = {key.sshType(): key.public()}
         self.privateKeys = {key.sshType(): key}
         authorized = [keys.Key.fromString(line) for line in open(AUTHORIZED, "rb")]
+        passwords = checkers.InMemoryUsernamePasswordDatabaseDontUse()
+        passwords.addUser(USER.encode(), PASSWORD.encode())
         self.portal = portal.Portal(
             Realm(),
             [
                 SSHPublicKeyChecker(InMemorySSHKeyDB({USER.encode(): authorized})),
-                checkers.InMemoryUsernamePasswordDatabaseDontUse(**{USER: PASSWORD}),
+                passwords,
             ],
         )
 

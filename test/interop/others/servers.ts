@@ -18,6 +18,7 @@ export interface Reached {
 /** What a server can be tried with; each is tried unless it stands in `RealServer.lacks`. */
 export type Step =
   | 'rekey'
+  | 'channels'
   | 'password'
   | 'keyboard-interactive'
   | 'terminal'
@@ -153,11 +154,12 @@ export const servers: readonly RealServer[] = [
     wanted: { programs: ['tinysshd', 'tinysshd-makekey', PYTHON, 'ssh-keygen', 'gcc'] },
     keys: ['ed25519'],
     lacks: {
+      channels: 'one channel a connection',
       password: 'no passwords',
       'keyboard-interactive': 'no questions',
       forward: 'no forwarding',
       'half-close': 'no forwarding',
-      'remote listener': 'no forwarding',
+      'remote listener': 'answers no global request',
     },
     async start(scope) {
       const directory = join(scope.directory(), 'keys');
@@ -209,11 +211,14 @@ export const servers: readonly RealServer[] = [
   {
     ...python('AsyncSSH', 'asyncssh'),
     keys: ALL_KEYS,
+    lacks: { rekey: 'sends data in the middle of a key exchange' },
     start: scope => program(scope, [PYTHON, join(here, 'asyncssh-server.py')]),
   },
   {
     ...python('Twisted Conch', 'twisted'),
-    keys: ALL_KEYS,
+    // Of the types that it takes it announces only that of its own key (server-sig-algs).
+    keys: ['ed25519'],
+    lacks: { 'keyboard-interactive': 'no questions', 'half-close': 'passes on no EOF' },
     start: scope => program(scope, [PYTHON, join(here, 'conch-server.py')]),
   },
   {
@@ -229,7 +234,7 @@ export const servers: readonly RealServer[] = [
       version: npmVersion('@microsoft/dev-tunnels-ssh'),
       wanted: { programs: ['ssh-keygen'] },
       keys: ['ecdsa', 'rsa'],
-      lacks: { rekey: 'ends the connection when the client exchanges keys again' },
+      lacks: { rekey: 'takes no new keys from a client', 'half-close': 'passes on no EOF' },
       start: scope =>
         program(scope, [process.execPath, join(here, 'dev-tunnels-server.cjs')], {
           hostKeyType: type,

@@ -349,7 +349,7 @@ test('listen is ssh -R: callers of that host and port, of no other, until it is 
     ['localhost', 81],
     ['LOCALHOST', 80],
     ['refused', 80],
-    ['', 0],
+    ['localhost', 0],
   ] as const) {
     const error = (await failure(caller(connection, host, port))) as OpenError;
     assert.is(error.reason, OpenFailure.ADMINISTRATIVELY_PROHIBITED, `${host}:${port}`);
@@ -358,6 +358,22 @@ test('listen is ssh -R: callers of that host and port, of no other, until it is 
   assert.ok(await eighty.close(), 'the same answer');
   await failure(caller(connection, 'localhost', 80));
   assert.is(await heard(caller(connection, '', 4711)), 'hello');
+  await client.close();
+});
+
+test('a caller of port 0, as AsyncSSH says it, is taken where that means one listener', async () => {
+  let port = 4711;
+  const forward: GlobalRequestHandler = () => pack(FORWARDED_PORT, { port: port++ });
+  const server = testServer({ requests: { 'tcpip-forward': forward, 'cancel-tcpip-forward': () => true } });
+  const { client } = await call(server);
+  const [{ connection }] = server.clients;
+  await client.listen('localhost', 0, hello);
+  assert.is(await heard(caller(connection, 'localhost', 0)), 'hello');
+  const other = await client.listen('localhost', 0, hello);
+  await failure(caller(connection, 'localhost', 0));
+  assert.is(await heard(caller(connection, 'localhost', 4712)), 'hello');
+  await other.close();
+  assert.is(await heard(caller(connection, 'localhost', 0)), 'hello');
   await client.close();
 });
 
