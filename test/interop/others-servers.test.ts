@@ -1,13 +1,19 @@
 // Our client and the real servers of Debian and npm, one after the other; docs/interop.md shows what came of it.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ClientConnection } from '../../src/client/index.ts';
-import { type Entry, InteropTable } from '../kit/interop-table.ts';
-import { bounded, eventually, Scope } from '../kit/processes.ts';
+import { debianVersion, type Entry, InteropTable } from '../kit/interop-table.ts';
+import { door } from '../kit/once.ts';
+import { bounded, eventually, Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { servers } from './others/servers.ts';
-import { KEEPALIVES, reach, trial, withKey } from './others/trial.ts';
+import { sshd, switchboard } from '../kit/ssh.ts';
+import { needs } from '../kit/tools.ts';
+import { account, dropbear, lshd, PASSWORD, servers } from './others/servers.ts';
+import { cat, KEEPALIVES, line, REKEY, reach, trial, withKey } from './others/trial.ts';
 
+const { version: VERSION } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'));
 const table = new InteropTable('servers');
 
 /** Connections that say nothing while other servers are tried, since when, and the rows that wait for them. */
@@ -18,7 +24,6 @@ test.after(() => whole.end());
 const SILENCE = 6000;
 
 for (const server of servers) {
-  if (process.env.ONLY && !server.who.includes(process.env.ONLY)) continue;
   const start = shared(test, server.start);
   table.test(
     test,
@@ -45,6 +50,87 @@ test(
       assert.is(new TextDecoder().decode(stdout), 'still here\n', row.who);
       table.entry({ ...row, result });
     }
+  }),
+);
+
+table.test(
+  test,
+  { programs: ['lshd', 'lsh-keygen', 'lsh-writekey', 'lsh-make-seed'] },
+  'lshd',
+  bounded(180, async scope => {
+    const at = await lshd(scope);
+    const refused = await reach(scope, at, { password: PASSWORD }).then(
+      () => 'signed in',
+      (error: Error) => error.message,
+    );
+    assert.match(refused, /no common key exchange.*: .*the server diffie-hellman-group14-sha1/);
+    const result = 'refused at once: only Diffie-Hellman with SHA-1';
+    table.entry({ who: 'lshd', version: debianVersion('lsh-server'), role: 'server', tried: 'key exchange', result });
+  }),
+);
+
+table.test(
+  test,
+  { programs: ['ssh-keygen'] },
+  'our own',
+  bounded(180, async scope => {
+    const board = await switchboard(scope);
+    const known = { host: board.host, port: board.port, user: 'alice', child: board.child };
+    let banner = '';
+    const client = await reach(scope, known, { ...withKey('ed25519'), banner: message => void (banner += message) });
+    const alias = /^Your lines are reached as (\S+):/m.exec(banner)![1];
+    await soon('the line', line(client, alias));
+    assert.is((await client.exec('help')).status, 0);
+    await client.close();
+    const row = { version: VERSION, role: 'server', result: '✓' };
+    table.entry({
+      ...row,
+      who: 'cordboard switchboard',
+      tried: 'ed25519 key, exit status, remote listener, forward, close',
+    });
+
+    const once = await door(scope);
+    const session = await reach(scope, { ...once, user: 'alice' }, { ...withKey('ed25519'), rekeyBytes: REKEY });
+    await soon('cat', cat(session));
+    table.entry({ ...row, who: 'otssh', tried: 'ed25519 key, exit status, 2 MiB each way, rekey, close' });
+  }),
+);
+
+needs(
+  test,
+  'sshd',
+  'ssh-keygen',
+)(
+  'a banner in Latin-1 from sshd is shown, and does no harm',
+  bounded(180, async scope => {
+    const file = join(scope.directory(), 'issue.net');
+    writeFileSync(file, Buffer.from('Zutritt f\xfcr Befugte\n', 'latin1'));
+    const at = await sshd(scope, [{ owner: 'alice' }], [`Banner ${file}`]);
+    let shown = '';
+    const client = await reach(scope, at, { ...withKey('ed25519'), banner: message => void (shown += message) });
+    assert.match(shown, /^Zutritt f.r Befugte\n$/);
+    assert.is((await client.exec('true')).status, 0);
+  }),
+);
+
+needs(
+  test,
+  'sshd',
+  'dropbear',
+  'gcc',
+  'ssh-keygen',
+)(
+  'servers that want two ways in, in the order that they say',
+  bounded(180, async scope => {
+    const both = { ...withKey('ed25519'), password: PASSWORD };
+    for (const methods of ['publickey,password']) {
+      const config = ['PasswordAuthentication yes', `AuthenticationMethods ${methods}`];
+      const at = await sshd(scope, [{ owner: 'alice' }], config, await account(scope));
+      const client = await reach(scope, at, both);
+      assert.is((await client.exec('true')).status, 0, methods);
+    }
+    const client = await reach(scope, await dropbear(scope, ['-t']), both);
+    assert.is((await client.exec('true')).status, 0, 'dropbear -t');
   }),
 );
 

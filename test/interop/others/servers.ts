@@ -44,6 +44,7 @@ export const PASSWORD = 'correct horse battery';
 const here = import.meta.dirname;
 const ALL_KEYS: readonly KeyType[] = ['ed25519', 'ecdsa', 'rsa'];
 const PYTHON = '/usr/bin/python3';
+// -P: what lies beside a program here has the names of libraries.
 const packages = '/usr/lib/python3/dist-packages';
 
 /** A file with the public keys of alice that may sign in, alone in a directory. */
@@ -114,6 +115,23 @@ export async function dropbear(scope: Scope, args: readonly string[] = []): Prom
   return { port, user: userInfo().username, child };
 }
 
+/** Starts GNU lsh's server, with a key of its own. */
+export async function lshd(scope: Scope): Promise<Reached> {
+  const directory = scope.directory();
+  const seed = join(directory, 'seed');
+  const env = { LSH_YARROW_SEED_FILE: seed };
+  // It asks for keystrokes, gets none, and writes what it has.
+  await scope.run('lsh-make-seed', ['--sloppy', '-o', seed], { env });
+  const key = await scope.run('lsh-keygen', ['-q', '-l', '2048'], { env });
+  const file = join(directory, 'key');
+  await scope.run('lsh-writekey', ['--server', '-c', 'none', '-o', file], { env, input: key.stdout });
+  const port = await freePort();
+  // The port before the interface: it is that interface's.
+  const child = scope.start('lshd', ['-p', String(port), '--interface=127.0.0.1', '-h', file], { input: '', env });
+  await listening(port);
+  return { port, user: userInfo().username, child };
+}
+
 const npmVersion = (name: string): string => {
   const file = createRequire(import.meta.url).resolve(name);
   const [directory] = file.split(join('node_modules', name));
@@ -165,7 +183,7 @@ export const servers: readonly RealServer[] = [
       const directory = join(scope.directory(), 'keys');
       await compile(scope, 'tinysshd-makekey', [directory]);
       const env = await account(scope, ['ed25519']);
-      const child = scope.start(PYTHON, [join(here, 'inetd.py'), '/usr/sbin/tinysshd', '-v', directory], {
+      const child = scope.start(PYTHON, ['-P', join(here, 'inetd.py'), '/usr/sbin/tinysshd', '-v', directory], {
         input: '',
         env,
       });
@@ -206,20 +224,20 @@ export const servers: readonly RealServer[] = [
   {
     ...python('paramiko', 'paramiko'),
     keys: ALL_KEYS,
-    start: scope => program(scope, [PYTHON, join(here, 'paramiko-server.py')]),
+    start: scope => program(scope, [PYTHON, '-P', join(here, 'paramiko-server.py')]),
   },
   {
     ...python('AsyncSSH', 'asyncssh'),
     keys: ALL_KEYS,
     lacks: { rekey: 'sends data in the middle of a key exchange' },
-    start: scope => program(scope, [PYTHON, join(here, 'asyncssh-server.py')]),
+    start: scope => program(scope, [PYTHON, '-P', join(here, 'asyncssh-server.py')]),
   },
   {
     ...python('Twisted Conch', 'twisted'),
     // Of the types that it takes it announces only that of its own key (server-sig-algs).
     keys: ['ed25519'],
     lacks: { 'keyboard-interactive': 'no questions', 'half-close': 'passes on no EOF' },
-    start: scope => program(scope, [PYTHON, join(here, 'conch-server.py')]),
+    start: scope => program(scope, [PYTHON, '-P', join(here, 'conch-server.py')]),
   },
   {
     who: 'ssh2 (npm)',

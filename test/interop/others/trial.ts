@@ -11,7 +11,7 @@ import { PASSWORD, type Reached, type RealServer, type Step } from './servers.ts
 /** Through each server, each way. */
 const BYTES = 2 * 1024 * 1024;
 /** Bytes after which our client asks for new keys: several times within BYTES. */
-const REKEY = 512 * 1024;
+export const REKEY = 512 * 1024;
 /** A silent connection asks after a second, and would be given up after four. */
 export const KEEPALIVES = { keepaliveInterval: 1, keepaliveCount: 3 };
 
@@ -68,7 +68,7 @@ const steps: Record<
     server.close();
     // Conch opens the channel all the same, and closes it then.
     const nobody = client.forward('127.0.0.1', port).then(missing => whole(missing));
-    await assertRejects(nobody, /could not connect|closed the channel/);
+    await assertRejects(nobody, /connect|closed the channel/);
   },
   async 'half-close'(scope, _at, client) {
     const { port } = await tcpServer(scope, async socket => void socket.end(sha256(await readAll(socket))));
@@ -79,8 +79,12 @@ const steps: Record<
   },
   async 'remote listener'(scope, _at, client) {
     const listener = await client.listen('127.0.0.1', 0, async ({ stream, address, port }) => {
-      await stream.write(`${address} ${port} `);
-      for await (const bytes of stream) await stream.write(bytes.slice());
+      // OTP loses now and then what is said before its caller has said something.
+      let greeting = `${address} ${port} `;
+      for await (const bytes of stream) {
+        await stream.write(greeting + text(bytes));
+        greeting = '';
+      }
       await stream.end();
     });
     const caller = await tcpConnect(scope, listener.port);
@@ -124,13 +128,30 @@ async function assertRejects(promise: Promise<unknown>, pattern: RegExp): Promis
 async function commands(next: () => Promise<ClientConnection>, rekeys: boolean): Promise<void> {
   const { stdout, stderr, status } = await (await next()).exec('echo out; echo err >&2; exit 7');
   assert.equal([text(stdout), text(stderr), status], ['out\n', 'err\n', 7]);
-  const client = await next();
+  await cat(await next(), rekeys);
+}
+
+/** BYTES both ways through `cat`. */
+export async function cat(client: ClientConnection, rekeys = true): Promise<void> {
   const before = client.connection.transport.exchanges;
   const input = randomBytes(BYTES);
-  const cat = await client.exec('cat', { stdin: input });
-  assert.is(sha256(cat.stdout), sha256(input));
-  assert.is(cat.status, 0);
+  const { stdout, status } = await client.exec('cat', { stdin: input });
+  assert.is(sha256(stdout), sha256(input));
+  assert.is(status, 0);
   assert.is(client.connection.transport.exchanges > before, rekeys, 'new keys');
+}
+
+/** A line at the switchboard, and a call of it, both by one client. */
+export async function line(client: ClientConnection, alias: string): Promise<void> {
+  const listener = await client.listen('localhost', 80, async ({ stream }) => {
+    for await (const bytes of stream) await stream.write(bytes.slice());
+    await stream.end();
+  });
+  const stream = await client.forward(alias, 80);
+  const input = randomBytes(BYTES);
+  const [output] = await Promise.all([whole(stream), stream.write(input).then(() => stream.end())]);
+  assert.is(sha256(output), sha256(input));
+  assert.ok(await listener.close());
 }
 
 /** The error of a step says which one it was. */
