@@ -123,12 +123,10 @@ needs(
   'servers that want two ways in, in the order that they say',
   bounded(180, async scope => {
     const both = { ...withKey('ed25519'), password: PASSWORD };
-    for (const methods of ['publickey,password']) {
-      const config = ['PasswordAuthentication yes', `AuthenticationMethods ${methods}`];
-      const at = await sshd(scope, [{ owner: 'alice' }], config, await account(scope));
-      const client = await reach(scope, at, both);
-      assert.is((await client.exec('true')).status, 0, methods);
-    }
+    const config = ['PasswordAuthentication yes', 'AuthenticationMethods publickey,password'];
+    const at = await sshd(scope, [{ owner: 'alice' }], config, await account(scope));
+    const first = await reach(scope, at, both);
+    assert.is((await first.exec('true')).status, 0);
     const client = await reach(scope, await dropbear(scope, ['-t']), both);
     assert.is((await client.exec('true')).status, 0, 'dropbear -t');
   }),
