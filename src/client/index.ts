@@ -1,6 +1,6 @@
 // The client half: what `cordboard/client` exports.
 export type { AskedPassword, Credential, RemoteKey, Round } from '../protocol/userauth/client.ts';
-export type { Prompt } from '../protocol/userauth/server.ts';
+export type { Prompt } from '../protocol/userauth/questions.ts';
 export { streamSocket } from '../server/stream-socket.ts';
 export { ChannelStream } from '../server/streams.ts';
 export { Agent, type AgentOptions } from './agent.ts';

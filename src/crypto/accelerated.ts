@@ -98,6 +98,8 @@ function signature(name: string, native: () => SignatureAlgorithm): SignatureAlg
   return {
     name,
     keyType: portable.keyType,
+    ...(portable.canonical && { canonical: portable.canonical }),
+    ...(portable.problem && { problem: portable.problem }),
     verify: (blob, data, signature) => choose().verify(blob, data, signature),
     sign: (key, data, random) => choose().sign(key, data, random),
     generate: (random, comment) => choose().generate(random, comment),

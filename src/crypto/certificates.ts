@@ -34,6 +34,13 @@ export function certified(signature: SignatureAlgorithm): SignatureAlgorithm {
         return undefined;
       }
     },
+    problem(blob) {
+      try {
+        return parseCertificate(blob).type === keyType ? undefined : `its blob is no ${keyType}`;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    },
     verify(blob, data, value) {
       try {
         const { type, key } = parseCertificate(blob);

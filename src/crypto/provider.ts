@@ -152,6 +152,13 @@ export interface SignatureAlgorithm {
   readonly plain?: string;
   /** Of an algorithm for certificates: the blob of the plain key in one; undefined if it is malformed. */
   plainKey?(certificate: Uint8Array): Uint8Array | undefined;
+  /**
+   * The blob of a key of `keyType` as we write it: some peers give the type of RSA keys another name, and one key must be one key for
+   * whoever compares. Signatures are over blobs as they were sent. Absent where there is one form only.
+   */
+  canonical?(blob: Uint8Array): Uint8Array;
+  /** Why `verify` takes no signature by this key (of canonical form), for a log: "an RSA key of 1024 bits is too weak"; undefined if it may. */
+  problem?(blob: Uint8Array): string | undefined;
   /** Whether `signature` (the whole blob: string name ‖ string value) is by the key `blob` over `data`. A malformed key or signature is false, never an exception. */
   verify(blob: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
   /** The whole signature blob. @throws UsageError if `key` is not of `keyType`, or lies in a security token. */

@@ -3,7 +3,7 @@ import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { UsageError } from '../protocol/errors.ts';
 import { equalBytes, Writer } from '../protocol/wire/reader.ts';
 import { fromBigInt, magnitude, modInverse, modPow, toBigInt } from './bigint.ts';
-import { rsaProblem } from './keys/rsa-numbers.ts';
+import { canonicalRsa, rsaProblem } from './keys/rsa-numbers.ts';
 import type { PrivateKey, Random, SignatureAlgorithm } from './provider.ts';
 import { generateRsa } from './rsa-keygen.ts';
 import { field, signatureAlgorithm } from './signature.ts';
@@ -36,6 +36,13 @@ export const rsaSignature = (name: 'rsa-sha2-256' | 'rsa-sha2-512', implementati
   return signatureAlgorithm({
     name,
     keyType: 'ssh-rsa',
+    canonical: canonicalRsa,
+    problem(key) {
+      const e = key.mpint();
+      const n = key.mpint();
+      key.finish();
+      return rsaProblem(n, e);
+    },
     verify(key, data, value) {
       const e = key.mpint();
       const n = key.mpint();

@@ -7,6 +7,10 @@ import type { PrivateKey, Random, SignatureAlgorithm } from './provider.ts';
 export interface Scheme {
   readonly name: string;
   readonly keyType: string;
+  /** See `SignatureAlgorithm.canonical`. */
+  canonical?(blob: Uint8Array): Uint8Array;
+  /** See `SignatureAlgorithm.problem`; `key` as in `verify`, and it may throw like that. */
+  problem?(key: Reader): string | undefined;
   /** `key` stands behind the key type and must be read to its end; `value` is the content of the signature. May throw on malformed input. */
   verify(key: Reader, data: Uint8Array, value: Uint8Array): boolean;
   /** The content of the signature. */
@@ -17,6 +21,16 @@ export interface Scheme {
 export const signatureAlgorithm = (scheme: Scheme): SignatureAlgorithm => ({
   name: scheme.name,
   keyType: scheme.keyType,
+  ...(scheme.canonical && { canonical: scheme.canonical }),
+  problem(blob) {
+    try {
+      const key = new Reader(blob);
+      if (key.name() !== scheme.keyType) return `its blob is no ${scheme.keyType} key`;
+      return scheme.problem?.(key);
+    } catch {
+      return `its blob is a damaged ${scheme.keyType} key`;
+    }
+  },
   verify(blob, data, signature) {
     try {
       const key = new Reader(blob);

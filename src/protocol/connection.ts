@@ -10,7 +10,8 @@ import { PING_EXTENSION } from './transport/extensions.ts';
 import type { HostKeyQuestion } from './transport/kex.ts';
 import { Transport } from './transport/transport.ts';
 import { ClientAuth, type Credential } from './userauth/client.ts';
-import { type AuthAnswer, type AuthQuestion, ServerAuth } from './userauth/server.ts';
+import type { AuthAnswer, AuthQuestion } from './userauth/questions.ts';
+import { type AuthRefusal, ServerAuth } from './userauth/server.ts';
 import { checkSize } from './wire/codec.ts';
 import type { Packet } from './wire/packet.ts';
 
@@ -81,6 +82,8 @@ export interface ConnectionEvents {
   costly?(work: number, goOn: () => void): void;
   /** Client: text to show; untrusted. */
   banner?(message: string): void;
+  /** Server: a step of the sign-in was refused without a question. */
+  authRefused?(refusal: AuthRefusal): void;
   /** Signed in. */
   ready?(): void;
   /** The peer wants a channel. Absent: refused. */
@@ -169,6 +172,7 @@ export class Connection {
       },
       extensions: transport.extensions,
       send: (packet: Packet) => this.send(packet),
+      unimplemented: () => transport.unimplemented(),
     };
     this.#auth =
       options.role === 'server'
@@ -178,6 +182,7 @@ export class Connection {
               methods: options.methods,
               require: options.require,
               fault: error => this.fault(error),
+              refused: refusal => this.#told(() => events.authRefused?.(refusal)),
               banner: options.banner,
               maxTries: options.maxTries,
               ask: (question, answer) => this.#askAuth(question, answer),
@@ -366,12 +371,13 @@ export class Connection {
       return;
     }
     if (!allowed(number, this.stage)) {
-      // Order and authentication: nobody has channels before they have signed in, nor sign-in before the keys.
+      // As sshd: without effect, so the rest of the connection need not suffer. A server that is ahead of the order would have us
+      // act for it before it has let us in, and ssh ends there, too.
+      if (this.role === 'server') return this.transport.unimplemented();
       throw new ProtocolError(`message ${number} is not allowed at this stage`);
     }
-    if (this.stage === 'connection' && this.role === 'client') {
-      throw new ProtocolError(`message ${number} after sign-in`);
-    }
+    // As ssh: a second SUCCESS, or a FAILURE or banner that comes late, changes nothing any more.
+    if (this.stage === 'connection' && this.role === 'client') return this.transport.unimplemented();
     if (this.stage === 'keyed') this.stage = 'userauth';
     this.#auth.receive(packet);
     this.#checkSignedIn();

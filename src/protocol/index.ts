@@ -35,7 +35,8 @@ export {
 export type { HostKeyQuestion } from './transport/kex.ts';
 export { Transport, type TransportEvents, type TransportOptions } from './transport/transport.ts';
 export type { AskedPassword, Credential, RemoteKey, Round } from './userauth/client.ts';
-export type { AuthAnswer, AuthQuestion, Prompt } from './userauth/server.ts';
+export type { AuthAnswer, AuthQuestion, Prompt } from './userauth/questions.ts';
+export type { AuthRefusal } from './userauth/server.ts';
 export { decode, encode, type Fields, type Layout, type Message, pack, unpack, unpackHead } from './wire/codec.ts';
 export { Packet } from './wire/packet.ts';
 export { concat, equalBytes, Reader, Writer } from './wire/reader.ts';

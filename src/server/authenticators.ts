@@ -1,7 +1,7 @@
 // Sign-in methods as values: a Server is given a list of them, and what is not in the list does not exist (RFC 4252, RFC 4256).
 import type { Presence } from '../crypto/provider.ts';
 import type { Eventually } from '../protocol/channels/answers.ts';
-import type { AuthAnswer, AuthQuestion, Prompt } from '../protocol/userauth/server.ts';
+import type { AuthAnswer, AuthQuestion, Prompt } from '../protocol/userauth/questions.ts';
 import type { Client } from './server.ts';
 
 /** One sign-in method. `answer` hears only questions of its own method; of several with the same, each until one does not reject. */

@@ -18,7 +18,7 @@ import {
 import type { Presence, SignatureAlgorithm } from '../crypto/provider.ts';
 import type { Eventually } from '../protocol/channels/answers.ts';
 import { KeyFormatError, printable } from '../protocol/errors.ts';
-import type { AuthAnswer } from '../protocol/userauth/server.ts';
+import type { AuthAnswer } from '../protocol/userauth/questions.ts';
 import { equalBytes } from '../protocol/wire/reader.ts';
 import type { Authenticator } from './authenticators.ts';
 import { type Logger, unfailing } from './logger.ts';

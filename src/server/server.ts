@@ -6,10 +6,10 @@ import { Connection } from '../protocol/connection.ts';
 import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
 import { guarded } from '../protocol/guard.ts';
 import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys, takesHostKeys } from '../protocol/host-keys.ts';
-import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/server.ts';
+import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/questions.ts';
 import { checkSize } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';
-import { Authentication, checkRequired } from './authentication.ts';
+import { Authentication, checkRequired, logRefusal, logStep } from './authentication.ts';
 import type { Authenticator } from './authenticators.ts';
 import { detached, faultFields } from './detached.ts';
 import { Driver, TIMES, type Times } from './drive.ts';
@@ -258,6 +258,7 @@ export class Server {
         output: () => driver.wake(),
         costly: (work, goOn) => this.#effort.ask(sourceOf(client.address), work, goOn, () => connection.closed),
         auth: (question, answer) => this.#authenticate(question, answer, client),
+        authRefused: refusal => logRefusal(this.#log, describe(client), refusal),
         ready: () => {
           signedIn = true;
           this.#startups.delete(client.address, client);
@@ -374,9 +375,7 @@ export class Server {
 
   #authenticate(question: AuthQuestion, answer: (answer: AuthAnswer) => void, client: Client): void {
     const asked = this.#signIn.ask(question, client).then(given => {
-      if (question.method !== 'publickey-query') {
-        this.#log.debug({ ...describe(client), method: question.method, result: given.result }, 'sign-in step');
-      }
+      logStep(this.#log, describe(client), question, given);
       answer(given);
     });
     detached(asked, this.#log, 'a sign-in could not be answered', describe(client));

@@ -2,11 +2,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { accelerated } from '../../src/crypto/accelerated.ts';
+import { fingerprint } from '../../src/crypto/keys/index.ts';
 import { noble } from '../../src/crypto/noble.ts';
 import type { CryptoProvider, PrivateKey } from '../../src/crypto/provider.ts';
 import { Disconnect } from '../../src/protocol/errors.ts';
 import { USERAUTH_PK_OK } from '../../src/protocol/messages.ts';
-import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../src/protocol/userauth/questions.ts';
 import { Reader, Writer } from '../../src/protocol/wire/reader.ts';
 import { publicKeys } from '../../src/server/authenticators.ts';
 import type { Client } from '../../src/server/server.ts';
@@ -180,6 +181,88 @@ test('RFC 4252 §7: a malformed request is a protocol error or a failure, never 
   const signIn = begin(noble);
   signIn.request('publickey', new Writer().raw(right).byte(0).finish());
   signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+  assert.equal(signIn.asked, []);
+});
+
+test('RFC 8332: an RSA key whose blob has the type of its signatures, or needless zeros, is the same key; signed as it was sent', () => {
+  const key = keys.get('ssh-rsa')!;
+  const [, e, n] = (({ blob }) => {
+    const reader = new Reader(blob);
+    return [reader.name(), reader.mpint(), reader.mpint()] as const;
+  })(key);
+  const padded = (bytes: Uint8Array) => Uint8Array.of(0, 0, ...bytes);
+  for (const provider of [noble, accelerated])
+    for (const blob of [
+      new Writer().string('rsa-sha2-512').mpint(e).mpint(n).finish(),
+      new Writer().string('rsa-sha2-256').mpint(e).mpint(n).finish(),
+      new Writer().string('ssh-rsa').string(padded(e)).string(padded(n)).finish(),
+    ])
+      for (const algorithm of ['rsa-sha2-512', 'rsa-sha2-256']) {
+        const signIn = new SignIn(() => accept, { provider, hostKey });
+        signIn.probe({ blob }, algorithm);
+        const ok = signIn.peer.take(USERAUTH_PK_OK);
+        assert.is(ok.algorithm, algorithm);
+        assert.equal(ok.key, blob, 'PK_OK repeats what was sent');
+        signIn.signed({ key: { ...key, blob }, algorithm, signer: key, signedKey: key.blob });
+        signIn.failed();
+        signIn.signed({ key: { ...key, blob }, algorithm, signer: key });
+        signIn.succeeded();
+        for (const question of signIn.asked) assert.equal('key' in question && question.key, key.blob);
+      }
+});
+
+test('RFC 8332: an RSA key under two names counts once', () => {
+  const key = keys.get('ssh-rsa')!;
+  const fields = key.blob.subarray(4 + 'ssh-rsa'.length);
+  const again = { ...key, blob: new Writer().string('rsa-sha2-512').raw(fields).finish() };
+  const core = { methods: ['publickey'], require: [['publickey', 'publickey']] };
+  const signIn = new SignIn(() => accept, { provider: accelerated, hostKey, core });
+  signIn.signed({ key, algorithm: 'rsa-sha2-512' });
+  signIn.failed(['publickey'], true);
+  signIn.signed({ key: again, algorithm: 'rsa-sha2-512', signer: key });
+  signIn.failed();
+});
+
+test('each refusal of a key that nobody is asked about says why, once, with the key', () => {
+  const refused: string[] = [];
+  const events = {
+    authRefused: ({ key, reason }: { key?: Uint8Array; reason: string }) =>
+      void refused.push(`${fingerprint(key ?? new Uint8Array(0))} ${reason}`),
+  };
+  const one = keys.get('ssh-ed25519')!;
+  const rsa = keys.get('ssh-rsa')!;
+  const weak = {
+    blob: new Writer().string('ssh-rsa').mpint(Uint8Array.of(3)).mpint(new Uint8Array(128).fill(255)).finish(),
+  };
+  const certificate = { blob: new Writer().string('ssh-ed25519-cert-v01@openssh.com').string('cut off').finish() };
+  const core = { maxTries: 20 };
+  const signIn = new SignIn(() => accept, { provider: noble, hostKey, events, core });
+  const expected: [Uint8Array, RegExp][] = [];
+  const refuses = (key: { blob: Uint8Array }, reason: RegExp) => {
+    signIn.failed();
+    expected.push([key.blob, reason]);
+  };
+  signIn.probe(one, 'ssh-dss');
+  refuses(one, /algorithm is not offered/);
+  signIn.probe(one, 'ssh-r\u00e9');
+  refuses(one, /algorithm is not offered/);
+  signIn.probe(rsa, 'ssh-ed25519');
+  refuses(rsa, /keys of another type/);
+  signIn.probe(weak, 'rsa-sha2-512');
+  refuses(weak, /an RSA key of 1024 bits/);
+  signIn.signed({ key: { ...rsa, ...weak }, signer: rsa, algorithm: 'rsa-sha2-512' });
+  refuses(weak, /an RSA key of 1024 bits/);
+  signIn.probe(certificate, 'ssh-ed25519-cert-v01@openssh.com');
+  refuses(certificate, /certificate is damaged/);
+  signIn.signed({ key: one, signer: others.get('ssh-ed25519') });
+  refuses(one, /signature is wrong/);
+  signIn.signed({ key: one, method: HOSTBOUND, hostKey: one.blob });
+  refuses(one, /another server's host key/);
+  assert.is(refused.length, expected.length);
+  for (const [i, [blob, reason]] of expected.entries()) {
+    assert.ok(refused[i].startsWith(fingerprint(blob)), refused[i]);
+    assert.match(refused[i], reason);
+  }
   assert.equal(signIn.asked, []);
 });
 

@@ -10,7 +10,7 @@ import {
 } from '../../src/crypto/keys/index.ts';
 import { noble } from '../../src/crypto/noble.ts';
 import { byName } from '../../src/crypto/provider.ts';
-import { Disconnect } from '../../src/protocol/errors.ts';
+import { Disconnect, printable } from '../../src/protocol/errors.ts';
 import {
   GLOBAL_REQUEST,
   IGNORE,
@@ -23,7 +23,7 @@ import {
   USERAUTH_PASSWD_CHANGEREQ,
   USERAUTH_REQUEST,
 } from '../../src/protocol/messages.ts';
-import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../src/protocol/userauth/questions.ts';
 import { Writer } from '../../src/protocol/wire/reader.ts';
 import { insecureKey } from '../kit/insecure.ts';
 import { payloadOf, RawPeer } from '../kit/raw-peer.ts';
@@ -66,56 +66,77 @@ test('RFC 4253 §10: any other service ends with SERVICE_NOT_AVAILABLE, ssh-conn
   }
 });
 
-test('as OpenSSH: a request for a service that we do not have fails', () => {
-  for (const service of ['ssh-userauth', 'telnet', '']) {
+test('RFC 4252 §5: a request for a service that we do not have fails like a wrong password, as with sshd', () => {
+  for (const service of ['ssh-userauth', 'telnet', '', 'SSH-CONNECTION']) {
     const signIn = new SignIn(() => accept);
     signIn.request('none', nothing, 'alice', service);
     signIn.failed(METHODS);
-    signIn.request('password', new Writer().boolean(false).string('right').finish(), 'alice', service);
-    signIn.failed(METHODS);
-    signIn.peer.quiet();
+    for (let i = 0; i < 5; i++) {
+      signIn.request('password', new Writer().boolean(false).string('x').finish(), 'alice', service);
+      signIn.failed();
+    }
+    signIn.request('password', new Writer().boolean(false).string('x').finish(), 'alice', service);
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many/);
     assert.equal(signIn.asked, []);
   }
 });
 
-test('as OpenSSH: names of services and methods that are not US-ASCII are merely unknown', () => {
-  for (const [service, method] of [
-    [Uint8Array.of(0xe9), 'none'],
-    ['ssh-connection', Uint8Array.of(0x1b, 0xe9)],
-  ]) {
-    const signIn = new SignIn(() => accept);
-    const request = new Writer().string('alice').string(service).string(method).finish();
-    signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...request));
-    signIn.failed(METHODS);
-    signIn.peer.quiet();
-  }
+test('RFC 4252 §5: a service that changes half-way ends the connection', () => {
+  const signIn = new SignIn(() => accept);
+  signIn.request('none', nothing, 'alice', 'telnet');
+  signIn.failed();
+  signIn.request('none', nothing, 'alice', 'ssh-connection');
+  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /service changed/);
 });
 
-test('RFC 4252 §4: USERAUTH_REQUEST before the service has been asked for is refused', () => {
+test('RFC 4252 §4: USERAUTH_REQUEST before the service has been asked for has no effect', () => {
   const peer = RawPeer.keyed();
   peer.send(USERAUTH_REQUEST, { user: 'a', service: 'ssh-connection', method: 'none', data: nothing });
-  peer.disconnected(Disconnect.PROTOCOL_ERROR);
+  peer.take(UNIMPLEMENTED);
+  peer.quiet();
+  assert.is(peer.core.user, undefined);
 });
 
-for (const number of [80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100]) {
-  test(`RFC 4252 §6: message ${number} before sign-in is refused`, () => {
+for (const number of [80, 81, 82, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 192]) {
+  test(`RFC 4252 §6: message ${number} before sign-in has no effect, and comes 16 times at most`, () => {
     for (const asked of [false, true]) {
-      const peer = RawPeer.keyed();
+      const peer = RawPeer.keyed({ events: { auth: (_question, answer) => answer(accept) } });
       if (asked) peer.askService();
+      for (let i = 0; i < 16; i++) {
+        peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+        assert.is(peer.take(UNIMPLEMENTED).sequence, peer.sendSequence - 1);
+      }
+      peer.quiet();
       peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-      peer.disconnected(Disconnect.PROTOCOL_ERROR);
+      peer.disconnected(Disconnect.PROTOCOL_ERROR, /too many unknown/);
     }
   });
 }
 
-for (const number of [6, 51, 52, 53, 60]) {
-  test(`RFC 4252: message ${number}, which only a server sends, is refused from a client`, () => {
+for (const number of [6, 51, 52, 53, 60, 61, 63, 79]) {
+  test(`RFC 4252: message ${number} has no effect on a server that did not ask for it, before and after sign-in`, () => {
     const signIn = new SignIn(() => accept);
     signIn.peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0));
-    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+    signIn.peer.take(UNIMPLEMENTED);
     assert.not(signIn.peer.core.stage === 'connection');
+    signIn.none();
+    signIn.succeeded();
+    signIn.peer.payload(Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0));
+    if (number !== 61) signIn.peer.take(UNIMPLEMENTED);
+    signIn.peer.quiet();
   });
 }
+
+test('RFC 4253 §10: a service asked for after sign-in is not begun, as with sshd', () => {
+  for (const service of ['ssh-userauth', 'ssh-connection', 'telnet']) {
+    const signIn = new SignIn(() => accept);
+    signIn.none();
+    signIn.succeeded();
+    signIn.peer.payload(serviceRequest(service));
+    signIn.peer.take(UNIMPLEMENTED);
+    signIn.peer.quiet();
+  }
+});
 
 test('RFC 4252 §6: a request right behind the one that succeeds is heeded', () => {
   const signIn = new SignIn(() => accept);
@@ -201,7 +222,8 @@ test('RFC 4252 §5.1: partial success alone lets nobody in', () => {
   signIn.failed(METHODS, true);
   assert.not(signIn.peer.core.stage === 'connection');
   signIn.peer.send(GLOBAL_REQUEST, { type: 'x', wantReply: true, data: nothing });
-  signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR);
+  signIn.peer.take(UNIMPLEMENTED);
+  signIn.peer.quiet();
 });
 
 // Several steps (AuthenticationMethods of sshd_config(5)).
@@ -339,23 +361,35 @@ test('RFC 4252 §5: names are UTF-8 and are compared byte by byte', () => {
   signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
 });
 
-test('RFC 4251 §9.2: user names with control characters, not in UTF-8, or endless are nobody’s', () => {
-  const latin1 = new Uint8Array(Buffer.from('andré', 'latin1'));
-  for (const user of ['a\nb', 'a\x1b[31m', '\0', 'a\u2028b', 'a\u202eb', 'x'.repeat(256), latin1]) {
-    const signIn = new SignIn(() => accept);
-    const request = (method: string, data: Uint8Array) => {
-      const writer = new Writer().string(user).string('ssh-connection').string(method).raw(data);
-      signIn.peer.payload(Uint8Array.of(USERAUTH_REQUEST.number, ...writer.finish()));
-    };
-    request('none', nothing);
+test('RFC 4251 §9.2: nobody signs in with a user name that has control characters, is not UTF-8, or endless', () => {
+  for (const user of ['a\nb', 'a\x1b[31m', '\0', 'a\u2028b', 'a\u202eb', 'x'.repeat(256), Uint8Array.of(0xe9, 0xfe)]) {
+    const refused: string[] = [];
+    const events = { authRefused: ({ reason }: { reason: string }) => void refused.push(reason) };
+    const signIn = new SignIn(() => accept, { events });
+    const request = (method: string, data: Uint8Array = nothing, name: Uint8Array | string = user) =>
+      signIn.peer.payload(
+        new Writer()
+          .byte(USERAUTH_REQUEST.number)
+          .string(name)
+          .string('ssh-connection')
+          .string(method)
+          .raw(data)
+          .finish(),
+      );
+    request('none');
     signIn.failed(METHODS);
-    assert.is(signIn.peer.core.failures, 0, 'that only asked for the methods');
-    request('password', new Writer().boolean(false).string('right').finish());
-    signIn.failed(METHODS);
-    assert.is(signIn.peer.core.failures, 1);
+    request('password', new Writer().boolean(false).string('x').finish());
+    signIn.failed();
+    request('publickey', new Writer().boolean(false).string(ALGORITHM).string(key.blob).finish());
+    signIn.failed();
+    request('keyboard-interactive', new Writer().string('').string('').finish());
+    signIn.failed();
     signIn.peer.quiet();
     assert.equal(signIn.asked, []);
-    assert.match(signIn.peer.core.user ?? '', /^[ -~\ufffd…]+$/, 'as logs may show it');
+    assert.is(printable(signIn.peer.core.user!, 300), signIn.peer.core.user, 'what logs say of them is printable');
+    assert.ok(refused.length === 1 && /user name/.test(refused[0]), 'the key has left a line');
+    request('none', nothing, Uint8Array.of(0xe9, 0xff));
+    signIn.peer.disconnected(Disconnect.PROTOCOL_ERROR, /user name/);
   }
 });
 
@@ -495,20 +529,20 @@ test('RFC 4252 §8: a password that has expired is answered with PASSWD_CHANGERE
   );
 });
 
-test('RFC 4252 §8: a password that is no UTF-8 is a wrong one', () => {
+test('RFC 4252 §8: a password that is not UTF-8 is a wrong one', () => {
   for (const data of [
-    new Writer().boolean(false).string(Uint8Array.of(0xc3)).finish(),
-    new Writer().boolean(true).string('a').string(Uint8Array.of(0xc3)).finish(),
+    new Writer().boolean(false).string(Uint8Array.of(0xc3)),
+    new Writer().boolean(true).string('old').string(Uint8Array.of(0xc3)),
   ]) {
     const signIn = new SignIn(() => accept);
-    signIn.request('password', data);
-    signIn.failed(METHODS);
+    signIn.request('password', data.finish());
+    signIn.failed();
     signIn.peer.quiet();
     assert.equal(signIn.asked, []);
   }
 });
 
-test('RFC 4252 §8: passwords that have bytes behind them are refused', () => {
+test('RFC 4252 §8: passwords that are cut off, or have bytes behind them, are refused', () => {
   for (const data of [
     new Writer().boolean(false).string('a').byte(0).finish(),
     new Writer().boolean(true).string('a').finish(),

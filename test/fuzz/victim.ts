@@ -5,7 +5,7 @@ import type { ChannelOpen } from '../../src/protocol/channels/mux.ts';
 import { Connection, type ConnectionEvents } from '../../src/protocol/connection.ts';
 import { DisconnectError, ProtocolError, UsageError } from '../../src/protocol/errors.ts';
 import { CHANNEL_DATA } from '../../src/protocol/messages.ts';
-import type { AuthAnswer } from '../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../src/protocol/userauth/questions.ts';
 import { MAX_PACKET } from '../../src/protocol/wire/framing.ts';
 import { readUint32 } from '../../src/protocol/wire/packet.ts';
 import { encodeUtf8 } from '../../src/protocol/wire/reader.ts';

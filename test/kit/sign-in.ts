@@ -2,7 +2,7 @@
 import type { PrivateKey } from '../../src/crypto/provider.ts';
 import { byName } from '../../src/crypto/provider.ts';
 import { USERAUTH_FAILURE, USERAUTH_REQUEST, USERAUTH_SUCCESS } from '../../src/protocol/messages.ts';
-import type { AuthAnswer, AuthQuestion } from '../../src/protocol/userauth/server.ts';
+import type { AuthAnswer, AuthQuestion } from '../../src/protocol/userauth/questions.ts';
 import { Writer } from '../../src/protocol/wire/reader.ts';
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts';
 

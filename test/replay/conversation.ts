@@ -10,7 +10,7 @@ import type { ChannelOpen, GlobalReply, GlobalRequest } from '../../src/protocol
 import { EXEC, EXIT_STATUS } from '../../src/protocol/channels/session-requests.ts';
 import { Connection, type ConnectionEvents } from '../../src/protocol/connection.ts';
 import { Disconnect, OpenFailure } from '../../src/protocol/errors.ts';
-import type { AuthAnswer, AuthQuestion } from '../../src/protocol/userauth/server.ts';
+import type { AuthAnswer, AuthQuestion } from '../../src/protocol/userauth/questions.ts';
 import { pack, unpack } from '../../src/protocol/wire/codec.ts';
 import { concat, decodeUtf8, encodeUtf8 } from '../../src/protocol/wire/reader.ts';
 import { seeded } from '../kit/insecure.ts';

@@ -151,10 +151,7 @@ export class Life {
   // Sign-in
 
   #authenticator(): Authenticator {
-    const heard = (fields: object, message: string) => {
-      const { user, address, port, key } = fields as Record<string, string>;
-      this.#note(`${message}; ${printable(user, 80)} from ${address} port ${port}, ${key}`);
-    };
+    const heard = (fields: object, message: string) => this.#heard(fields, message);
     return authorizedKeys({
       provider: this.#options.provider,
       enforced: ENFORCED,
@@ -162,6 +159,12 @@ export class Life {
       admitted: (admission, client) => this.#admit(admission, client),
       log: { debug: heard, info: heard, warn: heard, error: heard },
     });
+  }
+
+  /** What becomes of a key that somebody wants to sign in with. */
+  #heard(fields: object, message: string): void {
+    const { user, address, port, key } = fields as Record<string, string>;
+    this.#note(`${message}; ${printable(user, 80)} from ${address} port ${port}, ${key}`);
   }
 
   /** Counts the keys that do not get in. */
@@ -275,7 +278,8 @@ export class Life {
       const { address, reason, error } = fields as Record<string, string | undefined>;
       this.#options.say([message, address, reason ?? error].filter(part => part).join('; '));
     };
-    return { debug() {}, info() {}, warn: say, error: say };
+    const info = (fields: object, message: string) => void ('key' in fields && this.#heard(fields, message));
+    return { debug() {}, info, warn: say, error: say };
   }
 }
 

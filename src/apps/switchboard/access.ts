@@ -148,7 +148,10 @@ export class Access implements Keeper {
     if (!this.#file.refresh()) return { refused: 'the file of keys cannot be read', fault: true };
     if (this.#known(visitor.key)) return this.#judge(visitor);
     const banned = this.#banned(visitor);
-    if (banned !== undefined) return { refused: banned };
+    if (banned !== undefined) {
+      this.#options.log.info(this.#fields(visitor), `sign-in refused: ${banned}`);
+      return { refused: banned };
+    }
     return this.#options.anyKey ? { grant: this.#anybody(visitor) } : undefined;
   }
 

@@ -4,7 +4,7 @@ import { KeyFormatError } from '../../protocol/errors.ts';
 import { Reader } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, keyType } from './key-types.ts';
-import { RSA_NAMES } from './rsa-numbers.ts';
+import { canonicalRsa, RSA_NAMES } from './rsa-numbers.ts';
 import { cleanComment, shownComment, trimBlanks, unprintable } from './text.ts';
 
 /** A public key as plain data. */
@@ -45,7 +45,7 @@ export function parsePublicKey(line: string): PublicKey {
   keyType(type);
   if (base64 === undefined) throw new KeyFormatError(`the public key's line ends after its type ${type}`);
   if (base64.length > MAX_BASE64) throw new KeyFormatError('the public key is too long to be one');
-  const blob = decodeBase64(base64);
+  const blob = canonicalRsa(decodeBase64(base64));
   const inside = checkBlob(blob).type;
   if (inside !== type) throw new KeyFormatError(`the line says ${type}, but the key in it is of type ${inside}`);
   return { type, blob, comment: shownComment(comment ?? '') };
@@ -57,9 +57,13 @@ export function formatPublicKey(key: PublicKey): string {
   return `${key.type} ${encodeBase64(key.blob)}${comment && ` ${comment}`}`;
 }
 
-/** A bare blob (as it comes over the wire), checked; the key holds a copy of it. @throws KeyFormatError, one sentence */
-export function parsePublicKeyBlob(blob: Uint8Array, comment = ''): PublicKey {
-  return { type: checkBlob(blob).type, blob: blob.slice(), comment };
+/**
+ * A bare blob (as it comes over the wire), checked; the key holds a copy of it, in the one form that such a key has (`canonicalRsa`).
+ * @throws KeyFormatError, one sentence
+ */
+export function parsePublicKeyBlob(given: Uint8Array, comment = ''): PublicKey {
+  const blob = canonicalRsa(given).slice();
+  return { type: checkBlob(blob).type, blob, comment };
 }
 
 /** "SHA256:…", as `ssh-keygen -l` prints it: base64 without padding. Takes any bytes. */

@@ -12,7 +12,7 @@ import type { Negotiated } from './negotiate.ts';
 export interface HostKeyQuestion {
   /** The name under which the server has signed; the signature is verified already. */
   readonly algorithm: string;
-  /** Public key blob (RFC 4253 §6.6). */
+  /** Public key blob (RFC 4253 §6.6), in its canonical form. */
   readonly hostKey: Uint8Array;
 }
 
@@ -27,7 +27,7 @@ export type Kex<T> = Generator<Awaits, T, Packet | boolean>;
 
 export interface KexResult {
   algorithm: KexAlgorithm;
-  /** The server's key, as a blob. */
+  /** The server's key, as a blob, as it was sent. */
   hostKey: Uint8Array;
   /** The exchange hash H. */
   hash: Uint8Array;
@@ -78,11 +78,13 @@ export function* clientExchange(context: KexContext): Kex<KexResult> {
 
   const secret = initiator.finish(reply);
   const hash = exchangeHash(algorithm, transcript, hostKey, initiator.init, reply, secret);
-  // Authentication, here and below.
-  if (new Reader(hostKey).name() !== verifier.keyType || !verifier.verify(hostKey, hash, signature)) {
+  // The hash has it as it was sent; who compares keys gets the one form that each has.
+  const key = verifier.canonical?.(hostKey) ?? hostKey;
+  // Authentication: whoever cannot sign is not the host.
+  if (new Reader(key).name() !== verifier.keyType || !verifier.verify(key, hash, signature)) {
     throw new ProtocolError("the server's signature over the key exchange is wrong", Disconnect.KEY_EXCHANGE_FAILED);
   }
-  if ((yield { algorithm: verifier.name, hostKey }) !== true) {
+  if ((yield { algorithm: verifier.name, hostKey: key }) !== true) {
     throw new ProtocolError('the host key was not accepted', Disconnect.HOST_KEY_NOT_VERIFIABLE);
   }
   return { algorithm, hostKey, hash, secret };

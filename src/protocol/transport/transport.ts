@@ -314,11 +314,19 @@ export class Transport {
       if (number >= 50) throw new ProtocolError(`message ${number} before the first key exchange`);
     }
     // What we do not know, or cannot use now, has no effect (RFC 4253 §11.4). As in sshd that goes for stray messages of a key exchange, too.
+    this.unimplemented();
+    return false;
+  }
+
+  /**
+   * Answers the packet that `next` returned last as one that is not known (RFC 4253 §11.4), which is what becomes of one out of place
+   * that has no effect. @throws ProtocolError if a peer that has not signed in has sent too many
+   */
+  unimplemented(): void {
     // What a stranger may have us compute.
     if (!this.#signedIn && ++this.#unknown > MAX_UNKNOWN)
       throw new ProtocolError('too many unknown messages before sign-in');
     this.send(encode(UNIMPLEMENTED, { sequence: this.lastSequence }));
-    return false;
   }
 
   /** The client has made its offer first: ours may depend on it. */

@@ -16,8 +16,8 @@ import { HOSTBOUND } from '../transport/extensions.ts';
 import { decode, encode, encodeGiven } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { equalBytes, Reader, Writer } from '../wire/reader.ts';
-import type { Prompt } from './server.ts';
-import { HOSTBOUND_METHOD, signedData } from './server.ts';
+import type { Prompt } from './questions.ts';
+import { HOSTBOUND_METHOD, signedData } from './signed-data.ts';
 
 /** Prompts we are ready to read in one INFO_REQUEST. */
 const MAX_PROMPTS = 16;

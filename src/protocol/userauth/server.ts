@@ -1,5 +1,5 @@
 // User authentication, the server's side (RFC 4252; keyboard-interactive RFC 4256). It decides nothing: each request becomes one question, and nothing more is read until that is answered.
-import { byName, type CryptoProvider, type Presence } from '../../crypto/provider.ts';
+import { byName, type CryptoProvider } from '../../crypto/provider.ts';
 import { Disconnect, ProtocolError, printable, UsageError } from '../errors.ts';
 import {
   SERVICE_ACCEPT,
@@ -13,71 +13,32 @@ import {
   USERAUTH_REQUEST,
   USERAUTH_SUCCESS,
 } from '../messages.ts';
-import { decode, encode, type Fields } from '../wire/codec.ts';
+import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
-import { equalBytes, Reader, Writer } from '../wire/reader.ts';
+import { equalBytes, Reader, utf8OrNot, Writer } from '../wire/reader.ts';
+import type { AuthAnswer, AuthQuestion } from './questions.ts';
+import { beginsWith, HOSTBOUND_METHOD, signedData } from './signed-data.ts';
 
 /** OpenSSH's MaxAuthTries. */
 const MAX_TRIES = 6;
 /** Requests of any kind in one sign-in: a peer could ask for ever about keys that we would accept. Agents seldom hold more than a dozen. */
 const MAX_REQUESTS = 64;
-/** RFC 4252 sets no limit to a user name; registries and kernels stop far below. */
+/** RFC 4252 sets no limit to a user name; registries and kernels stop far below. Nobody has a longer one, so nobody signs in with it. */
 const MAX_USER = 255;
 /** Prompts in one INFO_REQUEST and their answers. */
 const MAX_PROMPTS = 16;
 
-/** OpenSSH PROTOCOL §3.1. */
-export const HOSTBOUND_METHOD = 'publickey-hostbound-v00@openssh.com';
-
-/** One question of keyboard-interactive (RFC 4256 §3.2). */
-export interface Prompt {
-  /** What to show before the input, "Password: "; from a server untrusted text. */
-  readonly text: string;
-  /** Show what the user types. */
-  readonly echo: boolean;
+/** A request that the rules of the protocol refuse, before anybody is asked whether they would let its sender in. */
+export interface AuthRefusal {
+  /** As in `AuthQuestion`; printable, untrusted. */
+  readonly method: string;
+  /** With `publickey`: what it signs, or is to sign, with; printable, untrusted. */
+  readonly algorithm?: string;
+  /** With `publickey`: the blob that was offered, in its canonical form where it has one; it need not be a key. */
+  readonly key?: Uint8Array;
+  /** Why, as a clause for a log: "its signature is wrong". */
+  readonly reason: string;
 }
-
-/**
- * What the server's owner is asked. `publickey-query` ("would this key do?") must have no effect; `publickey` comes only after the
- * signature over this very session has been verified, and with it whether a security token was touched. Either may have effects only
- * where nothing else can keep the user out: with `require` a method that follows can, so grants belong into what happens after sign-in.
- */
-export type AuthQuestion = { readonly user: string } & (
-  | { readonly method: 'none' }
-  | {
-      readonly method: 'publickey-query' | 'publickey';
-      readonly algorithm: string;
-      /** The key's blob; with an algorithm for certificates that is the certificate, of which nothing has been checked. */
-      readonly key: Uint8Array;
-      /** Of a signature by a security token, which has been verified: whether somebody was there. A query has it if nobody was. */
-      readonly presence?: Presence;
-    }
-  | { readonly method: 'password'; readonly password: string; readonly newPassword?: string }
-  | { readonly method: 'keyboard-interactive'; readonly submethods: string; readonly responses?: readonly string[] }
-);
-
-/** What the owner answers; each result is for the questions that it says, and `reject` (USERAUTH_FAILURE) for all. */
-export type AuthAnswer =
-  /** Refused; with `fault` because something failed here, which is not held against the user's address. */
-  | { readonly result: 'reject'; readonly fault?: boolean }
-  /** Signed in; for a query: this key would do. `banner` is shown to the user before anything else. */
-  | { readonly result: 'accept'; readonly banner?: string; readonly untouched?: boolean }
-  /**
-   * This step succeeded, and one of `methods` must follow (RFC 4252 §5.1), as a list in `ServerAuthOptions.require` says: without
-   * such a list what follows would let in by itself, so the step is refused, as a fault of this program. Here and in `accept`, a
-   * signature by a security token that nobody touched counts as none, unless the answers to both questions, the query and
-   * the proof, have `untouched: true`.
-   */
-  | { readonly result: 'partial'; readonly methods: readonly string[]; readonly untouched?: boolean }
-  /** keyboard-interactive: ask the user this; its question comes again with `responses`. */
-  | {
-      readonly result: 'prompt';
-      readonly name?: string;
-      readonly instruction?: string;
-      readonly prompts: readonly Prompt[];
-    }
-  /** password: it has expired; ask for a new one. */
-  | { readonly result: 'change-password'; readonly prompt: string };
 
 export interface ServerAuthOptions {
   readonly provider: CryptoProvider;
@@ -90,6 +51,8 @@ export interface ServerAuthOptions {
   readonly require?: readonly (readonly string[])[];
   /** Hears of faults of this program. */
   fault?(error: unknown): void;
+  /** Hears of each request that was refused here, so that its owner was not asked. */
+  refused?(refusal: AuthRefusal): void;
   /** Shown before the first answer. */
   readonly banner?: string;
   /** Failures before the connection is closed. */
@@ -102,12 +65,24 @@ export interface ServerAuthTransport {
   readonly sessionId: Uint8Array | undefined;
   readonly hostKey: Uint8Array | undefined;
   send(packet: Packet): void;
+  /** Answers the packet under way as one of a kind that is not known. @throws ProtocolError if there were too many */
+  unimplemented(): void;
 }
 
-type Request = Fields<typeof USERAUTH_REQUEST.layout>;
+/** A USERAUTH_REQUEST. Names are bytes as they came: one that is none is a name that nobody has. */
+interface Request {
+  readonly user: Uint8Array;
+  readonly service: Uint8Array;
+  readonly method: string;
+  readonly data: Reader;
+}
+
+const SERVICE = 'ssh-connection';
+/** What is not UTF-8 becomes U+FFFD, so it is the name of nothing that we know. */
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class ServerAuth {
-  /** The user name of the sign-in under way, or done. */
+  /** The user name of the sign-in under way, or done; printable, whatever the client has said. */
   user: string | undefined;
   /** Signed in. */
   done = false;
@@ -127,6 +102,10 @@ export class ServerAuth {
   /** Of steps that have succeeded: shown when all have. */
   #greetings = '';
   #service = false;
+  /** The first request's, as they came: they may not change (RFC 4252 §5). */
+  #first: Pick<Request, 'user' | 'service'> | undefined;
+  /** Why nobody signs in with that name or for that service. */
+  #nobody: string | undefined;
   #requests = 0;
   #bannerSent = false;
   /** Between INFO_REQUEST and INFO_RESPONSE: the submethods asked for, and how many answers are due. */
@@ -142,17 +121,24 @@ export class ServerAuth {
   receive(packet: Packet): void {
     switch (packet.number) {
       case SERVICE_REQUEST.number:
+        if (this.done) break;
         return this.#serviceRequest(decode(SERVICE_REQUEST, packet).service);
       case USERAUTH_REQUEST.number:
         // RFC 4252 §5.1: silently ignored once one has succeeded.
-        return this.done ? undefined : this.#request(decode(USERAUTH_REQUEST, packet));
+        if (this.done) return;
+        if (!this.#service) break;
+        return this.#request(readRequest(packet));
       case USERAUTH_INFO_RESPONSE.number:
-        return this.#infoResponse(packet);
+        if (this.done) return;
+        if (this.#interactive === undefined) break;
+        return this.#infoResponse(packet, this.#interactive);
     }
-    throw new ProtocolError(`message ${packet.number} is not for a server to receive`);
+    // Out of place, and without effect: sshd answers as to a message that it does not know, and goes on.
+    this.#transport.unimplemented();
   }
 
   #serviceRequest(service: string): void {
+    // Order: nothing but sign-in may begin before it has ended.
     if (service !== 'ssh-userauth') {
       throw new ProtocolError(`service "${printable(service)}" is not available`, Disconnect.SERVICE_NOT_AVAILABLE);
     }
@@ -161,85 +147,104 @@ export class ServerAuth {
   }
 
   #request(request: Request): void {
-    if (!this.#service) throw new ProtocolError('user authentication without asking for the service first');
-    const user = showable(request.user);
-    this.user ??= user;
-    // Authentication: what has been proven for one user must not let in another.
-    if (user !== this.user) throw new ProtocolError('the user name changed in the middle of the sign-in');
+    this.#first ??= this.#begin(request);
+    // Authentication: what one name has proved must not count for another.
+    if (!equalBytes(cut(request.user), this.#first.user) || !equalBytes(cut(request.service), this.#first.service))
+      throw new ProtocolError('the user name or the service changed in the middle of the sign-in');
+    // Memory and time: each request may cost a signature's verification, and one of a key that would do counts as no failure.
     if (++this.#requests > MAX_REQUESTS) throw tooMany();
     this.#interactive = undefined;
     if (this.#options.banner !== undefined && !this.#bannerSent) this.#banner(this.#options.banner);
     this.#bannerSent = true;
-    const reader = new Reader(request.data);
     // OpenSSH PROTOCOL §3.1: the same method, with the server's host key under the signature.
     const method = request.method === HOSTBOUND_METHOD ? 'publickey' : request.method;
-    // As sshd: a user that cannot be, and any other service, are refused like a user who may not.
-    if (user !== request.user || request.service !== 'ssh-connection') return this.#refuse(method);
     if (method !== 'none' && !this.#next.includes(method)) return this.#fail();
     switch (method) {
       case 'none':
-        return this.#none(reader);
+        return this.#none(request.data);
       case 'publickey':
-        return this.#publicKey(request, reader);
+        return this.#publicKey(request, request.data);
       case 'password':
-        return this.#password(reader);
+        return this.#password(request.data);
       case 'keyboard-interactive':
-        return this.#keyboardInteractive(reader);
+        return this.#keyboardInteractive(request.data);
     }
     this.#fail();
   }
 
-  #none(reader: Reader): void {
-    reader.finish();
-    if (!this.#lists.some(([method]) => method === 'none')) return this.#refuse('none');
-    this.#ask({ user: this.user!, method: 'none' }, answer => {
-      if (answer.result === 'accept') this.#conclude(answer, 'none');
-      else this.#refuse('none');
-    });
+  /** The first request says who wants in, and for which service. As with sshd, one that nobody can have is refused like a wrong password. */
+  #begin({ user, service }: Request): Pick<Request, 'user' | 'service'> {
+    const name = lenient.decode(cut(user));
+    // User names end up in logs, prompts and files, so nothing in one may be invisible.
+    this.user = printable(name, MAX_USER);
+    if (user.length > MAX_USER || this.user !== utf8OrNot(user))
+      this.#nobody = 'the user name is too long, has control characters or is not UTF-8';
+    if (lenient.decode(service) !== SERVICE) this.#nobody = `the service is not ${SERVICE}`;
+    return { user: cut(user).slice(), service: cut(service).slice() };
   }
 
-  /** The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone. */
-  #refuse(method: string): void {
-    if (method === 'none' && this.#requests === 1) this.#sendFailure(false);
-    else this.#fail();
+  #none(reader: Reader): void {
+    reader.finish();
+    // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
+    const refuse = () => (this.#requests === 1 ? this.#sendFailure(false) : this.#fail());
+    if (this.#nobody !== undefined || !this.#lists.some(([method]) => method === 'none')) return refuse();
+    this.#ask({ user: this.user!, method: 'none' }, answer => {
+      if (answer.result === 'accept') this.#conclude(answer, 'none');
+      else refuse();
+    });
   }
 
   #publicKey(request: Request, reader: Reader): void {
     const signed = reader.boolean();
     const algorithm = reader.anyName();
-    const key = reader.string().slice();
+    // As it was sent: signatures are over that, and PK_OK repeats it.
+    const sent = reader.string().slice();
     const hostKey = request.method === HOSTBOUND_METHOD ? reader.string() : undefined;
     const signature = signed ? reader.string() : undefined;
     reader.finish();
-    // Signed for another server: whoever shows it to us got it there.
-    if (hostKey !== undefined && !equalBytes(hostKey, this.#transport.hostKey!)) return this.#fail();
     const verifier = byName(this.#options.provider.signatures, algorithm);
-    if (verifier === undefined || !isOfType(key, verifier.keyType)) return this.#fail();
+    const key = verifier?.canonical?.(sent) ?? sent;
+    const refuse = (reason: string) => {
+      this.#options.refused?.({ method: 'publickey', algorithm: printable(algorithm, 80), key, reason });
+      this.#fail();
+    };
+    // Signed for another server: whoever shows it to us got it there.
+    if (hostKey !== undefined && !equalBytes(hostKey, this.#transport.hostKey!))
+      return refuse("it is bound to another server's host key");
+    if (verifier === undefined) return refuse('its algorithm is not offered here');
+    if (!beginsWith(key, verifier.keyType)) return refuse('its algorithm is for keys of another type');
     const plain = verifier.plainKey === undefined ? key : verifier.plainKey(key);
-    if (plain === undefined || this.#used.some(used => equalBytes(used, plain))) return this.#fail();
+    const problem = verifier.problem?.(key);
+    if (problem !== undefined || plain === undefined) return refuse(problem ?? 'its certificate is damaged');
+    if (this.#used.some(used => equalBytes(used, plain)))
+      return refuse('it has counted already, and no key counts twice');
+    if (this.#nobody !== undefined) return refuse(this.#nobody);
     const user = this.user!;
     if (signature === undefined) {
       this.#ask({ user, method: 'publickey-query', algorithm, key }, answer => {
         if (answer.result === 'reject') this.#fail(answer.fault);
-        else this.#transport.send(encode(USERAUTH_PK_OK, { algorithm, key }));
+        else this.#transport.send(encode(USERAUTH_PK_OK, { algorithm, key: sent }));
       });
       return;
     }
-    const data = signedData(this.#transport.sessionId!, { ...request, user }, algorithm, key, hostKey);
-    if (!verifier.verify(key, data, signature)) return this.#fail();
+    const data = signedData(this.#transport.sessionId!, { user, service: SERVICE }, algorithm, sent, hostKey);
+    if (!verifier.verify(key, data, signature)) return refuse('its signature is wrong');
     const presence = verifier.presence?.(signature);
     const present = presence === undefined || presence.touched;
     // Malware can have a token sign as long as it is plugged in; the touch says that its owner wanted it to.
     const wanted = (answer: AuthAnswer) => present || ('untouched' in answer && answer.untouched === true);
+    const untouched = 'it is in a security token that nobody touched';
     const prove = () =>
       this.#ask({ user, method: 'publickey', algorithm, key, ...(presence && { presence }) }, answer => {
-        if (this.#conclude(wanted(answer) ? answer : { result: 'reject' }, 'publickey')) this.#used.push(plain);
+        if (answer.result !== 'reject' && !wanted(answer)) refuse(untouched);
+        else if (this.#conclude(answer, 'publickey')) this.#used.push(plain);
       });
     if (present) return prove();
     // The proof may have effects, so it is asked about only once it is known that the key does without a touch.
     this.#ask({ user, method: 'publickey-query', algorithm, key, presence }, answer => {
       if (answer.result === 'accept' && wanted(answer)) prove();
-      else this.#fail();
+      else if (answer.result === 'reject') this.#fail(answer.fault);
+      else refuse(untouched);
     });
   }
 
@@ -248,7 +253,9 @@ export class ServerAuth {
     const password = reader.textOrNot();
     const newPassword = change ? reader.textOrNot() : undefined;
     reader.finish();
-    if (password === undefined || (change && newPassword === undefined)) return this.#fail();
+    // Nobody has one that is not UTF-8: it is wrong like any other.
+    if (this.#nobody !== undefined || password === undefined || (change && newPassword === undefined))
+      return this.#fail();
     this.#ask({ user: this.user!, method: 'password', password, newPassword }, answer => {
       if (answer.result !== 'change-password') return void this.#conclude(answer, 'password');
       this.#transport.send(encode(USERAUTH_PASSWD_CHANGEREQ, { prompt: answer.prompt, language: new Uint8Array(0) }));
@@ -259,25 +266,25 @@ export class ServerAuth {
     reader.string(); // language tag, deprecated
     const submethods = reader.prose();
     reader.finish();
+    if (this.#nobody !== undefined) return this.#fail();
     this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods }, answer =>
       this.#concludeInteractive(answer, submethods),
     );
   }
 
-  #infoResponse(packet: Packet): void {
+  #infoResponse(packet: Packet, { prompts, submethods }: { submethods: string; prompts: number }): void {
     const { count, responses } = decode(USERAUTH_INFO_RESPONSE, packet);
-    const expected = this.#interactive;
     this.#interactive = undefined;
-    if (this.done) return;
-    if (expected === undefined) throw new ProtocolError('INFO_RESPONSE to a question that was not asked');
-    if (count !== expected.prompts) return this.#fail();
+    // As many answers as questions: a failed attempt, where sshd ends the connection.
+    if (count !== prompts) return this.#fail();
+    // Time: an owner may prompt again for ever.
     if (++this.#requests > MAX_REQUESTS) throw tooMany();
     const reader = new Reader(responses);
     const texts = Array.from({ length: count }, () => reader.textOrNot());
     reader.finish();
-    const { submethods } = expected;
-    if (!texts.every(text => text !== undefined)) return this.#fail();
-    this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods, responses: texts }, answer =>
+    const given = texts.filter(text => text !== undefined);
+    if (given.length < count) return this.#fail();
+    this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods, responses: given }, answer =>
       this.#concludeInteractive(answer, submethods),
     );
   }
@@ -351,6 +358,7 @@ export class ServerAuth {
   #fail(fault = false): void {
     this.failures++;
     if (fault) this.faults++;
+    // Authentication: nobody may guess for ever.
     if (this.failures >= (this.#options.maxTries ?? MAX_TRIES)) throw tooMany();
     this.#sendFailure(false);
   }
@@ -365,40 +373,14 @@ export class ServerAuth {
   }
 }
 
-/** What a public key signature covers (RFC 4252 §7); `hostKey` is the last part where the method is HOSTBOUND_METHOD. */
-export function signedData(
-  sessionId: Uint8Array,
-  request: { user: string; service: string },
-  algorithm: string,
-  key: Uint8Array,
-  hostKey?: Uint8Array,
-): Uint8Array {
-  const writer = new Writer(512)
-    .string(sessionId)
-    .byte(USERAUTH_REQUEST.number)
-    .string(request.user)
-    .string(request.service)
-    .string(hostKey ? HOSTBOUND_METHOD : 'publickey')
-    .boolean(true)
-    .string(algorithm)
-    .string(key);
-  if (hostKey) writer.string(hostKey);
-  return writer.finish();
+/** The fields of a USERAUTH_REQUEST. @throws ProtocolError if one runs past the end */
+function readRequest(packet: Packet): Request {
+  const data = new Reader(packet.bytes, packet.start + 1, packet.end);
+  return { user: data.string(), service: data.string(), method: data.anyName(), data };
 }
 
-/** Whether a public key blob says that it is of `type`. */
-function isOfType(blob: Uint8Array, type: string): boolean {
-  return new Reader(blob).name() === type;
-}
-
-/**
- * User names end up in logs, prompts and files, so nothing in one may be invisible, and none may be endless. One that is
- * not as it is shown is nobody's, and so is one that is not UTF-8.
- */
-const showable = (user = NOT_UTF8): string => printable(user, MAX_USER);
-
-/** Shown for a user name that is no text. */
-const NOT_UTF8 = '\uFFFD';
+/** What is kept, and compared, of a name that may be as long as a packet: no longer one signs in. */
+const cut = (name: Uint8Array): Uint8Array => name.subarray(0, MAX_USER + 1);
 
 function tooMany(): ProtocolError {
   return new ProtocolError('too many authentication failures');

@@ -5,7 +5,7 @@ import { noble } from '../../../src/crypto/noble.ts';
 import { byName, type PrivateKey } from '../../../src/crypto/provider.ts';
 import { SERVICE_ACCEPT, USERAUTH_FAILURE, USERAUTH_PK_OK } from '../../../src/protocol/messages.ts';
 import { ClientAuth, type Credential, type RemoteKey } from '../../../src/protocol/userauth/client.ts';
-import type { AuthQuestion } from '../../../src/protocol/userauth/server.ts';
+import type { AuthQuestion } from '../../../src/protocol/userauth/questions.ts';
 import { encode } from '../../../src/protocol/wire/codec.ts';
 import { equalBytes } from '../../../src/protocol/wire/reader.ts';
 import { Pair } from '../../kit/pair.ts';

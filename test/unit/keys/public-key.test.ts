@@ -168,7 +168,7 @@ test('ssh-rsa: from 2048 to 16384 bits, odd, a small exponent, minimal mpints', 
     .string(Uint8Array.of(0, 1, 0, 1))
     .mpint(modulus(2048))
     .finish();
-  refuses(() => parsePublicKeyBlob(padded), /leading zeros/);
+  assert.equal(parsePublicKeyBlob(padded).blob, made(e, modulus(2048)), 'one key has one blob');
   const negative = new Writer().string('ssh-rsa').mpint(e).string(modulus(2048)).finish();
   refuses(() => parsePublicKeyBlob(negative), /negative/);
 });

@@ -1,8 +1,9 @@
 // Which of several authenticators decides, and what none of them may do before all is known that can be.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { fingerprint } from '../../../src/crypto/keys/index.ts';
 import { UsageError } from '../../../src/protocol/errors.ts';
-import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../../src/protocol/userauth/questions.ts';
 import { keyboardInteractive, passwords, publicKeys, type ServerOptions } from '../../../src/server/index.ts';
 import { insecureKey } from '../../kit/insecure.ts';
 import { call, closeServers, provider, testServer } from '../../kit/served.ts';
@@ -96,6 +97,37 @@ test('without a touch of the token no proof is put to anybody who has not said t
   touched = true;
   assert.is(await attempt(of('strict', true)), 'in');
   assert.equal(proven, ['strict']);
+});
+
+test('a key that is refused leaves one line in the log, with its fingerprint and the reason; passwords leave none of theirs', async () => {
+  const lines: string[] = [];
+  const note = (level: string) => (fields: object, message: string) =>
+    void (/sign-in/.test(message) && lines.push(`${level} ${message} ${JSON.stringify(fields)}`));
+  const log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
+  const print = fingerprint(key.blob);
+  const refusing = (answer: boolean | AuthAnswer, proof: boolean | AuthAnswer = answer) =>
+    publicKeys({ acceptable: () => answer, proven: () => proof });
+  const attempt = async (authenticator: ServerOptions['authenticators'][number], credentials: object) => {
+    await signIn({ authenticators: [authenticator], log }, credentials);
+    return lines.splice(0).filter(line => !line.includes('"method":"none"'));
+  };
+  const why: AuthAnswer = { result: 'reject', reason: 'the key expired in May' };
+  const [line, ...more] = await attempt(refusing(true, why), { keys: [key] });
+  assert.ok(line.startsWith('info sign-in refused: the key expired in May {') && line.includes(print), line);
+  assert.equal(more, []);
+  const [silent, ...others] = await attempt(refusing(false), { keys: [key] });
+  assert.ok(silent.startsWith('debug sign-in step') && silent.includes(print), silent);
+  assert.equal(others, []);
+  const wrong = { ...provider, signatures: [{ ...provider.signatures[0], sign: () => new Uint8Array(8) }] };
+  const [forged, ...rest] = await attempt(refusing(true), { keys: [key], provider: wrong });
+  assert.match(forged, /^info sign-in refused: the key cannot be used: its signature is wrong/);
+  assert.ok(forged.includes(print), forged);
+  assert.equal(rest, []);
+  for (const said of await attempt(
+    passwords(() => false),
+    { password: 'hunter2' },
+  ))
+    assert.not.match(said, /hunter2/);
 });
 
 test.after(closeServers);

@@ -1,7 +1,7 @@
 // Sign-in methods as values: which question reaches which callback, and what an answer becomes.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { AuthQuestion } from '../../../src/protocol/userauth/server.ts';
+import type { AuthQuestion } from '../../../src/protocol/userauth/questions.ts';
 import { keyboardInteractive, passwords, publicKeys } from '../../../src/server/authenticators.ts';
 import type { Client } from '../../../src/server/server.ts';
 

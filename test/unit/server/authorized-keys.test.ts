@@ -18,7 +18,7 @@ import {
   STANDARD_EXTENSIONS,
 } from '../../../src/crypto/keys/index.ts';
 import { byName, type Presence, type PrivateKey } from '../../../src/crypto/provider.ts';
-import type { AuthAnswer, AuthQuestion } from '../../../src/protocol/userauth/server.ts';
+import type { AuthAnswer, AuthQuestion } from '../../../src/protocol/userauth/questions.ts';
 import {
   type Admission,
   type AuthorizedKeysOptions,

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Connection, type ConnectionEvents } from '../../../src/protocol/connection.ts';
 import { Disconnect, DisconnectError } from '../../../src/protocol/errors.ts';
-import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../../src/protocol/userauth/questions.ts';
 import { Packet } from '../../../src/protocol/wire/packet.ts';
 import { concat } from '../../../src/protocol/wire/reader.ts';
 import { Driver, TIMES, type Times } from '../../../src/server/drive.ts';

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { dial } from '../../../src/client/dial.ts';
 import { Connection } from '../../../src/protocol/connection.ts';
 import { OpenError, OpenFailure, UsageError } from '../../../src/protocol/errors.ts';
-import type { AuthAnswer } from '../../../src/protocol/userauth/server.ts';
+import type { AuthAnswer } from '../../../src/protocol/userauth/questions.ts';
 import { Driver } from '../../../src/server/drive.ts';
 import { connect } from '../../../src/server/runtime/net.ts';
 import { type Client, describe, Server } from '../../../src/server/server.ts';
