@@ -218,8 +218,13 @@ function serve(
     return false;
   };
   stream.onrequest = request => {
-    const granted = grant(request);
-    if (!granted) heed(handlers.refused?.(request, client));
+    let granted = false;
+    try {
+      granted = grant(request);
+    } finally {
+      // Also one that cannot be read: what that throws refuses it.
+      if (!granted) heed(handlers.refused?.(request, client));
+    }
     return granted;
   };
   stream.channel = open.accept(stream.handler);

@@ -2,7 +2,6 @@
 import { fingerprint, formatPublicKey, type KeyRules, publicOf } from '../../crypto/keys/index.ts';
 import { byName, type CryptoProvider, type PrivateKey } from '../../crypto/provider.ts';
 import type { ChannelOpen } from '../../protocol/channels/mux.ts';
-import { SUBSYSTEM } from '../../protocol/channels/session-requests.ts';
 import { Disconnect, OpenFailure, printable } from '../../protocol/errors.ts';
 import { unpack } from '../../protocol/wire/codec.ts';
 import { Reader } from '../../protocol/wire/reader.ts';
@@ -17,7 +16,7 @@ import {
   type Socket,
   sessions,
 } from '../../server/index.ts';
-import { asGiven } from './entry.ts';
+import { asGiven, shown } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { ENFORCED, type readKeys } from './keys.ts';
 import * as limits from './limits.ts';
@@ -219,7 +218,7 @@ export class Life {
       shell: session => this.#run(session, undefined),
       exec: (_command, session) => this.#run(session, asGiven(session.commandBytes!)),
       refused: ({ type, data }) => {
-        const name = type === 'subsystem' ? ` ${printable(unpack(SUBSYSTEM, data).name, 80)}` : '';
+        const name = type === 'subsystem' ? ` ${printable(subsystemIn(data), 80)}` : '';
         this.#refused(`the request ${printable(type, 80)}${name}`);
       },
     })(open, client);
@@ -294,6 +293,15 @@ function connectionOf({ address, port, localAddress, localPort }: Client): Recor
     SSH_CLIENT: `${peer.address} ${peer.port} ${own.port}`,
     SSH_CONNECTION: `${peer.address} ${peer.port} ${own.address} ${own.port}`,
   };
+}
+
+/** Also one that is no name, which the server has refused for that. */
+function subsystemIn(data: Uint8Array): string {
+  try {
+    return shown(asGiven(unpack({ name: 'string' }, data).name));
+  } catch {
+    return 'without a name';
+  }
 }
 
 function target(data: Uint8Array): string {

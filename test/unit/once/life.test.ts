@@ -11,6 +11,8 @@ import { Transcript } from '../../../src/apps/once/transcript.ts';
 import { type DialOptions, dial } from '../../../src/client/dial.ts';
 import { accelerated } from '../../../src/crypto/accelerated.ts';
 import { parseAuthorizedKeys } from '../../../src/crypto/keys/index.ts';
+import { EXEC } from '../../../src/protocol/channels/session-requests.ts';
+import { pack } from '../../../src/protocol/wire/codec.ts';
 import { listen } from '../../../src/server/runtime/net.ts';
 import { bounded, type Scope, soon } from '../../kit/processes.ts';
 
@@ -76,6 +78,26 @@ test(
     assert.is(await life.over, 5);
     assert.match((await failure(client.exec('echo again'))).message, /one session here, and nothing else/);
     assert.match(readFileSync(log, 'utf8'), / note refused: a channel of type session\n/);
+    await client.close();
+  }),
+);
+
+test(
+  'requests that are no text, or nothing at all, are refused and noted, and the session goes on',
+  bounded(120, async scope => {
+    const { life, call, log } = live(scope);
+    const client = await call();
+    const stream = await client.open('session');
+    const name = pack({ name: 'string' }, { name: Buffer.from('sftp\xe9', 'latin1') });
+    for (const data of [name, new Uint8Array(3)]) assert.not.ok(await stream.channel.request('subsystem', data));
+    for (const type of ['signal', 'pty-req', 'exec'])
+      assert.not.ok(await stream.channel.request(type, Uint8Array.of(1)));
+    assert.ok(await stream.channel.request('exec', pack(EXEC, { command: Buffer.from('exit 4') })));
+    assert.is(await life.over, 4);
+    const text = readFileSync(log, 'utf8');
+    assert.match(text, / refused: the request subsystem sftp\\xe9\n/);
+    for (const refused of ['subsystem without a name', 'signal', 'pty-req', 'exec'])
+      assert.match(text, new RegExp(` refused: the request ${refused}\n`));
     await client.close();
   }),
 );
