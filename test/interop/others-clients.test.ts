@@ -182,9 +182,7 @@ const PROGRAMS: readonly Program[] = [
 const LANES = 3;
 /** ONLY=libssh tries the programs whose names have that word. */
 const only = process.env.ONLY;
-const chosen = PROGRAMS.filter(
-  ({ who }) => !['conch', '@microsoft/dev-tunnels-ssh'].includes(who) && (only === undefined || who.includes(only)),
-);
+const chosen = PROGRAMS.filter(({ who }) => only === undefined || who.includes(only));
 const queue = chosen
   .filter(({ wanted }) => rows.has(wanted))
   .map(program => {
