@@ -1,7 +1,7 @@
 // ecdsa-sha2-nistp256 and its sisters (RFC 5656 §3) on noble. Curves are parameters: see nistp.ts.
 import { UsageError } from '../protocol/errors.ts';
 import { concat, decodeAscii, encodeUtf8, Reader, Writer } from '../protocol/wire/reader.ts';
-import { toLength } from './bigint.ts';
+import { magnitude, toLength } from './bigint.ts';
 import { isScalar, isUncompressed, type NistCurve, randomScalar } from './nistp.ts';
 import type { PrivateKey, SignatureAlgorithm } from './provider.ts';
 import { field, signatureAlgorithm } from './signature.ts';
@@ -31,8 +31,8 @@ export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): Signatu
       key.finish();
       if (!isUncompressed(curve, point)) return false;
       const reader = new Reader(value);
-      const r = reader.mpint();
-      const s = reader.mpint();
+      const r = scalar(reader);
+      const s = scalar(reader);
       reader.finish();
       if (r.length > curve.length || s.length > curve.length || !isScalar(curve, r) || !isScalar(curve, s))
         return false;
@@ -61,6 +61,13 @@ export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): Signatu
     },
   });
 };
+
+/** A part of a signature. As in OpenSSH, needless zeros in front (some agents and devices leave them) are skipped, and a negative one is none. */
+function scalar(reader: Reader): Uint8Array {
+  const bytes = reader.string();
+  if ((bytes[0] ?? 0) & 0x80) throw new UsageError('a negative number in a signature');
+  return magnitude(bytes);
+}
 
 export const portableEcdsa = (curve: NistCurve): SignatureAlgorithm =>
   ecdsaSignature(curve, {

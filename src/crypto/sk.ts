@@ -8,6 +8,8 @@ import type { SignatureAlgorithm } from './provider.ts';
 const SK_ED25519 = 'sk-ssh-ed25519@openssh.com';
 const SK_ECDSA = 'sk-ecdsa-sha2-nistp256@openssh.com';
 const WEBAUTHN = 'webauthn-sk-ecdsa-sha2-nistp256@openssh.com';
+/** The type of such a signature with a certificate, since OpenSSH 10.3. */
+const WEBAUTHN_CERTIFIED = 'webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com';
 
 /**
  * The algorithms of security tokens, best first. They verify with the plain algorithms; a token signs by itself, so
@@ -15,9 +17,9 @@ const WEBAUTHN = 'webauthn-sk-ecdsa-sha2-nistp256@openssh.com';
  */
 export function tokenSignatures(ed25519: SignatureAlgorithm, nistp256: SignatureAlgorithm): SignatureAlgorithm[] {
   return [
-    tokenSignature(SK_ED25519, SK_ED25519, ed25519, false),
-    tokenSignature(SK_ECDSA, SK_ECDSA, nistp256, false),
-    tokenSignature(WEBAUTHN, SK_ECDSA, nistp256, true),
+    tokenSignature(SK_ED25519, SK_ED25519, ed25519),
+    tokenSignature(SK_ECDSA, SK_ECDSA, nistp256),
+    tokenSignature(WEBAUTHN, SK_ECDSA, nistp256),
   ];
 }
 
@@ -27,19 +29,14 @@ const USER_VERIFIED = 0x04;
 const ATTESTED_DATA = 0x40;
 const EXTENSION_DATA = 0x80;
 
-function tokenSignature(
-  name: string,
-  keyType: string,
-  plain: SignatureAlgorithm,
-  webauthn: boolean,
-): SignatureAlgorithm {
+function tokenSignature(name: string, keyType: string, plain: SignatureAlgorithm): SignatureAlgorithm {
   return {
     name,
     keyType,
     verify(blob, data, signature) {
       try {
         const { key, application } = readKey(blob, keyType, plain.keyType);
-        const { value, flags, counter, wrapper } = readSignature(signature, name, webauthn);
+        const { value, flags, counter, wrapper } = readSignature(signature, keyType);
         const challenge = wrapper === undefined ? data : clientData(wrapper, data, flags);
         if (challenge === undefined) return false;
         const signed = new Writer(128)
@@ -62,7 +59,7 @@ function tokenSignature(
       throw new UsageError(`a key of type ${keyType} is made by its security token`);
     },
     presence(signature) {
-      const { flags, counter } = readSignature(signature, name, webauthn);
+      const { flags, counter } = readSignature(signature, keyType);
       return { touched: (flags & USER_PRESENT) !== 0, verified: (flags & USER_VERIFIED) !== 0, counter };
     },
   };
@@ -88,13 +85,18 @@ interface Wrapper {
   readonly extensions: Uint8Array;
 }
 
+/**
+ * What a signature says. As in OpenSSH its own type decides whether a browser has wrapped the challenge, and not the name under which
+ * it was asked for: servers whose list has the plain name only take passkeys so.
+ */
 function readSignature(
   signature: Uint8Array,
-  name: string,
-  webauthn: boolean,
+  keyType: string,
 ): { value: Uint8Array; flags: number; counter: number; wrapper: Wrapper | undefined } {
   const reader = new Reader(signature);
-  if (reader.name() !== name) throw new UsageError('a signature of another algorithm');
+  const type = reader.name();
+  const webauthn = keyType === SK_ECDSA && (type === WEBAUTHN || type === WEBAUTHN_CERTIFIED);
+  if (!webauthn && type !== keyType) throw new UsageError('a signature of another algorithm');
   const value = reader.string();
   const flags = reader.byte();
   const counter = reader.uint32();

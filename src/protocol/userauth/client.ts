@@ -149,14 +149,18 @@ export class ClientAuth {
       case USERAUTH_INFO_REQUEST.number: // 60: its meaning depends on the method under way
         if (this.#probed) return this.#wouldDo(packet, this.#probed);
         if (this.#current?.method === 'keyboard-interactive') return this.#prompts(packet, this.#current);
-        if (this.#current?.method === 'password') return this.#tryNext(['publickey']); // it wants a new password
+        if (this.#current?.method === 'password')
+          return this.#tryNext(this.#methods.filter(method => method !== 'password')); // it wants a new one
     }
     throw new ProtocolError(`message ${packet.number} is not expected during sign-in`);
   }
 
   #tryNext(methods: readonly string[]): void {
+    // What the server does not want now may be what it wants after the next step, so it is kept, in its order.
+    const later: Credential[] = [];
     for (;;) {
       const credential = this.#left.shift();
+      if (credential === undefined || methods.includes(credential.method)) this.#left.unshift(...later.splice(0));
       if (credential === undefined) {
         const tried = this.#tried.length === 0 ? 'nothing' : this.#tried.join(', ');
         const accepted = methods.map(method => printable(method)).join(', ') || 'nothing more';
@@ -167,7 +171,9 @@ export class ClientAuth {
           Disconnect.NO_MORE_AUTH_METHODS_AVAILABLE,
         );
       }
-      if (methods.includes(credential.method) && this.#try(credential)) return;
+      if (methods.includes(credential.method)) {
+        if (this.#try(credential)) return;
+      } else later.push(credential);
     }
   }
 
@@ -243,7 +249,9 @@ export class ClientAuth {
   #wouldDo(packet: Packet, { credential, algorithm }: Probe): void {
     const answer = decode(USERAUTH_PK_OK, packet);
     const { blob } = credential.key;
-    if (answer.algorithm !== algorithm.name || !equalBytes(answer.key, blob))
+    // Authentication: a signature is for the key that was asked about. Under which name the server has it is of no concern, as to ssh.
+    const key = algorithm.canonical?.(answer.key) ?? answer.key;
+    if (!equalBytes(answer.key, blob) && !equalBytes(key, algorithm.canonical?.(blob) ?? blob))
       throw new ProtocolError('the server answers for another key than the one it was asked about');
     this.#probed = undefined;
     this.#await<Uint8Array>(

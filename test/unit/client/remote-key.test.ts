@@ -136,10 +136,10 @@ test('an answer that comes when the connection is over is ignored', () => {
   assert.is(pair.client.stage, 'userauth');
 });
 
-test('a server that answers for another key, or under another algorithm, gets no signature', () => {
+test('a server that answers for another key gets no signature; what it calls the algorithm is of no concern', () => {
   for (const [algorithm, key, message] of [
     ['ssh-ed25519', wrong.blob, /answers for another key/],
-    ['ssh-rsa', right.blob, /answers for another key/],
+    ['ssh-rsa', right.blob, undefined],
     ['ssh-ed25519', right.blob, undefined],
   ] as const) {
     const credential = remote(right);

@@ -226,7 +226,7 @@ test('ssh-ed25519: S not reduced, points not canonical and public keys of small 
 });
 
 for (const { curve, length, n: order } of curves) {
-  test(`ecdsa-sha2-${curve}: r and s have to be positive mpints of minimal length in 1..n-1; s may lie in either half`, () => {
+  test(`ecdsa-sha2-${curve}: r and s have to be positive and in 1..n-1, with zeros in front or without; s may lie in either half`, () => {
     const name = `ecdsa-sha2-${curve}`;
     const n = toBigInt(hex(order));
     const key = keys.get(name)!;
@@ -252,7 +252,7 @@ for (const { curve, length, n: order } of curves) {
         assert.is(verify(blob(a, b)), false);
       }
       const padded = new Writer().string(Uint8Array.of(0, 0, ...number(r))).mpint(number(s));
-      assert.is(verify(blobOf(name, padded.finish())), false, 'leading zeros');
+      assert.is(verify(blobOf(name, padded.finish())), true, 'needless zeros, as some devices leave them');
       const negative = new Writer().string(Uint8Array.of(0xff, ...number(r))).mpint(number(s));
       assert.is(verify(blobOf(name, negative.finish())), false, 'negative');
       const three = new Writer().mpint(number(r)).mpint(number(s)).mpint(number(s));

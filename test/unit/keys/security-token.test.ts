@@ -91,7 +91,7 @@ test('a plain signature by the same numbers is none of a token, nor the other wa
   for (const token of tokens) {
     const signature = token.sign(data);
     for (const { signatures } of providers) {
-      for (const other of signatures.filter(({ name }) => name !== token.type))
+      for (const other of signatures.filter(({ keyType }) => keyType !== token.type))
         assert.not(other.verify(token.blob, data, signature), `${token.type} by ${other.name}`);
     }
   }
@@ -201,9 +201,26 @@ test('webauthn: no changed byte is taken', () => {
     changed[at] ^= 0x40;
     assert.not(algorithm.verify(onEcdsa.blob, data, changed), `byte ${at}`);
   }
-  // Under its own name only.
-  assert.not(algorithm.verify(onEcdsa.blob, data, onEcdsa.sign(data)));
-  assert.not(algorithms(onEcdsa.type)[0].verify(onEcdsa.blob, data, signature));
+});
+
+test('webauthn: as in OpenSSH, the signature’s own type decides, whichever name of its key type it was asked for under', () => {
+  const flags = { flags: TOUCHED };
+  const page = onEcdsa.signOnPage(data, flags);
+  const certified = new Writer()
+    .string('webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com')
+    .raw(page.subarray(4 + WEBAUTHN.length))
+    .finish();
+  const other = new Writer()
+    .string('webauthn-sk-ecdsa-sha2-nistp256@example.com')
+    .raw(page.subarray(4 + WEBAUTHN.length));
+  for (const name of [onEcdsa.type, WEBAUTHN])
+    for (const algorithm of algorithms(name)) {
+      for (const signature of [page, certified, onEcdsa.sign(data, flags)]) {
+        assert.ok(algorithm.verify(onEcdsa.blob, data, signature), name);
+        assert.is(algorithm.presence!(signature).touched, true);
+      }
+      assert.not(algorithm.verify(onEcdsa.blob, data, other.finish()));
+    }
 });
 
 test.run();
