@@ -24,7 +24,7 @@ const INSIDE = [
   ...['shell', 'prompt', 'commands', 'log', 'console/exchange', 'console/feed', 'console/routes'].map(
     name => `switchboard/${name}`,
   ),
-  ...['account', 'files', 'formats', 'hiding', 'life', 'master', 'peer', 'termios', 'verify', 'view'].map(
+  ...['account', 'files', 'formats', 'hiding', 'life', 'master', 'peer', 'pipes', 'termios', 'verify', 'view'].map(
     name => `once/${name}`,
   ),
 ];

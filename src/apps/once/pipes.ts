@@ -23,9 +23,13 @@ interface Started {
   readonly exited: Promise<Exit>;
 }
 
-/** Starts a program with three pipes. @throws the system's error if it cannot be started; UsageError if only the C library could, and it is not there */
-export async function startWithPipes(command: Command): Promise<Program> {
-  const c = await libc().catch(() => undefined);
+/**
+ * Starts a program with three pipes.
+ * @param library the C library; without it the runtime starts the program
+ * @throws the system's error if it cannot be started; UsageError if only the C library could, and it is not there
+ */
+export async function startWithPipes(command: Command, library: () => Promise<Libc> = libc): Promise<Program> {
+  const c = await library().catch(() => undefined);
   const { pid, stdin, stdout, stderr, exited } = c ? await byLibrary(c, command) : await byRuntime(command);
   // A program that reads no more is no fault.
   stdin.on('error', () => {});
