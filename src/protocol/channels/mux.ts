@@ -309,7 +309,7 @@ export class Mux {
 
   #channelReply(packet: Packet): void {
     // Order: which question it answers cannot be told.
-    if (packet.length !== 5) throw new ProtocolError(`message ${packet.number} has the wrong length`);
+    if (packet.length < 5) throw new ProtocolError(`message ${packet.number} has the wrong length`);
     const channel = this.#channels[readUint32(packet.bytes, packet.start + 1)];
     // Like OpenSSH: it may have crossed our CLOSE, or nobody asked for it.
     if (channel instanceof Channel) channel.receiveReply(packet.number === CHANNEL_SUCCESS.number);
