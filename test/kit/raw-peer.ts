@@ -66,10 +66,15 @@ export interface RawPeerOptions {
   events?: Partial<ConnectionEvents>;
 }
 
-/** Seals a payload into frames, opens one frame of `bytes` at `at`: what changes at NEWKEYS. */
-interface Way {
+/** Seals a payload into a frame, takes frames apart: what changes at NEWKEYS. */
+export interface Way {
+  /** Bytes that must have come before `frameLength` can tell. */
+  readonly headLength: number;
   seal(payload: Uint8Array, sequence: number): Uint8Array;
-  open(bytes: Uint8Array, at: number, sequence: number): { payload: Uint8Array; length: number };
+  /** Of the whole frame at `at`; once a frame. */
+  frameLength(bytes: Uint8Array, at: number, sequence: number): number;
+  /** The payload of the frame `bytes[at..end)`. */
+  open(bytes: Uint8Array, at: number, end: number, sequence: number): Uint8Array;
 }
 
 const nothing: Uint8Array = new Uint8Array(0);
@@ -84,16 +89,20 @@ export function clearFrame(payload: Uint8Array, padding = 4 + ((8 - ((payload.le
     .finish();
 }
 
-const clear: Way = {
+/** Before the first NEWKEYS. */
+export const clear: Way = {
+  headLength: 5,
   seal: payload => clearFrame(payload),
-  open(bytes, at) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset + at);
-    const packetLength = view.getUint32(0);
-    const padding = view.getUint8(4);
+  frameLength(bytes, at) {
+    const packetLength = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0);
     assert.is((packetLength + 4) % 8, 0, 'whole blocks of 8');
     assert.ok(packetLength + 4 >= 16, 'at least 16 bytes');
+    return packetLength + 4;
+  },
+  open(bytes, at, end) {
+    const padding = bytes[at + 4];
     assert.ok(padding >= 4, 'at least four bytes of padding');
-    return { payload: bytes.slice(at + 5, at + 4 + packetLength - padding), length: packetLength + 4 };
+    return bytes.slice(at + 5, end - padding);
   },
 };
 
@@ -239,10 +248,11 @@ export class RawPeer {
       return;
     }
     for (let at = 0; at < bytes.length; ) {
-      const { payload, length } = this.#hearing.open(bytes, at, this.receiveSequence);
       const sequence = this.receiveSequence;
+      const end = at + this.#hearing.frameLength(bytes, at, sequence);
+      const payload = this.#hearing.open(bytes, at, end, sequence);
       this.receiveSequence = (sequence + 1) >>> 0;
-      at += length;
+      at = end;
       this.heard.push({ number: payload[0], payload, sequence });
       this.#note(payload);
     }
@@ -356,10 +366,9 @@ export class RawPeer {
     return byName(this.provider.kex, this.#agreed('kex'))!;
   }
 
-  /** RFC 4253 §7.1: the client's first name that the server has, too; markers are no methods (RFC 8308 §2.2). */
-  #agreed(list: 'kex' | 'hostKey' | `${'cipher' | 'mac'}${'ClientToServer' | 'ServerToClient'}`): string {
+  #agreed(list: 'kex' | 'hostKey' | Direction): string {
     const [client, server] = this.role === 'client' ? [this.ours!, this.theirs!] : [this.theirs!, this.ours!];
-    return client[list].find(name => server[list].includes(name) && !/^(kex-strict|ext-info)-/.test(name))!;
+    return agreedName(client[list], server[list]);
   }
 
   #note(payload: Uint8Array): void {
@@ -390,45 +399,69 @@ export class RawPeer {
   #agree(hostKey: Uint8Array, init: Uint8Array, reply: Uint8Array, secret: Uint8Array): void {
     const idents = this.role === 'client' ? [this.ident, this.coreIdent] : [this.coreIdent, this.ident];
     const inits = this.role === 'client' ? [this.#ourInit, this.#theirInit] : [this.#theirInit, this.#ourInit];
-    const transcript = new Writer();
-    for (const part of [...idents, ...inits, hostKey, init, reply]) transcript.string(part);
-    const { hash } = this.#kex;
-    this.hash = hash(transcript.raw(secret).finish());
-    this.sessionId ??= this.hash;
-    const derive = (letter: string, length: number): Uint8Array => {
-      let key: Uint8Array = hash(concat(secret, this.hash!, Buffer.from(letter), this.sessionId!));
-      while (key.length < length) key = concat(key, hash(concat(secret, this.hash!, key)));
-      return key.slice(0, length);
-    };
+    const parts = [...idents, ...inits, hostKey, init, reply];
+    const { hash, sessionId, derive } = agree(this.#kex.hash, parts, secret, this.sessionId);
+    this.hash = hash;
+    this.sessionId = sessionId;
     this.keys = [...'ABCDEF'].map(letter => derive(letter, 64));
-    const toServer = this.#way('ClientToServer', derive, 'ACE');
-    const toClient = this.#way('ServerToClient', derive, 'BDF');
-    this.#next =
-      this.role === 'client' ? { sending: toServer, hearing: toClient } : { sending: toClient, hearing: toServer };
+    this.#next = ways(this.provider, this.role, name => this.#agreed(name), derive);
   }
+}
 
-  #way(
-    direction: 'ClientToServer' | 'ServerToClient',
-    derive: (letter: string, length: number) => Uint8Array,
-    [iv, key, macKey]: string,
-  ): Way {
-    const cipher = byName(this.provider.ciphers, this.#agreed(`cipher${direction}`))!;
-    const mac = cipher.aead ? undefined : byName(this.provider.macs, this.#agreed(`mac${direction}`))!;
+/** RFC 4253 §7.1: the client's first name that the server has, too; markers are no methods (RFC 8308 §2.2). */
+export const agreedName = (client: readonly string[], server: readonly string[]): string =>
+  client.find(name => server.includes(name) && !/^(kex-strict|ext-info)-/.test(name))!;
+
+/** The lists of a KEXINIT that decide about the keys of both directions. */
+export type Direction = `${'cipher' | 'mac'}${'ClientToServer' | 'ServerToClient'}`;
+type Derive = (letter: string, length: number) => Uint8Array;
+
+/** The exchange hash over `parts` and the secret, the session's identifier, and what derives keys from them (RFC 4253 §7.2, §8). */
+export function agree(
+  hashed: (data: Uint8Array) => Uint8Array,
+  parts: readonly (Uint8Array | string)[],
+  secret: Uint8Array,
+  known?: Uint8Array,
+): { hash: Uint8Array; sessionId: Uint8Array; derive: Derive } {
+  const transcript = new Writer();
+  for (const part of parts) transcript.string(part);
+  const hash = hashed(transcript.raw(secret).finish());
+  const sessionId = known ?? hash;
+  const derive: Derive = (letter, length) => {
+    let key: Uint8Array = hashed(concat(secret, hash, Buffer.from(letter), sessionId));
+    while (key.length < length) key = concat(key, hashed(concat(secret, hash, key)));
+    return key.slice(0, length);
+  };
+  return { hash, sessionId, derive };
+}
+
+/** Both directions under new keys, as `role` uses them. */
+export function ways(
+  provider: CryptoProvider,
+  role: Role,
+  agreed: (list: Direction) => string,
+  derive: Derive,
+): { sending: Way; hearing: Way } {
+  const way = (direction: 'ClientToServer' | 'ServerToClient', [iv, key, macKey]: string): Way => {
+    const cipher = byName(provider.ciphers, agreed(`cipher${direction}`))!;
+    const mac = cipher.aead ? undefined : byName(provider.macs, agreed(`mac${direction}`))!;
     const secrets = [derive(key, cipher.keyLength), derive(iv, cipher.ivLength)] as const;
-    const sealer = cipher.sealer(...secrets, this.provider.random, mac, mac && derive(macKey, mac.keyLength));
+    const sealer = cipher.sealer(...secrets, provider.random, mac, mac && derive(macKey, mac.keyLength));
     const opener = cipher.opener(...secrets, mac, mac && derive(macKey, mac.keyLength));
     return {
+      headLength: opener.headLength,
       seal(payload, sequence) {
         const chunks: Uint8Array[] = [];
         sealer.seal(Packet.from(payload), sequence, chunks);
         return concat(...chunks);
       },
-      open(bytes, at, sequence) {
-        const length = opener.frameLength(bytes, at, sequence);
-        return { payload: opener.open(bytes, at, at + length, sequence).payload.slice(), length };
-      },
+      frameLength: (bytes, at, sequence) => opener.frameLength(bytes, at, sequence),
+      open: (bytes, at, end, sequence) => opener.open(bytes, at, end, sequence).payload.slice(),
     };
-  }
+  };
+  const toServer = way('ClientToServer', 'ACE');
+  const toClient = way('ServerToClient', 'BDF');
+  return role === 'client' ? { sending: toServer, hearing: toClient } : { sending: toClient, hearing: toServer };
 }
 
 /** A message as bytes. */

@@ -272,7 +272,9 @@ export const commands = sessions({
     const [, word, rest] = /^(\S+) ?(.*)$/s.exec(command) ?? [];
     if (word === 'echo') await session.write(`${rest}\n`);
     if (word === 'fail') await session.error('as you wish\n');
-    if (word === 'cat') for await (const bytes of session.stream) await session.stream.write(bytes.slice());
+    if (word === 'cat') {
+      for await (const bytes of session.stream) if (!(await session.stream.write(bytes.slice()))) break;
+    }
     await session.exit(word === 'fail' ? Number(rest) : 0);
   },
 });
