@@ -1,6 +1,7 @@
 // Messages of the agent protocol (RFC 9987; draft-ietf-sshm-ssh-agent), as functions of bytes: what a client sends, and what it gets.
 import { certificateTypeNames, parseCertificate } from '../crypto/keys/index.ts';
 import { keyType, writePrivateFields } from '../crypto/keys/key-types.ts';
+import { canonicalRsa } from '../crypto/keys/rsa-numbers.ts';
 import type { PrivateKey } from '../crypto/provider.ts';
 import { ProtocolError, printable, UsageError } from '../protocol/errors.ts';
 import { readUint32, writeUint32 } from '../protocol/wire/packet.ts';
@@ -8,7 +9,7 @@ import { concat, decodeProse, Reader, Writer } from '../protocol/wire/reader.ts'
 
 /** One key that an agent holds. */
 export interface AgentKey {
-  /** What its blob begins with; not every agent's key is of a type that we know. */
+  /** Its type, "ssh-rsa" also where its blob has the name of an algorithm for RSA keys; not every agent's key is of one that we know. */
   readonly type: string;
   /** Public key blob, or certificate. */
   readonly blob: Uint8Array;
@@ -107,7 +108,7 @@ export function readKeys(message: Uint8Array): AgentKey[] {
 /** Empty where a blob has none: such a key is nothing to us, and the others are there. */
 function typeOf(blob: Uint8Array): string {
   try {
-    return new Reader(blob).anyName();
+    return new Reader(canonicalRsa(blob)).anyName();
   } catch {
     return '';
   }

@@ -1,5 +1,6 @@
 // Keys in an agent (ssh-agent(1), `SSH_AUTH_SOCK`): listed, signed with, added and removed, over a Unix socket.
 import { certificateName, certificateTypeNames, fingerprint, keyTypeNames } from '../crypto/keys/index.ts';
+import { canonicalRsa } from '../crypto/keys/rsa-numbers.ts';
 import type { PrivateKey } from '../crypto/provider.ts';
 import { ProtocolError, printable, UsageError } from '../protocol/errors.ts';
 import type { RemoteKey } from '../protocol/userauth/client.ts';
@@ -70,7 +71,8 @@ export class Agent {
       .filter(({ type }) => known.has(type))
       .map(({ type, blob, comment }) => ({
         method: 'publickey',
-        key: { type, blob },
+        // The server gets it in the one form that it has, the agent in its own.
+        key: { type, blob: canonicalRsa(blob) },
         sign: (data, algorithm, respond) => {
           this.sign(blob, data, algorithm).then(respond, (error: Error) => {
             this.#problem?.(`${fingerprint(blob)} (${comment}) does not sign: ${error.message}`);

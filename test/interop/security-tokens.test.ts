@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dial } from '../../src/client/index.ts';
+import { dial, type RemoteKey } from '../../src/client/index.ts';
 import { accelerated } from '../../src/crypto/accelerated.ts';
 import {
   certifiedKey,
@@ -112,6 +112,31 @@ it(
     }
     assert.ok(await signIn(tokens[1], {}, '', 'page'));
     assert.not(await tried(tokens[1], { flags: 0 }, '', 'page'));
+  }),
+);
+
+it(
+  'sshd with its default configuration takes a passkey, whose key names two algorithms',
+  bounded(180, async scope => {
+    const token = new Token('ecdsa');
+    const { host, port, user, authorizedKeys } = await sshd(scope, []);
+    writeFileSync(authorizedKeys, `${formatPublicKey(parsePublicKeyBlob(token.blob))}\n`);
+    const asked: string[] = [];
+    const passkey = (algorithms: string[]): RemoteKey => ({
+      ...{ method: 'publickey', key: token.privateKey, algorithms },
+      sign(data, algorithm, respond) {
+        asked.push(algorithm);
+        respond(token.signOnPage(data));
+      },
+    });
+    const [webauthn, plain] = [`webauthn-${token.type}`, token.type];
+    const common = { host, port, user, hostKey: () => true };
+    const client = await soon('sign-in', dial({ ...common, credentials: [passkey([webauthn, plain])] }));
+    await client.close();
+    // The oracle: so it is refused under the first.
+    const refusal = await dial({ ...common, credentials: [passkey([webauthn])] }).catch(({ message }) => message);
+    assert.match(refusal, /tried publickey webauthn-sk-ecdsa-sha2-nistp256@openssh.com; it accepts publickey/);
+    assert.equal(asked, [plain], 'the owner is asked once');
   }),
 );
 

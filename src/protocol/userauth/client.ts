@@ -13,7 +13,7 @@ import {
   USERAUTH_SUCCESS,
 } from '../messages.ts';
 import { HOSTBOUND } from '../transport/extensions.ts';
-import { decode, encode, encodeGiven } from '../wire/codec.ts';
+import { decode, encode, encodeGiven, type Fields } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
 import { equalBytes, Reader, Writer } from '../wire/reader.ts';
 import type { Prompt } from './questions.ts';
@@ -34,6 +34,7 @@ export interface Round {
   readonly prompts: readonly Prompt[];
 }
 
+type Key = Credential & { readonly method: 'publickey' };
 type Interactive = Credential & { readonly method: 'keyboard-interactive' };
 
 /** A password that somebody is asked for only when the server would take one. */
@@ -50,6 +51,12 @@ export interface RemoteKey {
   readonly method: 'publickey';
   /** Its public half, or certificate. */
   readonly key: Pick<PrivateKey, 'type' | 'blob'>;
+  /**
+   * Names of algorithms to offer it under, of those that are for keys of its type, in this order: the next where one is refused. A
+   * passkey has the one of WebAuthn and then `sk-ecdsa-sha2-nistp256@openssh.com`, under which sshd takes its signatures by default.
+   * Left out, it is offered as every other key.
+   */
+  readonly algorithms?: readonly string[];
   /**
    * Signs `data` under `algorithm` (RFC 4252 §7, RFC 8332); call `respond` once, now or later, with the signature blob, or
    * with undefined if that cannot be had: then the next credential is tried.
@@ -113,6 +120,12 @@ export class ClientAuth {
   readonly #transport: ClientAuthTransport;
   readonly #left: Credential[];
   #current: Credential | undefined;
+  /** What the current key has not been offered under. */
+  #algorithms: SignatureAlgorithm[] = [];
+  /** Keys that were refused: another method may succeed, and they may do then. */
+  readonly #refused: Credential[] = [];
+  /** It has been asked which methods there are; the server's readiness has no effect any more. */
+  #asked = false;
   #rounds = 0;
   /** The server has been asked whether this key would do. */
   #probed: Probe | undefined;
@@ -136,6 +149,8 @@ export class ClientAuth {
   receive(packet: Packet): void {
     switch (packet.number) {
       case SERVICE_ACCEPT.number:
+        if (this.#asked) return;
+        this.#asked = true;
         return this.#request('none', new Uint8Array(0));
       case USERAUTH_SUCCESS.number:
         this.done = true;
@@ -144,18 +159,32 @@ export class ClientAuth {
         this.#options.banner?.(decode(USERAUTH_BANNER, packet).message);
         return;
       case USERAUTH_FAILURE.number:
-        this.#methods = decode(USERAUTH_FAILURE, packet).methods;
-        return this.#tryNext(this.#methods);
+        return this.#failure(decode(USERAUTH_FAILURE, packet));
       case USERAUTH_INFO_REQUEST.number: // 60: its meaning depends on the method under way
         if (this.#probed) return this.#wouldDo(packet, this.#probed);
         if (this.#current?.method === 'keyboard-interactive') return this.#prompts(packet, this.#current);
         if (this.#current?.method === 'password')
           return this.#tryNext(this.#methods.filter(method => method !== 'password')); // it wants a new one
     }
+    // Order: what is no answer to the request under way would pass for one.
     throw new ProtocolError(`message ${packet.number} is not expected during sign-in`);
   }
 
+  #failure({ methods, partialSuccess }: Fields<typeof USERAUTH_FAILURE.layout>): void {
+    this.#methods = methods;
+    if (partialSuccess) {
+      // As ssh does, behind those that were not tried. What has succeeded does not come again, so this has an end.
+      this.#left.push(...this.#refused.splice(0));
+      this.#algorithms = [];
+    } else if (this.#current?.method === 'publickey') {
+      if (methods.includes('publickey') && this.#offerNext(this.#current)) return;
+      this.#refused.push(this.#current);
+    }
+    this.#tryNext(methods);
+  }
+
   #tryNext(methods: readonly string[]): void {
+    this.#current = undefined;
     // What the server does not want now may be what it wants after the next step, so it is kept, in its order.
     const later: Credential[] = [];
     for (;;) {
@@ -211,35 +240,47 @@ export class ClientAuth {
     });
   }
 
-  #tryKey(credential: Credential & { readonly method: 'publickey' }): boolean {
-    const { provider } = this.#options;
-    const { key } = credential;
-    const accepted = this.#transport.extensions.get('server-sig-algs');
-    const names = accepted && new Reader(new Writer().string(accepted).finish()).nameList();
-    const algorithm = provider.signatures.find(
-      // Servers list the plain names only.
-      ({ name, plain, keyType }) => keyType === key.type && (names === undefined || names.includes(plain ?? name)),
-    );
-    if (algorithm === undefined) {
-      this.#unfit.push(this.#whyUnfit(key.type, names));
-      return false;
-    }
+  /** False if there is none that the server takes. */
+  #tryKey(credential: Key): boolean {
+    const { type } = credential.key;
+    const announced = this.#transport.extensions.get('server-sig-algs');
+    const names = announced && new Reader(new Writer().string(announced).finish()).nameList();
+    const ours = this.#options.provider.signatures.filter(({ keyType }) => keyType === type);
+    // Servers list the plain names only.
+    const taken = ours.filter(({ name, plain }) => names === undefined || names.includes(plain ?? name));
+    // As for ssh, the list chooses among several algorithms, as RSA has them. A key whose type is an algorithm is offered all the same:
+    // Conch lists only that of its own key, and takes others.
+    const usable = taken.length > 0 ? taken : ours.filter(({ name }) => name === type);
+    const wanted = credential.sign && credential.algorithms;
+    if (wanted) this.#algorithms = wanted.flatMap(name => usable.find(algorithm => algorithm.name === name) ?? []);
+    // One that is listed is refused because of the key, and each refusal counts: sshd ends the connection at the sixth.
+    else this.#algorithms = usable.slice(0, names === undefined ? undefined : 1);
+    if (this.#offerNext(credential)) return true;
+    this.#unfit.push(this.#whyUnfit(type, names));
+    return false;
+  }
+
+  /** Offers the key under its next algorithm. False if there is none. */
+  #offerNext(credential: Key): boolean {
+    const algorithm = this.#algorithms.shift();
+    if (algorithm === undefined) return false;
+    const { blob } = credential.key;
     this.#tried.push(`publickey ${algorithm.name}`);
     if (credential.sign) {
       this.#probed = { credential, algorithm };
-      this.#offer(key.blob, algorithm.name);
+      this.#offer(blob, algorithm.name);
     } else {
-      const signature = algorithm.sign(credential.key, this.#toSign(key.blob, algorithm.name), provider.random);
-      this.#offer(key.blob, algorithm.name, signature);
+      const { random } = this.#options.provider;
+      this.#offer(blob, algorithm.name, algorithm.sign(credential.key, this.#toSign(blob, algorithm.name), random));
     }
     return true;
   }
 
   /** Why a key of that type is of no use here, such as an RSA key where only SHA-1 is taken. */
-  #whyUnfit(type: string, names: readonly string[] = []): string {
+  #whyUnfit(type: string, names: readonly string[] | undefined): string {
     const ours = this.#options.provider.signatures.filter(({ keyType }) => keyType === type).map(({ name }) => name);
     const because =
-      ours.length === 0
+      ours.length === 0 || names === undefined
         ? 'cannot sign here'
         : `signs by ${ours.join(' or ')}, and the server takes ${printable(names.join(', ')) || 'nothing'}`;
     return `the key of type ${printable(type)} was not tried: it ${because}`;
@@ -288,9 +329,11 @@ export class ClientAuth {
 
   #prompts(packet: Packet, credential: Interactive): void {
     const { name, instruction, count, prompts } = decode(USERAUTH_INFO_REQUEST, packet);
+    // Memory, and patience: whoever answers is shown each prompt, and a server may ask for ever.
     if (count > MAX_PROMPTS || ++this.#rounds > MAX_ROUNDS) throw new ProtocolError('too many prompts');
     const reader = new Reader(prompts);
     const list = Array.from({ length: count }, () => ({ text: reader.prose(), echo: reader.boolean() }));
+    // As of every message: one that says more than was read may say something else.
     reader.finish();
     this.#await<readonly string[]>(
       respond => this.#options.prompt(credential, { name, instruction, prompts: list }, respond),

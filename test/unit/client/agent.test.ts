@@ -119,6 +119,36 @@ test('keys are listed, also such as we do not know; only the others become crede
     },
   ));
 
+test('an RSA key is one, whatever its blob is named: the server gets it as ssh-rsa, the agent is asked as it has it', async () => {
+  const rest = new Writer()
+    .mpint(Uint8Array.of(1, 0, 1))
+    .mpint(new Uint8Array(256).fill(0xff))
+    .finish();
+  for (const name of ['rsa-sha2-256', 'rsa-sha2-512']) {
+    const odd = { blob: new Writer().string(name).raw(rest).finish(), comment: '' };
+    const signature = new Writer().string('rsa-sha2-512').string('value').finish();
+    const asked: Buffer[] = [];
+    await withAgent(
+      (request, socket) => {
+        if (request[4] === 11) return void socket.write(frame(identities(odd)));
+        asked.push(request);
+        socket.write(frame(new Writer().byte(14).string(signature).finish()));
+      },
+      async agent => {
+        const [{ key, sign }] = await agent.credentials();
+        assert.is(key.type, 'ssh-rsa');
+        assert.equal(key.blob, new Writer().string('ssh-rsa').raw(rest).finish());
+        const signed = await new Promise(resolve => sign(Uint8Array.of(3), 'rsa-sha2-512', resolve));
+        assert.equal(signed, signature);
+        assert.equal(
+          new Uint8Array(asked[0].subarray(4)),
+          agentRequests.sign(odd.blob, Uint8Array.of(3), 'rsa-sha2-512'),
+        );
+      },
+    );
+  }
+});
+
 const nonsense: [string, Uint8Array, RegExp][] = [
   ['a refusal', Uint8Array.of(5), /refuses to list its keys/],
   ['another answer', Uint8Array.of(6), /answers with message 6, expected 12/],
