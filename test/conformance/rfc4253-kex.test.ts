@@ -17,6 +17,7 @@ import {
   UNIMPLEMENTED,
   USERAUTH_REQUEST,
 } from '../../src/protocol/messages.ts';
+import type { HostKeyQuestion } from '../../src/protocol/transport/kex.ts';
 import { concat, Writer } from '../../src/protocol/wire/reader.ts';
 import { insecure, seeded } from '../kit/insecure.ts';
 import { type Init, initOf, payloadOf, RawPeer, type RawPeerOptions } from '../kit/raw-peer.ts';
@@ -525,6 +526,36 @@ test('RFC 4253 §8: a host key of another type than was agreed is refused, even 
   peer.sendReply();
   peer.disconnected(Disconnect.KEY_EXCHANGE_FAILED);
   assert.is(asked, 0);
+});
+
+test('an RSA host key named like an algorithm, as dev-tunnels-ssh has it, is the key that it is, and judged as ssh-rsa', () => {
+  const rsa = accelerated.signatures.find(({ name }) => name === 'rsa-sha2-512')!;
+  const key = rsa.generate(accelerated.random);
+  const numbers = key.blob.subarray(new Writer().string('ssh-rsa').finish().length);
+  for (const name of ['rsa-sha2-512', 'rsa-sha2-256']) {
+    for (const algorithm of ['rsa-sha2-512', 'rsa-sha2-256']) {
+      const asked: HostKeyQuestion[] = [];
+      const peer = RawPeer.keyed(
+        {
+          role: 'server',
+          provider: accelerated,
+          hostKey: { ...key, blob: new Writer().string(name).raw(numbers).finish() },
+          events: {
+            hostKey(question, answer) {
+              asked.push(question);
+              answer(true);
+            },
+          },
+        },
+        { hostKey: [algorithm] },
+      );
+      peer.take(SERVICE_REQUEST);
+      assert.equal(
+        asked.map(question => [question.algorithm, question.hostKey]),
+        [[algorithm, key.blob]],
+      );
+    }
+  }
 });
 
 test('RFC 4253 §8: a refused host key ends with HOST_KEY_NOT_VERIFIABLE, and nothing is sent under keys', () => {
