@@ -8,7 +8,7 @@ import { debianVersion, type Entry, InteropTable } from '../kit/interop-table.ts
 import { door } from '../kit/once.ts';
 import { bounded, eventually, Scope, soon } from '../kit/processes.ts';
 import { shared } from '../kit/shared.ts';
-import { sshd, switchboard } from '../kit/ssh.ts';
+import { readKey, sshd, switchboard } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
 import { account, dropbear, lshd, PASSWORD, servers } from './others/servers.ts';
 import { cat, KEEPALIVES, line, REKEY, reach, trial, withKey } from './others/trial.ts';
@@ -123,10 +123,20 @@ needs(
   'servers that want two ways in, in the order that they say',
   bounded(180, async scope => {
     const both = { ...withKey('ed25519'), password: PASSWORD };
-    const config = ['PasswordAuthentication yes', 'AuthenticationMethods publickey,password'];
-    const at = await sshd(scope, [{ owner: 'alice' }], config, await account(scope));
-    const first = await reach(scope, at, both);
-    assert.is((await first.exec('true')).status, 0);
+    const keys = (['rsa', 'ed25519', 'ecdsa'] as const).map(type => readKey(type === 'rsa' ? 'bob' : 'alice', type));
+    const env = await account(scope);
+    const allowed = (['ed25519', 'ecdsa'] as const).map(type => ({ owner: 'alice', type }));
+    const cases = [
+      ['publickey,password', both],
+      ['password,publickey', both],
+      // The first key is refused before and after one that counts.
+      ['publickey,publickey', { keys }],
+    ] as const;
+    for (const [methods, options] of cases) {
+      const config = ['PasswordAuthentication yes', `AuthenticationMethods ${methods}`];
+      const first = await reach(scope, await sshd(scope, allowed, config, env), options);
+      assert.is((await first.exec('true')).status, 0, methods);
+    }
     const client = await reach(scope, await dropbear(scope, ['-t']), both);
     assert.is((await client.exec('true')).status, 0, 'dropbear -t');
   }),

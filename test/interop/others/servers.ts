@@ -19,7 +19,6 @@ export interface Reached {
 export type Step =
   | 'rekey'
   | 'channels'
-  | 'other keys'
   | 'password'
   | 'keyboard-interactive'
   | 'terminal'
@@ -235,12 +234,11 @@ export const servers: readonly RealServer[] = [
   },
   {
     ...python('Twisted Conch', 'twisted'),
-    // Of the types that it takes it announces only that of its own key (server-sig-algs).
-    keys: ['ed25519'],
+    // Of the types that it takes it announces only that of its own key (server-sig-algs); for RSA keys we heed that.
+    keys: ['ed25519', 'ecdsa'],
     lacks: {
       'keyboard-interactive': 'no questions',
       'half-close': 'passes on no EOF',
-      'other keys': 'other keys are not tried: it announces ssh-ed25519 only',
     },
     start: scope => program(scope, [PYTHON, '-P', join(here, 'conch-server.py')]),
   },

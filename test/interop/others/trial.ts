@@ -30,7 +30,7 @@ export const withKey = (type: KeyType): Partial<DialOptions> => ({ keys: [readKe
 
 /** All that the server has of this, on a connection that is closed then. */
 const steps: Record<
-  Exclude<Step, 'rekey' | 'channels' | 'other keys'>,
+  Exclude<Step, 'rekey' | 'channels'>,
   (scope: Scope, at: Reached, client: ClientConnection) => Promise<void>
 > = {
   async password(scope, at) {
