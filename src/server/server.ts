@@ -24,6 +24,7 @@ import {
   type StartupLimits,
   sourceOf,
 } from './penalties.ts';
+import { Proxied } from './proxied.ts';
 import { lacksDescriptors } from './runtime/descriptors.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 import { Startups } from './startups.ts';
@@ -116,6 +117,11 @@ export interface ServerOptions {
   readonly startups?: StartupLimits;
   /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
   readonly penalties?: PenaltyTimes | false;
+  /**
+   * Addresses and networks of balancers, separated by commas: connections from there must begin with a header of the PROXY protocol
+   * (version 1 or 2), and are from then on those of the client that it names. Of `listen` and `listenOn`; by default none.
+   */
+  readonly proxies?: string;
   /** An address has been penalised: for those who run several servers as one, which tell each other (`Server.penalise`). */
   penalised?(address: string, offence: Offence): void;
   /** Connections at once, signed in or not; by default 10,000. */
@@ -150,6 +156,7 @@ export class Server {
   readonly #drivers = new Map<Client, Driver>();
   readonly #listeners: Listener[] = [];
   readonly #penalties: Penalties | undefined;
+  readonly #proxied: Proxied | undefined;
   readonly #startups: Startups<Client>;
   readonly #effort = new Effort();
   #lastId = 0;
@@ -177,6 +184,7 @@ export class Server {
     );
     this.#startups = new Startups(options.startups ?? STARTUPS, provider.random);
     this.#times = { ...TIMES, ...options.times };
+    if (options.proxies !== undefined) this.#proxied = new Proxied(options.proxies, this.#log);
     if (options.penalties !== false) this.#penalties = new Penalties(options.penalties ?? PENALTIES);
   }
 
@@ -191,7 +199,7 @@ export class Server {
       listen(
         host,
         port,
-        socket => this.serve(socket),
+        socket => this.#called(socket),
         false,
         error => this.#cannotAccept(String(error)),
       ),
@@ -203,10 +211,15 @@ export class Server {
     return this.#take(
       listenOn(
         fd,
-        socket => this.serve(socket),
+        socket => this.#called(socket),
         error => this.#cannotAccept(String(error)),
       ),
     );
+  }
+
+  #called(socket: Socket): void {
+    if (this.#proxied === undefined) this.serve(socket);
+    else this.#proxied.take(socket, known => this.serve(known));
   }
 
   async #take(listening: Promise<Listener>): Promise<Listener> {
@@ -290,8 +303,8 @@ export class Server {
           // Who had to go for others has done nothing wrong.
           const counted = this.#startups.delete(client.address, client);
           driver.wake();
-          this.#logEnd(client, error, signedIn);
-          if (counted) this.#judge(client, error, driver.graceOver);
+          this.#logEnd(client, error, signedIn, socket.check);
+          if (counted && !socket.check) this.#judge(client, error, driver.graceOver);
           if (signedIn) return options.gone?.(client);
         },
         fault: error => this.#fault(error, client),
@@ -381,9 +394,10 @@ export class Server {
     detached(asked, this.#log, 'a sign-in could not be answered', describe(client));
   }
 
-  #logEnd(client: Client, error: Error, signedIn: boolean): void {
+  #logEnd(client: Client, error: Error, signedIn: boolean, check = false): void {
     const log = this.#log;
     const fields = { ...describe(client), signedIn, reason: error.message };
+    if (check && !signedIn) return log.debug(fields, 'a check has ended');
     if (error instanceof ProtocolError) log.warn(fields, 'disconnected: protocol error');
     else if (error instanceof DisconnectError) log.info(fields, 'disconnected');
     else log.error({ ...fields, stack: error.stack }, 'disconnected: fault in this program');

@@ -16,8 +16,13 @@ export interface Goodbye {
 }
 
 /** Sends `bytes` as they are, and reads what the server says in the clear until it closes. */
-export async function blurt(scope: Scope, port: number, bytes: Uint8Array | string): Promise<Goodbye> {
-  const socket = await tcpConnect(scope, port);
+export async function blurt(
+  scope: Scope,
+  port: number,
+  bytes: Uint8Array | string,
+  localAddress?: string,
+): Promise<Goodbye> {
+  const socket = await tcpConnect(scope, port, localAddress);
   socket.write(bytes);
   const said = await soon('the server to close', readAll(socket));
   socket.destroy();

@@ -101,7 +101,7 @@ export class Life {
       startups: limits.WAITING,
       maxChannels: MAX_CHANNELS,
       times: { loginGrace: limits.LOGIN_GRACE },
-      log: this.#log(),
+      log: this.log(),
       signedIn: client => this.#close(client),
     });
     if (options.timeout > 0) {
@@ -272,7 +272,7 @@ export class Life {
   }
 
   /** Of the server's own messages those that an operator has to see. */
-  #log(): Logger {
+  log(): Logger {
     const say = (fields: object, message: string) => {
       const { address, reason, error } = fields as Record<string, string | undefined>;
       this.#options.say([message, address, reason ?? error].filter(part => part).join('; '));

@@ -1,5 +1,6 @@
 // `cordboard once` and `otssh`: flags, and the commands that read transcripts.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseNetworks } from '../../crypto/keys/address-match.ts';
 import { OnceError } from './failure.ts';
 import { FAILURES, LEAST_TRANSCRIPT, MAX_TRANSCRIPT, TIMEOUT } from './limits.ts';
 import { once } from './once.ts';
@@ -12,6 +13,7 @@ interface Flags {
   authorizedKeys: string;
   port: number;
   listen?: string;
+  proxyProtocol?: string;
   log?: string;
   maxTranscript: number;
   announce?: string;
@@ -42,6 +44,12 @@ export function defineOnce(command: Command): Command {
     .addOption(new Option('--authorized-keys <file>', 'who may sign in, as in sshd(8); "-" is standard input'))
     .addOption(new Option('--port <number>', 'port to listen on; 0 takes any').default(2022).argParser(parsePort))
     .addOption(new Option('--listen <address>', 'address to listen on (default: all)'))
+    .addOption(
+      new Option(
+        '--proxy-protocol <addresses>',
+        'addresses and networks of balancers: what comes from there begins with a PROXY header',
+      ).argParser(parseBalancers),
+    )
     .addOption(
       new Option('--log <file>', 'where the transcript goes: asciicast if it ends in .cast (default: standard output)'),
     )
@@ -143,6 +151,8 @@ function checked({ via, viaIdentity, viaHostKey, viaKnownHosts, stdio = false, .
     throw new OnceError('--stdio needs --log FILE: standard output belongs to the client', 2);
   if (stdio && flags.authorizedKeys === '-')
     throw new OnceError('--stdio needs --authorized-keys FILE: standard input belongs to the client', 2);
+  if ((stdio || via !== undefined) && flags.proxyProtocol !== undefined)
+    throw new OnceError('--proxy-protocol is of no use without a port to listen on', 2);
   const way = { at: via ?? '', identity: viaIdentity, hostKey: viaHostKey, knownHosts: viaKnownHosts };
   return { ...flags, stdio, ...(via !== undefined && { via: way }) };
 }
@@ -151,6 +161,12 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('It is not a port number (0 to 65535).');
   return port;
+}
+
+function parseBalancers(text: string): string {
+  const networks = parseNetworks(text);
+  if (typeof networks === 'string') throw new InvalidArgumentError(`${networks}.`);
+  return text;
 }
 
 function parseCount(text: string): number {

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { UNHANDLED } from '../../server/detached.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
+import { Proxied } from '../../server/proxied.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { account, missingVariables, ownVariables } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
@@ -23,6 +24,8 @@ export interface OnceOptions {
   readonly port: number;
   /** The address to listen on; by default all. */
   readonly listen?: string;
+  /** Balancers in front of it, as in `ServerOptions.proxies`. */
+  readonly proxyProtocol?: string;
   readonly log?: string;
   /** Bytes after which the session ends. */
   readonly maxTranscript: number;
@@ -126,8 +129,13 @@ function ownName(): string {
 const ssh = (jump: string, { host, port }: { host: string; port: number }): string =>
   `ssh ${port === 22 ? '' : `-p ${port} `}${jump}${host}`;
 
-async function bind({ listen: address, port }: OnceOptions, life: Life) {
-  const called = (socket: Parameters<Life['serve']>[0]) => void life.serve(socket);
+async function bind({ listen: address, port, proxyProtocol }: OnceOptions, life: Life) {
+  const serve = (socket: Parameters<Life['serve']>[0]) => void life.serve(socket);
+  const proxied = proxyProtocol === undefined ? undefined : new Proxied(proxyProtocol, life.log());
+  const called: typeof serve = socket => {
+    if (proxied === undefined) serve(socket);
+    else proxied.take(socket, serve);
+  };
   try {
     if (address !== undefined) return await listen(address, port, called);
     return await listenEverywhere(port, called);

@@ -1,5 +1,6 @@
 // The flags of `cordboard switchboard`, once for the command line, the environment and the configuration file.
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseNetworks } from '../../crypto/keys/address-match.ts';
 import { TIMES } from '../../server/drive.ts';
 import { STARTUPS, type StartupLimits } from '../../server/penalties.ts';
 import { isNodeAddress } from './fields.ts';
@@ -32,6 +33,7 @@ export interface Flags {
   port: number;
   fqdn?: string;
   data: string;
+  proxyProtocol?: string;
   hostKey?: string[];
   authorizedKeys?: string;
   enrol?: boolean;
@@ -83,6 +85,11 @@ export function addFlags(command: Command): Command {
   add('--host-key <file>', 'a host key to use in place of those in the data directory; may be repeated', it =>
     it.argParser((file: string, before: string[] | undefined) => [...(before ?? []), file]),
   );
+  add(
+    '--proxy-protocol <addresses>',
+    'addresses and networks of balancers, as 10.0.0.7,10.1.0.0/16: what comes from there, to the console too, begins with a PROXY header (v1 or v2) that says whose connection it is',
+    it => it.argParser(parseBalancers),
+  );
   add('--config <file>', 'flags from a file: nuttssh.ini, and any flag in its section [cordboard]', it =>
     it.env('NUTTSSH_CONFIG_FILE'),
   );
@@ -92,7 +99,10 @@ export function addFlags(command: Command): Command {
     '--authorized-keys <file>',
     'who may sign in, as in sshd(8), with access="listen|initiate|list|admin|denied" (default: authorized_keys in the data directory)',
   );
-  add('--enrol', 'take in keys that the file does not know (default: only while listening on loopback)');
+  add(
+    '--enrol',
+    'take in keys that the file does not know (default: only while listening on loopback, without --proxy-protocol)',
+  );
   add('--no-enrol', 'refuse keys that the file does not know');
   add('--any-key', 'let in whoever has any key, to plug in, call and list, and note none of them down');
   add('--use-dns', 'look up the names of clients, for from="*.example.org"');
@@ -206,6 +216,12 @@ function parseAddress(text: string): NodeAddress {
   if (!isNodeAddress(address))
     throw new InvalidArgumentError('It is not an address such as 10.0.0.7:2222 or [2001:db8::7]:2222.');
   return address;
+}
+
+function parseBalancers(text: string): string {
+  const networks = parseNetworks(text);
+  if (typeof networks === 'string') throw new InvalidArgumentError(`${networks}.`);
+  return text;
 }
 
 function parseCount(text: string): number {

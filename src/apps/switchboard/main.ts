@@ -123,9 +123,7 @@ async function run(command: Command, version: string): Promise<void> {
   const { processes } = works;
   // First, so that a port that is taken ends the start before anybody has been served.
   const opened =
-    consoleAt && processes
-      ? await openConsole(consoleAt, settings.consoleTokenFile, new Exchange(processes, registry), log)
-      : undefined;
+    consoleAt && processes ? await openConsole(consoleAt, settings, new Exchange(processes, registry), log) : undefined;
   const address = await works.start();
   hints.port = address.port;
   // A name may lead elsewhere than it says: what counts is where it has led.

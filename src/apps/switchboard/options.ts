@@ -75,7 +75,7 @@ export interface SwitchboardOptions {
   /** Without it this is the only process. */
   readonly elsewhere?: Elsewhere;
   /** What else the server is to keep to. */
-  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised'>;
+  readonly limits?: Pick<ServerOptions, 'startups' | 'maxConnections' | 'penalised' | 'proxies'>;
   readonly times?: Partial<Times>;
   readonly rekeyBytes?: number;
 }

@@ -35,11 +35,11 @@ export class Serving {
   constructor(settings: Settings, options: ServingOptions) {
     this.#options = options;
     this.#drain = settings.drain;
-    const { useDns, publicNames, balance, deadAfter, loginGrace, maxStartups } = settings;
+    const { useDns, publicNames, balance, deadAfter, loginGrace, maxStartups, proxyProtocol: proxies } = settings;
     const names = useDns ? new HostNames() : undefined;
     this.switchboard = new Switchboard({
       ...options,
-      limits: { startups: maxStartups, ...options.limits },
+      limits: { startups: maxStartups, proxies, ...options.limits },
       ...{
         publicNames,
         balance,

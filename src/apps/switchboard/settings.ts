@@ -38,6 +38,8 @@ export interface Settings {
   readonly drain: number;
   readonly quotas: Quotas;
   readonly workers: number;
+  /** Balancers in front of it, as in `ServerOptions.proxies`. */
+  readonly proxyProtocol?: string;
   /** The directory that is shared with other switchboards, where they reach this one if not where it listens, and who they are. */
   readonly directory?: string;
   readonly advertise?: NodeAddress;
@@ -55,7 +57,7 @@ export interface Settings {
 const FIXED = [
   ...(['host', 'port', 'data', 'authorizedKeys', 'hostKeys', 'anyKey', 'useDns', 'balance'] as const),
   ...(['deadAfter', 'loginGrace', 'maxStartups', 'workers', 'directory', 'advertise', 'nodeKeys', 'lease'] as const),
-  ...(['logFormat', 'audit', 'console', 'consoleTokenFile'] as const),
+  ...(['proxyProtocol', 'logFormat', 'audit', 'console', 'consoleTokenFile'] as const),
 ];
 
 /** Which of two settings differ in what only a new start takes up. */
@@ -99,8 +101,9 @@ export function settingsOf(command: Command, started?: Started): Settings {
 /** What follows from the rest. */
 function complete(flags: Flags, file: FileSettings | undefined, { listened, anyKey: already }: Started): Settings {
   const { host, port, data, anyKey = false } = flags;
-  // Whoever can reach one of the addresses can enrol.
-  const enrol = flags.enrol ?? listened.every(one => one === 'localhost' || isLoopback(one));
+  // Whoever can reach one of the addresses can enrol; a balancer is there for others.
+  const enrol =
+    flags.enrol ?? (flags.proxyProtocol === undefined && listened.every(one => one === 'localhost' || isLoopback(one)));
   const [first] = listened;
   const reachable = first !== '' && !isWildcard(first);
   if (flags.directory !== undefined && flags.advertise === undefined && !reachable) {
@@ -133,6 +136,7 @@ function complete(flags: Flags, file: FileSettings | undefined, { listened, anyK
     ...{ directory: flags.directory, advertise: flags.advertise, nodeKeys: flags.nodeKeys, lease: flags.lease },
     logLevel: flags.logLevel,
     logFormat: flags.logFormat,
+    ...(flags.proxyProtocol !== undefined && { proxyProtocol: flags.proxyProtocol }),
     ...(flags.audit !== undefined && { audit: flags.audit }),
     ...(flags.console !== undefined && { console: flags.console }),
     ...(flags.consoleTokenFile !== undefined && { consoleTokenFile: flags.consoleTokenFile }),

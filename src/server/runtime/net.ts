@@ -29,6 +29,8 @@ export interface Socket {
   readonly localAddress?: string;
   /** See `localAddress`. */
   readonly localPort?: number;
+  /** From a balancer that looks whether somebody is there: what it does is no offence, and no news. */
+  readonly check?: boolean;
   /** Bytes written that the system has not yet taken. */
   readonly pending: number;
   /** How far what was written has come, where the system tells: a peer that takes it slowly is not dead. Never rejected. */

@@ -7,6 +7,8 @@ import { formatPublicKey, parseAuthorizedKeys, publicOf } from '../../../src/cry
 import { noble } from '../../../src/crypto/noble.ts';
 import { byName } from '../../../src/crypto/provider.ts';
 import { OpenError } from '../../../src/protocol/errors.ts';
+import { USERAUTH_FAILURE, USERAUTH_REQUEST } from '../../../src/protocol/messages.ts';
+import { Writer } from '../../../src/protocol/wire/reader.ts';
 import {
   type AuthorizedKeysOptions,
   authorizedKeys,
@@ -28,6 +30,7 @@ import { PlainLink } from '../../../src/server/plain-link.ts';
 import { handlers, handlersIn } from '../../kit/handlers.ts';
 import { Pair } from '../../kit/pair.ts';
 import { bounded } from '../../kit/processes.ts';
+import { RawPeer } from '../../kit/raw-peer.ts';
 import { call, closeServers, hostKey, provider, silent, testServer } from '../../kit/served.ts';
 import { socketPair, turns, until } from '../../kit/socket.ts';
 
@@ -322,6 +325,16 @@ const ROWS: Record<string, Row> = {
     }),
   // Connections by themselves
   'ConnectionEvents.auth': event('server', 'auth', () => {}, false),
+  'ConnectionEvents.authRefused': async (fail, { faults }) => {
+    const fault = (error: unknown) => faults.push(String((error as Error).stack));
+    const peer = RawPeer.keyed({ events: { fault, authRefused: fail } });
+    peer.askService();
+    const data = new Writer().boolean(false).string('an algorithm that nobody has').string('x').finish();
+    peer.send(USERAUTH_REQUEST, { user: 'alice', service: 'ssh-connection', method: 'publickey', data });
+    await turns();
+    peer.take(USERAUTH_FAILURE);
+    peer.quiet();
+  },
   'ConnectionEvents.ready': event('server', 'ready', () => {}),
   'ConnectionEvents.costly': event('server', 'costly', () => {}),
   'ConnectionEvents.banner': event('client', 'banner', () => {}),

@@ -1,9 +1,12 @@
 // The web console: an HTTP server of its own, on loopback unless told otherwise, for operators, Prometheus and health checks.
 import type { Server as HttpServer, ServerResponse } from 'node:http';
+import type { Server as NetServer } from 'node:net';
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { faultFields } from '../../../server/detached.ts';
+import { Proxied } from '../../../server/proxied.ts';
 import type { Logger } from '../../../server/server.ts';
+import { behindBalancers } from './balancers.ts';
 import { Connections } from './connections.ts';
 import type { Exchange } from './exchange.ts';
 import { Feed } from './feed.ts';
@@ -26,6 +29,8 @@ export interface ConsoleOptions {
   readonly exchange: Exchange;
   readonly token: string;
   readonly log: Logger;
+  /** Balancers in front of it, as in `ServerOptions.proxies`. */
+  readonly proxies?: string;
   /** What is left out is as in LIMITS. */
   readonly limits?: Partial<typeof LIMITS>;
 }
@@ -36,10 +41,12 @@ export type Where = { readonly host: string; readonly port: number } | { readonl
 export class Console {
   readonly #feed: Feed;
   readonly #server: HttpServer;
+  /** What listens: the same, or what reads the headers of balancers first. */
+  readonly #door: NetServer;
   readonly #log: Logger;
   #ready = false;
 
-  constructor({ exchange, token, log, limits }: ConsoleOptions) {
+  constructor({ exchange, token, log, limits, proxies }: ConsoleOptions) {
     const { connections, header, request, idle, headerBytes } = { ...LIMITS, ...limits };
     this.#log = log;
     this.#feed = new Feed(exchange, log);
@@ -59,6 +66,7 @@ export class Console {
     };
     this.#server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as HttpServer;
     const open = new Connections(this.#server, connections);
+    this.#door = proxies === undefined ? this.#server : behindBalancers(this.#server, new Proxied(proxies, log), log);
   }
 
   /** Clients are served from now on; until then /readyz says no. */
@@ -69,11 +77,11 @@ export class Console {
   /** Resolves to where it listens. @throws the system's error */
   listen(where: Where): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(where, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', error => this.#log.error(faultFields(error), 'the console cannot take a connection'));
-        const address = this.#server.address();
+      this.#door.once('error', reject);
+      this.#door.listen(where, () => {
+        this.#door.off('error', reject);
+        this.#door.on('error', error => this.#log.error(faultFields(error), 'the console cannot take a connection'));
+        const address = this.#door.address();
         if (address === null || typeof address === 'string') return reject(new Error('it is no TCP socket'));
         resolve({ host: address.address, port: address.port });
       });
@@ -83,7 +91,7 @@ export class Console {
   /** Ends all connections. */
   async close(): Promise<void> {
     this.#feed.close();
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()));
+    const closed = new Promise<void>(resolve => this.#door.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
   }

@@ -3,6 +3,7 @@ import { isLoopback } from '../../../server/penalties.ts';
 import { reason } from '../../../server/runtime/reason.ts';
 import type { Logger } from '../../../server/server.ts';
 import { bracketed } from '../lines.ts';
+import type { Settings } from '../settings.ts';
 import { StateError } from '../state.ts';
 import { Console, type Where } from './console.ts';
 import type { Exchange } from './exchange.ts';
@@ -14,15 +15,15 @@ export interface Opened {
   ready(): void;
 }
 
-/** Opens it, before anybody is served: what cannot be listened on ends the start. `file` has the token. @throws StateError */
+/** Opens it, before anybody is served: what cannot be listened on ends the start. @throws StateError */
 export async function openConsole(
   where: Where,
-  file: string | undefined,
+  { consoleTokenFile: file, proxyProtocol: proxies }: Pick<Settings, 'consoleTokenFile' | 'proxyProtocol'>,
   exchange: Exchange,
   log: Logger,
 ): Promise<Opened> {
   const token = file === undefined ? newToken() : tokenFrom(file);
-  const console = new Console({ exchange, token, log });
+  const console = new Console({ exchange, token, log, proxies });
   const { host, port } = await console.listen(where).catch((error: unknown) => {
     const place = 'fd' in where ? 'the socket that it was given' : `${where.host} port ${where.port}`;
     throw new StateError(`the console cannot listen on ${place}: ${reason(error)}`);
