@@ -12,7 +12,8 @@ import { bounded, type Scope } from '../kit/processes.ts';
 import { SocketPeer } from '../kit/socket-peer.ts';
 import { anyKey, commands, readKey, serve, sshd } from '../kit/ssh.ts';
 import { needs } from '../kit/tools.ts';
-import { ELSEWHERE, ODDITIES, type Oddity, type Stage } from './differential/oddities.ts';
+import { ELSEWHERE, ODDITIES } from './differential/oddities.ts';
+import type { Oddity, Stage } from './differential/oddity.ts';
 
 /**
  * What does not tell: UNIMPLEMENTED, which has no effect; what comes of its own accord, or when there is time for it (DEBUG, EXT_INFO, a key exchange, a
