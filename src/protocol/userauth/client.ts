@@ -333,7 +333,7 @@ export class ClientAuth {
     if (count > MAX_PROMPTS || ++this.#rounds > MAX_ROUNDS) throw new ProtocolError('too many prompts');
     const reader = new Reader(prompts);
     const list = Array.from({ length: count }, () => ({ text: reader.prose(), echo: reader.boolean() }));
-    // As of every message: one that says more than was read may say something else.
+    // As of every message: what was read is all that it says. ssh ends here, too.
     reader.finish();
     this.#await<readonly string[]>(
       respond => this.#options.prompt(credential, { name, instruction, prompts: list }, respond),

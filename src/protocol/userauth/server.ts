@@ -184,7 +184,7 @@ export class ServerAuth {
   }
 
   #none(reader: Reader): void {
-    reader.finish();
+    reader.finish(); // authentication: all that was said is judged; sshd ends here, too
     // The first "none" asks which methods there are (RFC 4252 §5.2) and is not held against anyone.
     const refuse = () => (this.#requests === 1 ? this.#sendFailure(false) : this.#fail());
     if (this.#nobody !== undefined || !this.#lists.some(([method]) => method === 'none')) return refuse();
@@ -201,7 +201,7 @@ export class ServerAuth {
     const sent = reader.string().slice();
     const hostKey = request.method === HOSTBOUND_METHOD ? reader.string() : undefined;
     const signature = signed ? reader.string() : undefined;
-    reader.finish();
+    reader.finish(); // authentication: all that was said is judged; sshd ends here, too
     const verifier = byName(this.#options.provider.signatures, algorithm);
     const key = verifier?.canonical?.(sent) ?? sent;
     const refuse = (reason: string) => {
@@ -252,7 +252,7 @@ export class ServerAuth {
     const change = reader.boolean();
     const password = reader.textOrNot();
     const newPassword = change ? reader.textOrNot() : undefined;
-    reader.finish();
+    reader.finish(); // authentication: all that was said is judged; sshd ends here, too
     // Nobody has one that is not UTF-8: it is wrong like any other.
     if (this.#nobody !== undefined || password === undefined || (change && newPassword === undefined))
       return this.#fail();
@@ -265,7 +265,7 @@ export class ServerAuth {
   #keyboardInteractive(reader: Reader): void {
     reader.string(); // language tag, deprecated
     const submethods = reader.prose();
-    reader.finish();
+    reader.finish(); // authentication: all that was said is judged; sshd ends here, too
     if (this.#nobody !== undefined) return this.#fail();
     this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods }, answer =>
       this.#concludeInteractive(answer, submethods),
@@ -281,7 +281,7 @@ export class ServerAuth {
     if (++this.#requests > MAX_REQUESTS) throw tooMany();
     const reader = new Reader(responses);
     const texts = Array.from({ length: count }, () => reader.textOrNot());
-    reader.finish();
+    reader.finish(); // authentication: all that was said is judged; sshd ends here, too
     const given = texts.filter(text => text !== undefined);
     if (given.length < count) return this.#fail();
     this.#ask({ user: this.user!, method: 'keyboard-interactive', submethods, responses: given }, answer =>

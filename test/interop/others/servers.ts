@@ -218,7 +218,11 @@ export const servers: readonly RealServer[] = [
     version: debianVersion('erlang-ssh'),
     wanted: { programs: ['escript', 'ssh-keygen'], files: ['/usr/lib/erlang/lib'] },
     keys: ALL_KEYS,
-    lacks: { 'half-close': 'closes a forwarded channel at its EOF' },
+    lacks: {
+      'half-close': 'closes a forwarded channel at its EOF',
+      // Its process for a channel is gone before our CLOSE has come.
+      channels: 'lost now and then after much data: it dies of a WINDOW_ADJUST that crosses its CLOSE',
+    },
     start: scope => program(scope, ['escript', join(here, 'erlang-server.escript')]),
   },
   {
