@@ -1,7 +1,7 @@
 // The one session: a shell or a command, its client, and the transcript in between, which has everything before it goes on.
 import { STDERR } from '../../protocol/channels/channel.ts';
 import { printable } from '../../protocol/errors.ts';
-import type { Session } from '../../server/session.ts';
+import type { Session, Terminal } from '../../server/session.ts';
 import { asGiven, type Entry, type Size, shown } from './entry.ts';
 import { OnceError } from './failure.ts';
 import { Hiding } from './hiding.ts';
@@ -106,7 +106,7 @@ function describe({ terminal, envBytes }: Session, asked: Asked, { forced }: Ses
 /** All that the program starts with, to the letter. */
 function beginning({ terminal }: Session, asked: Asked, options: SessionOptions): Entry[] {
   const { forced, added } = options;
-  const variables = { ...added, ...(terminal && { TERM: asGiven(terminal.termBytes) }) };
+  const variables = { ...added, ...termOf(terminal) };
   return [
     ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: pair(name, value) })),
     ...(terminal ? [{ kind: 'modes', text: Buffer.from(terminal.modes).toString('hex') } as const] : []),
@@ -114,6 +114,10 @@ function beginning({ terminal }: Session, asked: Asked, options: SessionOptions)
     { kind: 'runs', text: commandOf(asked, options) },
   ];
 }
+
+/** An empty one is none, as at sshd. */
+const termOf = (terminal: Terminal | undefined): Record<string, string | Uint8Array> =>
+  terminal !== undefined && terminal.termBytes.length > 0 ? { TERM: asGiven(terminal.termBytes) } : {};
 
 const pair = (name: string, value: string | Uint8Array): string | Uint8Array =>
   typeof value === 'string' ? `${name}=${value}` : Buffer.concat([Buffer.from(`${name}=`), value]);
@@ -128,7 +132,7 @@ async function start(
   const all = {
     ...env,
     ...added,
-    ...(terminal && { TERM: asGiven(terminal.termBytes) }),
+    ...termOf(terminal),
     ...(forced !== undefined && asked !== undefined && { SSH_ORIGINAL_COMMAND: asked }),
   };
   const login = loginName(shell);
