@@ -16,6 +16,11 @@ const OFFER_AFTER = 300;
 /** Clients and servers that are known to answer at once, always: they are judged by it from the start, whether they have been asked yet or not. */
 const ANSWERS = /^SSH-2\.0-(?:OpenSSH|cordboard)_/;
 /**
+ * VS Code's tunnels in TypeScript end at an exchange of keys that the other side begins ("Key exchange was not started."). OpenSSH begins none
+ * by time, so neither do we with them; by the bytes under one key (RFC 4253 §9) we do, since there the keys are at stake.
+ */
+const KEEPS_KEYS = /^SSH-2\.0-(?:dev-tunnels-ssh|vs-ssh)_/;
+/**
  * What has been sent again or asked so often by the system, in a row, is not under way: the peer is not there. Once may be a
  * packet that was lost, or a probe that has just left.
  */
@@ -194,7 +199,7 @@ export class Driver {
       this.#keyAge = 0;
     } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter && !this.#sleeps) {
       this.#keyAge = 0;
-      connection.rekey();
+      if (!KEEPS_KEYS.test(connection.transport.peerIdent)) connection.rekey();
     }
     this.#exchanging = connection.transport.exchanging ? this.#exchanging + 1 : 0;
     if (exchange > 0 && this.#exchanging >= exchange) {

@@ -422,6 +422,20 @@ test('interval 0 asks nobody', async () => {
   assert.is(connection.transport.exchanges, 1);
 });
 
+test('with clients that end at an exchange which the server begins, the age of keys does not count', async () => {
+  for (const [ident, exchanges] of [
+    ['SSH-2.0-dev-tunnels-ssh_3.12.42', 1],
+    ['SSH-2.0-vs-ssh_3.0', 1],
+    ['SSH-2.0-Microsoft.DevTunnels.Ssh_3.12', 2],
+  ] as const) {
+    const { connection, settle, ticks } = driven({ rekeyAfter: 100, keepaliveInterval: 0 }, {}, ident);
+    await settle();
+    ticks(101);
+    await settle();
+    assert.is(connection.transport.exchanges, exchanges, ident);
+  }
+});
+
 test('keys are exchanged anew at their age, however they got that old', async () => {
   const { connection, client, settle, ticks } = driven({ rekeyAfter: 100, keepaliveInterval: 0 });
   await settle();
