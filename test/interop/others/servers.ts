@@ -233,7 +233,6 @@ export const servers: readonly RealServer[] = [
   {
     ...python('AsyncSSH', 'asyncssh'),
     keys: ALL_KEYS,
-    lacks: { rekey: 'lost at a rekey under load: it sends data in the middle of the key exchange' },
     start: scope => program(scope, [PYTHON, '-P', join(here, 'asyncssh-server.py')]),
   },
   {
