@@ -10,7 +10,7 @@ import type { Logger } from '../../../server/server.ts';
 export function behindBalancers(server: HttpServer, { trusts }: Proxied, log: Logger): Server {
   let waiting = 0;
   // Like the server's own sockets.
-  return createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+  const door = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
     const address = plainAddress(socket.remoteAddress ?? '');
     if (!trusts(address)) return void server.emit('connection', socket);
     socket.on('error', () => {});
@@ -26,6 +26,9 @@ export function behindBalancers(server: HttpServer, { trusts }: Proxied, log: Lo
       else server.emit('connection', socket);
     });
   });
+  // From then on Node's server looks after its connections: time limits, and an end to all at once.
+  door.once('listening', () => server.emit('listening'));
+  return door;
 }
 
 /** Calls `settled` once: when the header has been taken off, when there is none (with the reason), or when the balancer has left without a word. */

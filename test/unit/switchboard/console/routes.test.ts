@@ -16,9 +16,15 @@ import { notes } from '../../../kit/served.ts';
 
 const TOKEN = 'a token that only this test knows';
 
-async function started(scope: Scope, limits = {}) {
+async function started(scope: Scope, limits = {}, proxies?: string) {
   const exchange = new FakeExchange();
-  const console = new Console({ exchange: exchange as unknown as Exchange, token: TOKEN, log: notes(), limits });
+  const console = new Console({
+    exchange: exchange as unknown as Exchange,
+    token: TOKEN,
+    log: notes(),
+    limits,
+    proxies,
+  });
   const { port } = await console.listen({ host: '127.0.0.1', port: 0 });
   console.ready();
   scope.defer(() => console.close());
@@ -34,6 +40,24 @@ async function started(scope: Scope, limits = {}) {
 
 const FORM = 'application/x-www-form-urlencoded';
 const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+for (const [whose, header] of [
+  ['192.0.2.1', ''],
+  ['127.0.0.1', 'PROXY TCP4 203.0.113.9 127.0.0.1 5 80\r\n'],
+]) {
+  test(
+    `with balancers at ${whose}: a request that does not go on is ended, and so are all connections at the end`,
+    bounded(60, async scope => {
+      const { port } = await started(scope, { header: 300 }, whose);
+      const slow = await tcpConnect(scope, port);
+      slow.write(`${header}GET / HTTP/1.1\r\nHost: x\r\n`);
+      assert.match((await soon('the slow one to be closed', readAll(slow))).toString(), /^HTTP\/1.1 408/);
+      const kept = await tcpConnect(scope, port);
+      kept.write(`${header}GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await soon('the answer', new Promise(resolve => kept.once('data', resolve)));
+    }),
+  );
+}
 
 test(
   'without a session there is the door, health, metrics and files that are no secret, and nothing else',
