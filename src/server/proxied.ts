@@ -2,12 +2,12 @@
 import { matchFrom, parseNetworks } from '../crypto/keys/address-match.ts';
 import { UsageError } from '../protocol/errors.ts';
 import { concat } from '../protocol/wire/reader.ts';
-import { type End, proxyHeader } from './proxy-header.ts';
+import { type End, type ProxyHeader, proxyHeader } from './proxy-header.ts';
 import type { Socket, SocketEvents } from './runtime/net.ts';
 import type { Logger } from './server.ts';
 
 /** Seconds for the header: balancers send it at once; the protocol's text asks for no less than three. */
-export const PATIENCE = 10;
+const PATIENCE = 10;
 /** Connections whose header has not come. Each is a socket and some hundred bytes; a balancer's own come in milliseconds. */
 export const MAX_WAITING = 1024;
 
@@ -40,37 +40,18 @@ export class Proxied {
       return socket.destroy();
     }
     if (!this.trusts(address)) return connected(socket);
-    if (this.#waiting >= MAX_WAITING) {
-      this.#log.warn({ address }, 'connection refused: too many wait for their PROXY header');
-      return socket.destroy();
-    }
-    this.#waiting++;
-    let begun: Uint8Array = new Uint8Array(0);
     let later: SocketEvents | undefined;
     let rest: Uint8Array | undefined;
-    const refuse = (reason: string) => {
-      settle();
-      this.#log.warn({ address }, `connection refused: ${reason}`);
-      socket.destroy();
-    };
-    const timer = setTimeout(() => refuse(`no PROXY header came within ${this.#seconds} s`), this.#seconds * 1000);
-    let waiting = true;
-    const settle = () => {
-      if (!waiting) return;
-      waiting = false;
-      this.#waiting--;
-      clearTimeout(timer);
-    };
-    const heard = (chunk: Uint8Array) => {
-      const bytes = concat(begun, chunk);
-      begun = bytes;
-      const header = proxyHeader(bytes);
-      if (header === undefined) return;
-      if (typeof header === 'string') return refuse(header);
-      settle();
-      rest = bytes.slice(header.length);
-      connected(under(socket, header.source, header.destination, start));
-    };
+    const expected = this.expect(
+      address,
+      'connection',
+      () => socket.destroy(),
+      (header, behind) => {
+        rest = behind;
+        connected(under(socket, header.source, header.destination, start));
+      },
+    );
+    if (expected === undefined) return;
     /** The connection's user begins: what came behind the header comes first. */
     const start = (events: SocketEvents) => {
       later = events;
@@ -82,9 +63,8 @@ export class Proxied {
     socket.start({
       data(chunk, lent) {
         if (later !== undefined) later.data(chunk, lent);
-        else if (waiting) heard(chunk);
-        // Undefined of one that was refused, and is not closed yet.
-        else if (rest !== undefined) rest = concat(rest, chunk);
+        else if (rest === undefined) expected.heard(chunk);
+        else rest = concat(rest, chunk);
       },
       get borrows() {
         // The header is copied; then its user decides.
@@ -97,12 +77,58 @@ export class Proxied {
       },
       drain: () => later?.drain(),
       close: error => {
-        settle();
+        expected.gone();
         if (later === undefined) this.#log.debug({ address }, 'a connection without a PROXY header has ended');
         else later.close(error);
       },
     });
   }
+
+  /**
+   * Waits for the header of a connection that has just come; undefined if too many wait already. Either `refuse` is called, once that
+   * has been logged of `what`, or `known` with the header and what came behind it.
+   */
+  expect(
+    address: string,
+    what: string,
+    refuse: () => void,
+    known: (header: ProxyHeader, behind: Uint8Array) => void,
+  ): Expected | undefined {
+    const refused = (reason: string) => {
+      this.#log.warn({ address }, `${what} refused: ${reason}`);
+      refuse();
+    };
+    if (this.#waiting >= MAX_WAITING) return void refused('too many wait for their PROXY header');
+    this.#waiting++;
+    let waiting = true;
+    let begun: Uint8Array = new Uint8Array(0);
+    const gone = () => {
+      if (!waiting) return;
+      waiting = false;
+      this.#waiting--;
+      clearTimeout(timer);
+    };
+    const timer = setTimeout(() => {
+      gone();
+      refused(`no PROXY header came within ${this.#seconds} s`);
+    }, this.#seconds * 1000);
+    const heard = (chunk: Uint8Array) => {
+      if (!waiting) return;
+      begun = concat(begun, chunk);
+      const header = proxyHeader(begun);
+      if (header === undefined) return;
+      gone();
+      if (typeof header === 'string') refused(header);
+      else known(header, begun.slice(header.length));
+    };
+    return { heard, gone };
+  }
+}
+
+/** A header that is on its way: what its connection says, and that it has ended. */
+interface Expected {
+  heard(chunk: Uint8Array): void;
+  gone(): void;
 }
 
 /** The connection as its user sees it: with the client's ends, or, where the balancer speaks for itself, as a check. */

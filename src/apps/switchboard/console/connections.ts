@@ -1,11 +1,23 @@
-// Connections of the console's HTTP server: so many at once, and when there are more, the one that has waited the longest makes room.
-import type { Server, ServerResponse } from 'node:http';
+// Connections of the console's HTTP server: so many at once, when there are more the one that has waited the longest makes room, and each has its time.
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+
+/** How many there may be at once, and milliseconds: for a request's header, for all of it, and until the next one. */
+export interface ConnectionLimits {
+  readonly most: number;
+  readonly header: number;
+  readonly request: number;
+  readonly idle: number;
+}
 
 interface Connection {
   readonly address: string;
-  /** When it has last begun something: to be connected, or a request; in milliseconds. */
+  /** When it has last begun something: to be connected, a request, or to wait for the next one; in milliseconds. */
   since: number;
+  /** The last one. */
+  request?: IncomingMessage;
+  /** It is being answered. */
+  answered: boolean;
   /** It may not be dropped. */
   kept: boolean;
 }
@@ -16,16 +28,18 @@ interface Connection {
  * others, the new one goes.
  */
 export class Connections {
-  readonly #limit: number;
+  readonly #limits: ConnectionLimits;
   readonly #open = new Map<Socket, Connection>();
+  #sweeper: NodeJS.Timeout | undefined;
 
-  /** `limit`: connections at once. */
-  constructor(server: Server, limit: number) {
-    this.#limit = limit;
+  constructor(server: Server, limits: ConnectionLimits) {
+    this.#limits = limits;
     server.on('connection', (socket: Socket) => this.#take(socket));
-    server.on('request', ({ socket }) => {
-      const connection = this.#open.get(socket);
-      if (connection !== undefined) connection.since = performance.now();
+    server.on('request', (request, response) => {
+      const connection = this.#open.get(request.socket);
+      if (connection === undefined) return;
+      Object.assign(connection, { request, answered: true, since: performance.now() });
+      response.once('close', () => Object.assign(connection, { answered: false, since: performance.now() }));
     });
   }
 
@@ -40,10 +54,40 @@ export class Connections {
     });
   }
 
+  /** Ends all. */
+  end(): void {
+    clearInterval(this.#sweeper);
+    for (const socket of this.#open.keys()) socket.destroy();
+  }
+
+  get #interval(): number {
+    return Math.min(1000, this.#limits.header);
+  }
+
+  /**
+   * Ends those whose time is over, two intervals late: Node's server answers such clients before, and only that of Bun knows no
+   * limits for connections that another one has listened for.
+   */
+  #sweep(): void {
+    const now = performance.now() - 2 * this.#interval;
+    for (const [socket, one] of this.#open) if (now - one.since > this.#timeOf(one)) socket.destroy();
+    if (this.#open.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+
+  #timeOf({ request, answered }: Connection): number {
+    if (request === undefined) return this.#limits.header;
+    if (!request.complete) return this.#limits.request;
+    return answered ? Infinity : this.#limits.idle;
+  }
+
   #take(socket: Socket): void {
-    this.#open.set(socket, { address: socket.remoteAddress ?? '', since: performance.now(), kept: false });
+    const address = socket.remoteAddress ?? '';
+    this.#open.set(socket, { address, since: performance.now(), answered: false, kept: false });
     socket.once('close', () => this.#open.delete(socket));
-    if (this.#open.size <= this.#limit) return;
+    this.#sweeper ??= setInterval(() => this.#sweep(), this.#interval).unref();
+    if (this.#open.size <= this.#limits.most) return;
     const leaving = this.#longest(socket) ?? socket;
     this.#open.delete(leaving);
     leaving.destroy();

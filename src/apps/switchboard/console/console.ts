@@ -41,6 +41,7 @@ export type Where = { readonly host: string; readonly port: number } | { readonl
 export class Console {
   readonly #feed: Feed;
   readonly #server: HttpServer;
+  readonly #open: Connections;
   /** What listens: the same, or what reads the headers of balancers first. */
   readonly #door: NetServer;
   readonly #log: Logger;
@@ -65,8 +66,9 @@ export class Console {
       connectionsCheckingInterval: Math.min(1000, header),
     };
     this.#server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as HttpServer;
-    const open = new Connections(this.#server, connections);
-    this.#door = proxies === undefined ? this.#server : behindBalancers(this.#server, new Proxied(proxies, log), log);
+    const open = new Connections(this.#server, { most: connections, header, request, idle });
+    this.#open = open;
+    this.#door = proxies === undefined ? this.#server : behindBalancers(this.#server, new Proxied(proxies, log));
   }
 
   /** Clients are served from now on; until then /readyz says no. */
@@ -92,7 +94,7 @@ export class Console {
   async close(): Promise<void> {
     this.#feed.close();
     const closed = new Promise<void>(resolve => this.#door.close(() => resolve()));
-    this.#server.closeAllConnections();
+    this.#open.end();
     await closed;
   }
 }
