@@ -1,9 +1,10 @@
 // A connection to a server, signed in: commands, forwarding in both directions, goodbye.
 import type { ChannelOpen } from '../protocol/channels/mux.ts';
+import { takesEow } from '../protocol/compat.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { Disconnect, OpenError } from '../protocol/errors.ts';
 import { checkSize } from '../protocol/wire/codec.ts';
-import { ChannelStream, takesEow } from '../server/streams.ts';
+import { ChannelStream } from '../server/streams.ts';
 import {
   begin,
   type CommandOptions,

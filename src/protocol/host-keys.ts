@@ -15,17 +15,6 @@ type Session = Pick<Transport, 'sessionId' | 'negotiated' | 'hostKey'>;
 
 // The server's part
 
-/**
- * Clients that are not told: those that OpenSSH does not tell either because they end at it (TeraTerm, Cisco), and those that answer it
- * although no reply is wanted (dropbear up to 2020.81, phpseclib 1 and 2), which could pass for the answer to a question of ours.
- * None of them would learn a key by it.
- */
-const UNTOLD =
-  /^SSH-2\.0-(?:Cisco-1\.|TeraTerm SSH|TTSSH\/(?:1\.5\.|2\.[1-6]|2\.7[0-2])|dropbear_(?:0\.|20(?:1\d|20)\.)|phpseclib_[12]\.)/;
-
-/** Whether a client with this identification is told our keys. */
-export const takesHostKeys = (ident: string): boolean => !UNTOLD.test(ident);
-
 /** The blobs of all keys, a string each; those that only present another one with a certificate are left out. */
 export function hostKeysAnnouncement(keys: readonly PrivateKey[], provider: CryptoProvider): Uint8Array {
   const writer = new Writer(1024);

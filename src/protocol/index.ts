@@ -13,6 +13,7 @@ export type { ChannelOpen, GlobalReply, GlobalRequest, Mux } from './channels/mu
 export * from './channels/session-requests.ts';
 export { hold, splice } from './channels/splice.ts';
 export { formatTerminalModes, parseTerminalModes, TerminalMode } from './channels/terminal-modes.ts';
+export { takesEow } from './compat.ts';
 export {
   type ClientConnectionOptions,
   Connection,
@@ -39,4 +40,4 @@ export type { AuthAnswer, AuthQuestion, Prompt } from './userauth/questions.ts';
 export type { AuthRefusal } from './userauth/server.ts';
 export { decode, encode, type Fields, type Layout, type Message, pack, unpack, unpackHead } from './wire/codec.ts';
 export { Packet } from './wire/packet.ts';
-export { concat, equalBytes, Reader, Writer } from './wire/reader.ts';
+export { asBytes, concat, decodeLenient, equalBytes, Reader, utf8OrNot, Writer } from './wire/reader.ts';

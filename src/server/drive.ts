@@ -1,4 +1,5 @@
 // All the I/O there is: moves bytes between a Connection and a socket, one write per tick, and keeps its clock.
+import { answersAtOnce, takesNewKeys } from '../protocol/compat.ts';
 import type { Connection } from '../protocol/connection.ts';
 import { Disconnect } from '../protocol/errors.ts';
 import type { Progress, Socket } from './runtime/net.ts';
@@ -13,13 +14,6 @@ const LINGER = 5;
 /** Milliseconds that a client has to make its offer before we make ours (see `Transport.waitsToOffer`): stock clients send it at once. */
 const OFFER_AFTER = 300;
 
-/** Clients and servers that are known to answer at once, always: they are judged by it from the start, whether they have been asked yet or not. */
-const ANSWERS = /^SSH-2\.0-(?:OpenSSH|cordboard)_/;
-/**
- * VS Code's tunnels in TypeScript end at an exchange of keys that the other side begins ("Key exchange was not started."). OpenSSH begins none
- * by time, so neither do we with them; by the bytes under one key (RFC 4253 §9) we do, since there the keys are at stake.
- */
-const KEEPS_KEYS = /^SSH-2\.0-(?:dev-tunnels-ssh|vs-ssh)_/;
 /**
  * What has been sent again or asked so often by the system, in a row, is not under way: the peer is not there. Once may be a
  * packet that was lost, or a probe that has just left.
@@ -199,7 +193,7 @@ export class Driver {
       this.#keyAge = 0;
     } else if (rekeyAfter > 0 && ++this.#keyAge >= rekeyAfter && !this.#sleeps) {
       this.#keyAge = 0;
-      if (!KEEPS_KEYS.test(connection.transport.peerIdent)) connection.rekey();
+      if (takesNewKeys(connection.transport.peerIdent)) connection.rekey();
     }
     this.#exchanging = connection.transport.exchanging ? this.#exchanging + 1 : 0;
     if (exchange > 0 && this.#exchanging >= exchange) {
@@ -229,7 +223,7 @@ export class Driver {
     this.#progress = now;
     // It takes what waited for it when this was last asked: our question may be behind that yet, on a slow way.
     const takes = now !== undefined && before !== undefined && before.waiting > 0 && now.taken > before.taken;
-    this.#answers ||= ANSWERS.test(connection.transport.peerIdent);
+    this.#answers ||= answersAtOnce(connection.transport.peerIdent);
     if (this.#answers) {
       if (takes && this.#unanswered >= keepaliveCount) return;
     } else if (this.#questions > 0 && (takes || now === undefined || now.tries < DEAF)) {

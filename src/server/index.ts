@@ -43,6 +43,6 @@ export {
 } from './server.ts';
 export { type Session, type SessionHandlers, sessions, type Terminal } from './session.ts';
 export { streamSocket } from './stream-socket.ts';
-export { ChannelStream, takesEow } from './streams.ts';
+export { ChannelStream } from './streams.ts';
 export { SocketJoin } from './tcp.ts';
 export { TokenCounters } from './token-counters.ts';

@@ -2,10 +2,11 @@
 import type { CompressionAlgorithm, CryptoProvider, PrivateKey } from '../crypto/provider.ts';
 import type { Eventually } from '../protocol/channels/answers.ts';
 import type { ChannelOpen, GlobalReply, GlobalRequest } from '../protocol/channels/mux.ts';
+import { takesHostKeys } from '../protocol/compat.ts';
 import { Connection } from '../protocol/connection.ts';
 import { Disconnect, DisconnectError, OpenFailure, ProtocolError, UsageError } from '../protocol/errors.ts';
 import { guarded } from '../protocol/guard.ts';
-import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys, takesHostKeys } from '../protocol/host-keys.ts';
+import { HOSTKEYS, HOSTKEYS_PROVE, hostKeysAnnouncement, proveHostKeys } from '../protocol/host-keys.ts';
 import type { AuthAnswer, AuthQuestion } from '../protocol/userauth/questions.ts';
 import { checkSize } from '../protocol/wire/codec.ts';
 import { encodeUtf8 } from '../protocol/wire/reader.ts';

@@ -13,11 +13,13 @@ import {
   SUBSYSTEM,
   WINDOW_CHANGE,
 } from '../protocol/channels/session-requests.ts';
+import { takesEow } from '../protocol/compat.ts';
 import { OpenFailure } from '../protocol/errors.ts';
 import { isLater } from '../protocol/guard.ts';
 import { checkSize, pack, unpack } from '../protocol/wire/codec.ts';
+import { decodeLenient } from '../protocol/wire/reader.ts';
 import type { ChannelOpenHandler, Client } from './server.ts';
-import { ChannelStream, takesEow } from './streams.ts';
+import { ChannelStream } from './streams.ts';
 
 /** Environment variables that one session may set, and their size in bytes; sshd's default accepts two names. */
 const MAX_ENV = 64;
@@ -94,9 +96,6 @@ export interface SessionHandlers {
   /** Hears of each request that has been refused. */
   refused?(request: ChannelRequest, client: Client): void;
 }
-
-// With a byte order mark left in: a command that begins with one is another one.
-const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** A channel handler for the type `session`. A handler that throws ends its session with status 1; the server logs why. */
 export function sessions(handlers: SessionHandlers): ChannelOpenHandler {
@@ -176,14 +175,14 @@ function serve(
         // A promise grants nothing.
         if (granted !== true) return false;
         const { term, ...size } = unpack(PTY_REQ, data);
-        session.terminal = { ...size, term: lenient.decode(term), termBytes: term.slice() };
+        session.terminal = { ...size, term: decodeLenient(term), termBytes: term.slice() };
         return true;
       }
       case 'env': {
         const { name, value } = unpack(ENV, data);
         envSize += name.length + value.length;
         if (started || envBytes.length >= MAX_ENV || envSize > MAX_ENV_BYTES) return false;
-        env.set(lenient.decode(name), lenient.decode(value));
+        env.set(decodeLenient(name), decodeLenient(value));
         envBytes.push({ name: name.slice(), value: value.slice() });
         return true;
       }
@@ -193,7 +192,7 @@ function serve(
         const { command } = unpack(EXEC, data);
         if (handlers.exec === undefined || started) return false;
         session.commandBytes = command.slice();
-        const text = lenient.decode(command);
+        const text = decodeLenient(command);
         return run(() => handlers.exec!(text, session));
       }
       case 'subsystem': {

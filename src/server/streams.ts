@@ -4,7 +4,7 @@ import type { Eventually } from '../protocol/channels/answers.ts';
 import { type Channel, type ChannelHandler, type ChannelRequest, STDERR } from '../protocol/channels/channel.ts';
 import { EOW } from '../protocol/channels/session-requests.ts';
 import { DisconnectError } from '../protocol/errors.ts';
-import { encodeUtf8 } from '../protocol/wire/reader.ts';
+import { asBytes } from '../protocol/wire/reader.ts';
 
 /**
  * A loop that writes small pieces and finds room each time would have the process for itself until a window is full, some
@@ -104,7 +104,7 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
    * or the peer has said that it reads no more (`type` 0 only; STDERR still gets through). Rejects after `end`.
    */
   write(data: Uint8Array | string, type = 0): Promise<boolean> {
-    const bytes = typeof data === 'string' ? encodeUtf8(data) : data;
+    const bytes = asBytes(data);
     const done = this.#writing.then(() => this.#writeAll(bytes, type));
     // One that is refused is the business of who asked for it, not of those that come after.
     this.#writing = done.then(
@@ -170,9 +170,6 @@ export class ChannelStream implements AsyncIterable<Uint8Array> {
 /** A program's end is told by its exit status, and servers close a session without EOF. All close forwarded ports and sockets with it. */
 const closedEarly = ({ type }: Channel): Error | undefined =>
   type === 'session' ? undefined : new DisconnectError('the peer closed the channel before the end of its data');
-
-/** Whether a peer, by its identification line, takes eow@openssh.com: OpenSSH does, from version 5 on, and others may take it for a fault. */
-export const takesEow = (ident: string): boolean => /^SSH-2\.0-OpenSSH_(?![2-4](?!\d))/.test(ident);
 
 /** Chunks as a web stream that asks for one at a time. */
 function readableOf(source: AsyncIterable<Uint8Array>, cancel: () => void): ReadableStream<Uint8Array> {

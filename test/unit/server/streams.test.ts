@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import type { ClientConnection } from '../../../src/client/client.ts';
 import { type Channel, STDERR, WINDOW } from '../../../src/protocol/channels/channel.ts';
 import { DisconnectError, UsageError } from '../../../src/protocol/errors.ts';
-import { ChannelStream, takesEow } from '../../../src/server/streams.ts';
+import { ChannelStream } from '../../../src/server/streams.ts';
 import { call, closeServers, testServer } from '../../kit/served.ts';
 import { turns, until } from '../../kit/socket.ts';
 
@@ -341,19 +341,6 @@ test('a loop that waits ends when reading ends', async () => {
   await turns();
   near.discard();
   await reading;
-});
-
-test('OpenSSH from version 5 on knows it, others may not', () => {
-  for (const ident of ['SSH-2.0-OpenSSH_5.0', 'SSH-2.0-OpenSSH_9.2p1 Debian-2', 'SSH-2.0-OpenSSH_10.0'])
-    assert.ok(takesEow(ident), ident);
-  for (const ident of [
-    'SSH-2.0-OpenSSH_4.9',
-    'SSH-2.0-OpenSSH_2.1',
-    'SSH-2.0-dropbear_2022.83',
-    'SSH-2.0-x_OpenSSH_9',
-    '',
-  ])
-    assert.not.ok(takesEow(ident), ident);
 });
 
 test('as web streams: in order, with backpressure, and an end of each direction', async () => {
