@@ -22,6 +22,10 @@ export function magnitude(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(from);
 }
 
+/** The magnitude of a number from a peer, given the content of its mpint: as in OpenSSH, needless zeros in front are skipped; undefined if it is negative. */
+export const fromMpint = (content: Uint8Array): Uint8Array | undefined =>
+  (content[0] ?? 0) & 0x80 ? undefined : magnitude(content);
+
 /** Left-padded with zeros, or leading zeros taken off, to exactly `length` bytes; undefined if it does not fit. */
 export function toLength(bytes: Uint8Array, length: number): Uint8Array | undefined {
   const value = magnitude(bytes);

@@ -2,7 +2,7 @@
 // BigInt, whose time depends on the numbers: exponents are used once only, and runtimes with modular arithmetic of their own use that.
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { Writer } from '../protocol/wire/reader.ts';
-import { fromBigInt, modPow, toBigInt } from './bigint.ts';
+import { fromBigInt, fromMpint, modPow, toBigInt } from './bigint.ts';
 import { badPublicKey, type Ephemeral, ephemeralKex } from './kex.ts';
 import type { KexAlgorithm, Random } from './provider.ts';
 
@@ -81,10 +81,8 @@ export function randomExponent({ exponentLength }: DhGroup, random: Random): Uin
  * exchange hash covers the bytes as they came. @throws ProtocolError
  */
 export function peerValue(group: DhGroup, content: Uint8Array): Uint8Array {
-  const from = content.findIndex(byte => byte !== 0);
-  const value = content.subarray(from < 0 ? content.length : from);
-  if (from === 0 && content[0] & 0x80) throw badPublicKey(); // negative
-  if (value.length > group.bits / 8) throw badPublicKey();
+  const value = fromMpint(content);
+  if (value === undefined || value.length > group.bits / 8) throw badPublicKey();
   const number = toBigInt(value);
   if (number <= 1n || number >= prime(group) - 1n) throw badPublicKey();
   return value;

@@ -1,7 +1,7 @@
 // ecdsa-sha2-nistp256 and its sisters (RFC 5656 §3) on noble. Curves are parameters: see nistp.ts.
 import { UsageError } from '../protocol/errors.ts';
 import { concat, decodeAscii, encodeUtf8, Reader, Writer } from '../protocol/wire/reader.ts';
-import { magnitude, toLength } from './bigint.ts';
+import { fromMpint, toLength } from './bigint.ts';
 import { isScalar, isUncompressed, type NistCurve, randomScalar } from './nistp.ts';
 import type { PrivateKey, SignatureAlgorithm } from './provider.ts';
 import { field, signatureAlgorithm } from './signature.ts';
@@ -31,12 +31,10 @@ export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): Signatu
       key.finish();
       if (!isUncompressed(curve, point)) return false;
       const reader = new Reader(value);
-      const r = scalar(reader);
-      const s = scalar(reader);
+      const r = scalarIn(curve, reader.string());
+      const s = scalarIn(curve, reader.string());
       reader.finish();
-      if (r.length > curve.length || s.length > curve.length || !isScalar(curve, r) || !isScalar(curve, s))
-        return false;
-      return implementation.verify(curve, point, data, concat(toLength(r, curve.length)!, toLength(s, curve.length)!));
+      return r !== undefined && s !== undefined && implementation.verify(curve, point, data, concat(r, s));
     },
     sign(key, data, random) {
       const point = field(key, 1);
@@ -62,11 +60,11 @@ export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): Signatu
   });
 };
 
-/** A part of a signature. As in OpenSSH, needless zeros in front (some agents and devices leave them) are skipped, and a negative one is none. */
-function scalar(reader: Reader): Uint8Array {
-  const bytes = reader.string();
-  if ((bytes[0] ?? 0) & 0x80) throw new UsageError('a negative number in a signature');
-  return magnitude(bytes);
+/** A part of a signature, given its mpint (some agents and devices leave needless zeros in front), of the curve's length; undefined if it is out of range. */
+function scalarIn(curve: NistCurve, content: Uint8Array): Uint8Array | undefined {
+  const value = fromMpint(content);
+  const scalar = value && toLength(value, curve.length);
+  return scalar && isScalar(curve, scalar) ? scalar : undefined;
 }
 
 export const portableEcdsa = (curve: NistCurve): SignatureAlgorithm =>

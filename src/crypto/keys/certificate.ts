@@ -1,6 +1,6 @@
 // OpenSSH certificates (PROTOCOL.certkeys, draft-ietf-sshm-ssh-cert): what is in one, and the line of a -cert.pub file.
 import { KeyFormatError, printable } from '../../protocol/errors.ts';
-import { concat, Reader, Writer } from '../../protocol/wire/reader.ts';
+import { concat, decodeLenient, Reader, Writer } from '../../protocol/wire/reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { inFormat, type KeyType, keyType, keyTypeNames } from './key-types.ts';
 import { fingerprint, type PublicKey, parsePublicKeyBlob } from './public-key.ts';
@@ -199,7 +199,7 @@ function readSignatureKey(blob: Uint8Array): PublicKey {
 
 /** Text that C programs read like we do: NUL would end it for them, and what is no UTF-8 could be taken for another name here (authentication). */
 function text(reader: Reader, what: string, lenient = false): string {
-  const content = lenient ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(reader.string()) : reader.text();
+  const content = lenient ? decodeLenient(reader.string()) : reader.text();
   if (content.includes('\0')) throw new KeyFormatError(`${what} contains a NUL character`);
   return content;
 }

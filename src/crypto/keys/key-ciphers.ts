@@ -44,6 +44,9 @@ export const keyCiphers: ReadonlyMap<string, KeyCipher> = new Map<string, KeyCip
   ],
 ]);
 
+/** One of these, which must be among them. */
+export const keyCipher = (name: string): KeyCipher => keyCiphers.get(name)!;
+
 type AesMode = (
   key: Uint8Array,
   iv: Uint8Array,

@@ -8,7 +8,7 @@ import { KeyFormatError, UsageError } from '../../protocol/errors.ts';
 import { concat } from '../../protocol/wire/reader.ts';
 import type { Random } from '../provider.ts';
 import { DerReader, der } from './der.ts';
-import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
+import { type KeyCipher, keyCipher } from './key-ciphers.ts';
 import { pkcs12Key } from './pkcs12-key.ts';
 
 /** What a passphrase opens. */
@@ -75,11 +75,9 @@ export function writeEncryptedInfo(
       der.oid(PBES2),
       der.sequence(der.sequence(der.oid(PBKDF2), parameters), der.sequence(der.oid(AES256_CBC), der.octets(iv))),
     ),
-    der.octets(cipher('aes256-cbc').encrypt!(secret, iv, padded)),
+    der.octets(keyCipher('aes256-cbc').encrypt!(secret, iv, padded)),
   );
 }
-
-const cipher = (name: string): KeyCipher => keyCiphers.get(name)!;
 
 const PBES2 = '1.2.840.113549.1.5.13';
 const PBKDF2 = '1.2.840.113549.1.5.12';
@@ -107,10 +105,10 @@ const HASHES: ReadonlyMap<string, CHash> = new Map<string, CHash>([
 
 /** Encryption schemes of PBES2 (RFC 8018 §B.2). */
 const SCHEMES: ReadonlyMap<string, KeyCipher> = new Map([
-  ['2.16.840.1.101.3.4.1.2', cipher('aes128-cbc')],
-  ['2.16.840.1.101.3.4.1.22', cipher('aes192-cbc')],
-  [AES256_CBC, cipher('aes256-cbc')],
-  ['1.2.840.113549.3.7', cipher('3des-cbc')],
+  ['2.16.840.1.101.3.4.1.2', keyCipher('aes128-cbc')],
+  ['2.16.840.1.101.3.4.1.22', keyCipher('aes192-cbc')],
+  [AES256_CBC, keyCipher('aes256-cbc')],
+  ['1.2.840.113549.3.7', keyCipher('3des-cbc')],
 ]);
 
 type Opener = Omit<Sealed, 'data'>;
@@ -189,7 +187,7 @@ function readPkcs12(name: string, parameters: DerReader): Opener {
   parameters.finish();
   checkIterations(what, salt, iterations, 'PKCS#12');
   return {
-    cipher: cipher('3des-cbc'),
+    cipher: keyCipher('3des-cbc'),
     derive(passphrase) {
       const key = pkcs12Key(passphrase, salt, iterations, 'key', length);
       // With two keys the first one is the third as well.

@@ -1,6 +1,6 @@
 // The key derivation of PKCS#12 (RFC 7292 §B.2) with SHA-1, under which PBE-SHA1-3DES encrypts: only for reading old files.
 import { sha1 } from '@noble/hashes/legacy.js';
-import { concat } from '../../protocol/wire/reader.ts';
+import { concat, utf8OrNot } from '../../protocol/wire/reader.ts';
 
 /** Bytes of a block of SHA-1, which all is filled up to. */
 const BLOCK = 64;
@@ -43,12 +43,7 @@ function filled(bytes: Uint8Array): Uint8Array {
 
 /** The passphrase as PKCS#12 has it: UTF-16, big-endian, and a zero at the end. What is not UTF-8 is taken for Latin-1, as in OpenSSL. */
 function bmpString(passphrase: Uint8Array): Uint8Array {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(passphrase);
-  } catch {
-    text = Array.from(passphrase, byte => String.fromCharCode(byte)).join('');
-  }
+  const text = utf8OrNot(passphrase) ?? Array.from(passphrase, byte => String.fromCharCode(byte)).join('');
   const bytes = new Uint8Array(text.length * 2 + 2);
   for (let i = 0; i < text.length; i++) {
     bytes[i * 2] = text.charCodeAt(i) >> 8;

@@ -5,7 +5,7 @@ import { concat } from '../../protocol/wire/reader.ts';
 import type { PrivateKey, Random } from '../provider.ts';
 import { DerReader } from './der.ts';
 import { readEcPrivateKey, readPrivateKeyInfo, readRsaPrivateKey, writePrivateKeyInfo } from './der-keys.ts';
-import { type KeyCipher, keyCiphers } from './key-ciphers.ts';
+import { type KeyCipher, keyCipher } from './key-ciphers.ts';
 import { CONVERT, readEncryptedInfo, type Sealed, writeEncryptedInfo } from './pbe.ts';
 import type { Pem } from './pem.ts';
 
@@ -48,14 +48,12 @@ export function writePkcs8(
   return passphrase === undefined ? info : writeEncryptedInfo(info, passphrase, iterations, random);
 }
 
-const cipher = (name: string): KeyCipher => keyCiphers.get(name)!;
-
 /** Ciphers of DEK-Info as OpenSSL names them. */
 const DEK_CIPHERS: ReadonlyMap<string, KeyCipher> = new Map([
-  ['AES-128-CBC', cipher('aes128-cbc')],
-  ['AES-192-CBC', cipher('aes192-cbc')],
-  ['AES-256-CBC', cipher('aes256-cbc')],
-  ['DES-EDE3-CBC', cipher('3des-cbc')],
+  ['AES-128-CBC', keyCipher('aes128-cbc')],
+  ['AES-192-CBC', keyCipher('aes192-cbc')],
+  ['AES-256-CBC', keyCipher('aes256-cbc')],
+  ['DES-EDE3-CBC', keyCipher('3des-cbc')],
 ]);
 
 function decrypt(pem: Pem, passphrase: Uint8Array): Uint8Array {

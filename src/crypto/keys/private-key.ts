@@ -1,6 +1,6 @@
 // Private key files: openssh-key-v1 (PROTOCOL.key), in the clear or under a passphrase, and by way of pkcs8.ts the forms of OpenSSL.
 import { KeyFormatError, printable, UsageError } from '../../protocol/errors.ts';
-import { concat, encodeUtf8, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
+import { asBytes, concat, encodeUtf8, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
 import type { PrivateKey, Random } from '../provider.ts';
 import { bcryptPbkdf } from './bcrypt-pbkdf.ts';
 import { foreignFormat } from './foreign-formats.ts';
@@ -27,7 +27,7 @@ export const MAX_ROUNDS = 4096;
  */
 export function parsePrivateKey(text: string, passphrase: string | Uint8Array = ''): PrivateKey {
   const pem = unarmour(text);
-  const secret = bytesOf(passphrase);
+  const secret = asBytes(passphrase);
   if (pem.label !== LABEL) {
     const key = readPemKey(pem, secret);
     inFormat('the private key', () => checkAgreement(key));
@@ -75,7 +75,7 @@ export function formatPrivateKey(
   if (passphrase !== undefined) {
     const salt = random(new Uint8Array(SALT));
     kdfOptions.string(salt).uint32(rounds);
-    const sealed = cipher.encrypt(...derive(cipher, bytesOf(passphrase), salt, rounds), section);
+    const sealed = cipher.encrypt(...derive(cipher, asBytes(passphrase), salt, rounds), section);
     // The tag stands behind the string, not in it.
     section = sealed.subarray(0, section.length);
     tag = sealed.slice(section.length);
@@ -108,7 +108,7 @@ export function formatPkcs8(
   const { passphrase, iterations } = options;
   checkPassphrase(passphrase);
   checkAgreement(key);
-  const secret = passphrase === undefined ? undefined : bytesOf(passphrase);
+  const secret = passphrase === undefined ? undefined : asBytes(passphrase);
   const label = secret ? 'ENCRYPTED PRIVATE KEY' : 'PRIVATE KEY';
   return formatPem(label, writePkcs8(key, { passphrase: secret, iterations }, random));
 }
@@ -125,9 +125,6 @@ const KDF = 'bcrypt';
 const SALT = 16;
 /** The private section is padded to whole blocks: of the cipher, or of 8 bytes when not encrypted. */
 const CLEAR_BLOCK = 8;
-
-const bytesOf = (passphrase: string | Uint8Array): Uint8Array =>
-  typeof passphrase === 'string' ? encodeUtf8(passphrase) : passphrase;
 
 function checkPassphrase(passphrase: string | Uint8Array | undefined): void {
   if (passphrase?.length === 0) throw new UsageError('an empty passphrase protects nothing: leave it out');

@@ -1,6 +1,6 @@
 // The numbers of an ssh-rsa public key (RFC 4253 §6.6, RFC 8332): their bounds, and what such a key is called.
-import { equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
-import { bitLength, magnitude } from '../bigint.ts';
+import { beginsWith, equalBytes, Reader, Writer } from '../../protocol/wire/reader.ts';
+import { bitLength, fromMpint } from '../bigint.ts';
 
 /** RSA moduli, in bits. Less is breakable (OpenSSH's floor is 1024, and 2048 for what it makes); more is OpenSSL's limit, above which no OpenSSH reads it. */
 const MIN_BITS = 2048;
@@ -37,20 +37,12 @@ export function canonicalRsa(blob: Uint8Array): Uint8Array {
   try {
     const reader = new Reader(blob);
     reader.string();
-    const [e, n] = [reader.string(), reader.string()];
-    // A negative number is none of a key.
-    if (reader.remaining > 0 || (e[0] ?? 0) & 0x80 || (n[0] ?? 0) & 0x80) return blob;
-    const canonical = new Writer(blob.length + 8).string('ssh-rsa').mpint(magnitude(e)).mpint(magnitude(n)).finish();
+    const [e, n] = [fromMpint(reader.string()), fromMpint(reader.string())];
+    if (reader.remaining > 0 || e === undefined || n === undefined) return blob;
+    const canonical = new Writer(blob.length + 8).string('ssh-rsa').mpint(e).mpint(n).finish();
     return equalBytes(canonical, blob) ? blob : canonical;
   } catch {
     // A field runs past the end.
     return blob;
   }
-}
-
-/** Whether the blob's first string is `name`, of ASCII characters. */
-function beginsWith(blob: Uint8Array, name: string): boolean {
-  if (blob.length < 4 + name.length || blob[0] || blob[1] || blob[2] || blob[3] !== name.length) return false;
-  for (let i = 0; i < name.length; i++) if (blob[4 + i] !== name.charCodeAt(i)) return false;
-  return true;
 }

@@ -15,9 +15,9 @@ import {
 } from '../messages.ts';
 import { decode, encode } from '../wire/codec.ts';
 import type { Packet } from '../wire/packet.ts';
-import { equalBytes, Reader, utf8OrNot, Writer } from '../wire/reader.ts';
+import { beginsWith, decodeLenient, equalBytes, Reader, utf8OrNot, Writer } from '../wire/reader.ts';
 import type { AuthAnswer, AuthQuestion } from './questions.ts';
-import { beginsWith, HOSTBOUND_METHOD, signedData } from './signed-data.ts';
+import { HOSTBOUND_METHOD, signedData } from './signed-data.ts';
 
 /** OpenSSH's MaxAuthTries. */
 const MAX_TRIES = 6;
@@ -78,8 +78,6 @@ interface Request {
 }
 
 const SERVICE = 'ssh-connection';
-/** What is not UTF-8 becomes U+FFFD, so it is the name of nothing that we know. */
-const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class ServerAuth {
   /** The user name of the sign-in under way, or done; printable, whatever the client has said. */
@@ -174,12 +172,12 @@ export class ServerAuth {
 
   /** The first request says who wants in, and for which service. As with sshd, one that nobody can have is refused like a wrong password. */
   #begin({ user, service }: Request): Pick<Request, 'user' | 'service'> {
-    const name = lenient.decode(cut(user));
+    const name = decodeLenient(cut(user));
     // User names end up in logs, prompts and files, so nothing in one may be invisible.
     this.user = printable(name, MAX_USER);
     if (user.length > MAX_USER || this.user !== utf8OrNot(user))
       this.#nobody = 'the user name is too long, has control characters or is not UTF-8';
-    if (lenient.decode(service) !== SERVICE) this.#nobody = `the service is not ${SERVICE}`;
+    if (decodeLenient(service) !== SERVICE) this.#nobody = `the service is not ${SERVICE}`;
     return { user: cut(user).slice(), service: cut(service).slice() };
   }
 

@@ -1,6 +1,6 @@
 // The bytes that a public key signature covers (RFC 4252 §7; OpenSSH PROTOCOL §3.1).
 import { USERAUTH_REQUEST } from '../messages.ts';
-import { encodeUtf8, equalBytes, Writer } from '../wire/reader.ts';
+import { Writer } from '../wire/reader.ts';
 
 /** OpenSSH PROTOCOL §3.1. */
 export const HOSTBOUND_METHOD = 'publickey-hostbound-v00@openssh.com';
@@ -24,10 +24,4 @@ export function signedData(
     .string(key);
   if (hostKey) writer.string(hostKey);
   return writer.finish();
-}
-
-/** Whether a blob, of a key or a signature, begins with that name; one that is malformed does not. */
-export function beginsWith(blob: Uint8Array, name: string): boolean {
-  const start = new Writer(64).string(encodeUtf8(name)).finish();
-  return equalBytes(blob.subarray(0, start.length), start);
 }

@@ -9,6 +9,15 @@ const utf8encoder = new TextEncoder();
 /** Text to its UTF-8 bytes. */
 export const encodeUtf8 = (text: string): Uint8Array => utf8encoder.encode(text);
 
+const lenientUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** The bytes of text in UTF-8, and bytes as they are. */
+export const asBytes = (given: Uint8Array | string): Uint8Array =>
+  typeof given === 'string' ? encodeUtf8(given) : given;
+
+/** UTF-8 bytes to text; U+FFFD stands for what is not UTF-8. */
+export const decodeLenient = (bytes: Uint8Array): string => lenientUtf8.decode(bytes);
+
 /** UTF-8 bytes to text; undefined if they are not UTF-8. */
 export function utf8OrNot(bytes: Uint8Array): string | undefined {
   try {
@@ -244,7 +253,7 @@ export class Writer {
 
   /** A string from bytes or (as UTF-8) from text. */
   string(value: Uint8Array | string): this {
-    const bytes = typeof value === 'string' ? encodeUtf8(value) : value;
+    const bytes = asBytes(value);
     return this.uint32(bytes.length).raw(bytes);
   }
 
@@ -281,6 +290,13 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return all;
+}
+
+/** Whether the first string of `blob`, a key or a signature, is that name of ASCII characters; in one that is malformed it is not. */
+export function beginsWith(blob: Uint8Array, name: string): boolean {
+  if (blob.length < 4 + name.length || readUint32(blob, 0) !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (blob[4 + i] !== name.charCodeAt(i)) return false;
+  return true;
 }
 
 /** Whether two byte arrays are equal; takes the same time wherever they differ, so that secrets may be compared with it. */
