@@ -282,13 +282,7 @@ for (const role of roles) {
     peer.sendKexInit();
     peer.payload(asks);
     peer.take(KEXINIT);
-    if (role === 'client') {
-      peer.sendInit();
-      peer.take(KEX_ECDH_REPLY);
-    } else {
-      peer.take(KEX_ECDH_INIT);
-      peer.sendReply();
-    }
+    peer.agree();
     peer.take(NEWKEYS);
     peer.payload(asks);
     peer.sendNewKeys();
@@ -305,13 +299,7 @@ for (const role of roles) {
       const peer = RawPeer.ready({ role });
       peer.sendKexInit();
       peer.take(KEXINIT);
-      if (role === 'client') {
-        peer.sendInit();
-        peer.take(KEX_ECDH_REPLY);
-      } else {
-        peer.take(KEX_ECDH_INIT);
-        peer.sendReply();
-      }
+      peer.agree();
       peer.take(NEWKEYS);
       peer.payload(Uint8Array.of(number, 0, 0, 0, 0));
       peer.disconnected(Disconnect.PROTOCOL_ERROR);
@@ -339,13 +327,7 @@ for (const role of roles) {
     peer.sendKexInit({ kex: [KEX] });
     peer.take(KEXINIT);
     peer.burst(...some);
-    if (role === 'client') {
-      peer.sendInit();
-      peer.take(KEX_ECDH_REPLY);
-    } else {
-      peer.take(KEX_ECDH_INIT);
-      peer.sendReply();
-    }
+    peer.agree();
     peer.take(NEWKEYS);
     peer.burst(...some);
     peer.sendNewKeys();
@@ -424,13 +406,7 @@ for (const role of roles) {
     peer.sendKexInit();
     peer.payload(ignore);
     peer.take(KEXINIT);
-    if (role === 'client') {
-      peer.sendInit();
-      peer.take(KEX_ECDH_REPLY);
-    } else {
-      peer.take(KEX_ECDH_INIT);
-      peer.sendReply();
-    }
+    peer.agree();
     peer.payload(ignore);
     peer.take(NEWKEYS);
     peer.sendNewKeys();

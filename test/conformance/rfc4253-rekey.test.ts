@@ -10,8 +10,6 @@ import {
   CHANNEL_OPEN_CONFIRMATION,
   GLOBAL_REQUEST,
   IGNORE,
-  KEX_ECDH_INIT,
-  KEX_ECDH_REPLY,
   KEXINIT,
   NEWKEYS,
   REQUEST_FAILURE,
@@ -150,13 +148,7 @@ for (const role of roles) {
     for (let i = 0; i < 5; i++) ask(peer);
     peer.quiet();
     peer.sendKexInit();
-    if (role === 'client') {
-      peer.sendInit();
-      peer.take(KEX_ECDH_REPLY);
-    } else {
-      peer.take(KEX_ECDH_INIT);
-      peer.sendReply();
-    }
+    peer.agree();
     peer.take(NEWKEYS);
     // After our NEWKEYS they may come, whether or not the peer's has.
     for (let i = 0; i < 5; i++) peer.take(REQUEST_FAILURE);
@@ -189,13 +181,7 @@ for (const role of roles) {
     peer.take(KEXINIT);
     peer.quiet();
     peer.sendKexInit();
-    if (role === 'client') {
-      peer.sendInit();
-      peer.take(KEX_ECDH_REPLY);
-    } else {
-      peer.take(KEX_ECDH_INIT);
-      peer.sendReply();
-    }
+    peer.agree();
     peer.take(NEWKEYS);
     // In the order in which they were given to us.
     assert.equal(
@@ -232,15 +218,7 @@ for (const role of roles) {
         peer.take(KEXINIT);
         peer.quiet();
         peer.sendKexInit();
-        if (role === 'client') {
-          peer.sendInit();
-          peer.take(KEX_ECDH_REPLY);
-        } else {
-          peer.take(KEX_ECDH_INIT);
-          peer.sendReply();
-        }
-        peer.take(NEWKEYS);
-        peer.sendNewKeys();
+        peer.finishExchange();
         rounds++;
       } else {
         came.push(peer.take(CHANNEL_DATA).data.slice());

@@ -351,6 +351,13 @@ export class RawPeer {
 
   /** All that comes after the two KEXINITs. */
   finishExchange(): void {
+    this.agree();
+    this.take(NEWKEYS);
+    this.sendNewKeys();
+  }
+
+  /** What stands between the KEXINITs and the NEWKEYS. */
+  agree(): void {
     if (this.role === 'client') {
       this.sendInit();
       this.take(KEX_ECDH_REPLY);
@@ -358,8 +365,6 @@ export class RawPeer {
       this.take(KEX_ECDH_INIT);
       this.sendReply();
     }
-    this.take(NEWKEYS);
-    this.sendNewKeys();
   }
 
   get #kex() {

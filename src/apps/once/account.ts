@@ -1,7 +1,7 @@
 // The account that the program runs as, as the system has it (passwd(5)), and the variables that follow from it.
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { textOf } from './entry.ts';
+import { utf8OrNot } from '../../protocol/wire/reader.ts';
 import type { Variables } from './program.ts';
 
 /** What is empty the system does not say: an image may be run as a uid that has no line in its passwd file. */
@@ -15,16 +15,12 @@ const UNKNOWN: Account = { name: '', home: '', shell: '' };
 
 /** Bun's userInfo() repeats the environment, and is "unknown" or fails where that says nothing: there the system's file is asked. */
 export function account(): Account {
-  if (process.versions.bun === undefined) {
-    try {
-      const { username: name, homedir: home, shell } = userInfo();
-      return { name, home, shell: shell ?? '' };
-    } catch {
-      return UNKNOWN;
-    }
-  }
   try {
-    return findAccount(readFileSync('/etc/passwd', 'utf8'), process.geteuid!()) ?? UNKNOWN;
+    if (process.versions.bun !== undefined) {
+      return findAccount(readFileSync('/etc/passwd', 'utf8'), process.geteuid!()) ?? UNKNOWN;
+    }
+    const { username: name, homedir: home, shell } = userInfo();
+    return { name, home, shell: shell ?? '' };
   } catch {
     return UNKNOWN;
   }
@@ -75,7 +71,9 @@ export function ownVariables(): Variables {
   for (let at = 0, end = 0; (end = environ.indexOf(0, at)) >= 0; at = end + 1) {
     const equals = environ.indexOf(0x3d, at);
     const value = environ.subarray(equals + 1, end);
-    if (equals < end && textOf(value) === undefined) all[environ.toString('utf8', at, equals)] = new Uint8Array(value);
+    if (equals < end && utf8OrNot(value) === undefined) {
+      all[environ.toString('utf8', at, equals)] = new Uint8Array(value);
+    }
   }
   return all;
 }

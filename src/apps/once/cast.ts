@@ -1,15 +1,16 @@
 // The format of asciinema, asciicast v3: plays in asciinema and its players; what it has no word for stands in comments, which they skip.
+import { decodeLenient, utf8OrNot } from '../../protocol/wire/reader.ts';
 import {
   type Entry,
   type Format,
   type Heading,
   microseconds,
+  pixelsOf,
   type Said,
   STARS,
   shown,
   sizeIn,
   statusIn,
-  textOf,
   UNSEEN,
 } from './entry.ts';
 
@@ -25,8 +26,6 @@ const SAID = /^# (runs|asked|env|modes) (".*")$/;
 
 /** Comments on one event: no more than three belong together. */
 const MOST = 3;
-
-const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Newline-delimited JSON: a header, and events `[seconds since the one before, code, data]`. */
 export const cast: Format = {
@@ -52,7 +51,7 @@ export const cast: Format = {
       case 'hidden':
         return `${HIDDEN}\n${event('i', STARS)}`;
       case 'size':
-        return `${entry.width || entry.height ? `${PIXELS}${entry.width}x${entry.height}\n` : ''}${event('r', `${entry.columns}x${entry.rows}`)}`;
+        return `${pixelsOf(entry) && `${PIXELS}${pixelsOf(entry)}\n`}${event('r', `${entry.columns}x${entry.rows}`)}`;
       case 'runs':
       case 'asked':
       case 'env':
@@ -94,9 +93,9 @@ export const cast: Format = {
 };
 
 function data(code: string, bytes: Uint8Array, event: (code: string, data: string) => string): string {
-  const text = textOf(bytes);
+  const text = utf8OrNot(bytes);
   if (text !== undefined) return event(code, text);
-  return `${exact(bytes)}${event(code, lenient.decode(bytes))}`;
+  return `${exact(bytes)}${event(code, decodeLenient(bytes))}`;
 }
 
 /** The comment on bytes that are no UTF-8. */

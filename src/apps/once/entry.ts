@@ -1,5 +1,6 @@
 // What a transcript is made of, whatever its format: entries with times, and comments that both formats have in common.
 import { printable } from '../../protocol/errors.ts';
+import { utf8OrNot } from '../../protocol/wire/reader.ts';
 
 /** What a terminal is like. */
 export interface Size {
@@ -65,9 +66,12 @@ export const STARS = '********';
 const MAX_COMMAND = 500;
 
 /** The first comments. */
-export function comments({ key, began, columns, rows, width, height, term, command }: Heading): string {
-  const pixels = width || height ? `, ${width}x${height} pixels` : '';
-  const terminal = term === undefined ? 'none' : `${columns}x${rows} ${printable(term, 80)}${pixels}`;
+export function comments({ key, began, term, command, ...size }: Heading): string {
+  const pixels = pixelsOf(size);
+  const terminal =
+    term === undefined
+      ? 'none'
+      : `${size.columns}x${size.rows} ${printable(term, 80)}${pixels && `, ${pixels} pixels`}`;
   const lines = [
     MAGIC,
     `# key ${key}`,
@@ -95,27 +99,21 @@ export function unfinished(bytes: Uint8Array): number {
  */
 export const UNSEEN = /(?!\p{ASCII})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu;
 
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The text, if the bytes are UTF-8. */
-export function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The text that bytes are, or themselves where they are none. */
-export const asGiven = (bytes: Uint8Array): string | Uint8Array => textOf(bytes) ?? bytes;
+export const asGiven = (bytes: Uint8Array): string | Uint8Array => utf8OrNot(bytes) ?? bytes;
 
 /** For people: bytes that are no UTF-8 as "\\xe9". */
-export const shown = (given: string | Uint8Array): string =>
-  typeof given === 'string'
-    ? given
-    : Buffer.from(given)
-        .toString('latin1')
-        .replace(/[\x80-\xff]/g, found => `\\x${found.charCodeAt(0).toString(16)}`);
+export function shown(given: string | Uint8Array): string {
+  if (typeof given === 'string') return given;
+  const escaped = () =>
+    Buffer.from(given)
+      .toString('latin1')
+      .replace(/[\x80-\xff]/g, found => `\\x${found.charCodeAt(0).toString(16)}`);
+  return utf8OrNot(given) ?? escaped();
+}
+
+/** "960x552", the size in pixels; empty where that is not known. */
+export const pixelsOf = ({ width = 0, height = 0 }: Size): string => (width || height ? `${width}x${height}` : '');
 
 /** Microseconds that a reader takes for a time: 100 years, which is a whole number and no pause that anybody waits for. */
 const LONGEST = 100 * 365.25 * 86_400 * 1e6;

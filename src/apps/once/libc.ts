@@ -2,6 +2,9 @@
 import { UsageError } from '../../protocol/errors.ts';
 import { type Argument, foreign } from './ffi.ts';
 
+/** Of Linux: a descriptor that programs do not inherit. */
+export const O_CLOEXEC = 0o2000000;
+
 /** The few functions, as C has them; a result of -1 is an error, see `errno`. Memory is lent for the call only. */
 export interface Libc {
   posix_openpt(flags: number): number;

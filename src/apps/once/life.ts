@@ -298,7 +298,7 @@ function connectionOf({ address, port, localAddress, localPort }: Client): Recor
 /** Also one that is no name, which the server has refused for that. */
 function subsystemIn(data: Uint8Array): string {
   try {
-    return shown(asGiven(unpack({ name: 'string' }, data).name));
+    return shown(unpack({ name: 'string' }, data).name);
   } catch {
     return 'without a name';
   }

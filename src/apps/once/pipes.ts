@@ -5,13 +5,11 @@ import { Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { UsageError } from '../../protocol/errors.ts';
-import { textOf } from './entry.ts';
-import { type Libc, libc } from './libc.ts';
+import { utf8OrNot } from '../../protocol/wire/reader.ts';
+import { type Libc, libc, O_CLOEXEC } from './libc.ts';
 import { ENTRY } from './limits.ts';
 import { type Command, type Exit, type Program, signalGroup } from './program.ts';
 import { check, reaped, spawn } from './spawn.ts';
-
-const O_CLOEXEC = 0o2000000;
 
 /** A program that has been started, as this file needs it. */
 interface Started {
@@ -147,7 +145,7 @@ async function byRuntime({ file, argv, env }: Command): Promise<Started> {
 
 /** @throws UsageError if it is no text */
 function text(given: string | Uint8Array, what: string): string {
-  const found = typeof given === 'string' ? given : textOf(given);
+  const found = typeof given === 'string' ? given : utf8OrNot(given);
   if (found === undefined) throw new UsageError(`${what} is not UTF-8, which needs the optional package koffi`);
   return found;
 }

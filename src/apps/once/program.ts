@@ -15,6 +15,10 @@ export interface Command {
 /** Variables by their names; a value that is no UTF-8 is bytes. */
 export type Variables = Readonly<Record<string, string | Uint8Array>>;
 
+/** "NAME=value". */
+export const assignment = (name: string, value: string | Uint8Array): string | Uint8Array =>
+  typeof value === 'string' ? `${name}=${value}` : Buffer.concat([Buffer.from(`${name}=`), value]);
+
 /** How a program ended: with a status, or by a signal (named without "SIG"). */
 export interface Exit {
   readonly status?: number;

@@ -1,7 +1,7 @@
 // A program in a pseudo-terminal of its own (pty(7)): leader of a session, with argv[0] and terminal modes as one likes. Linux.
 import { closeSync, constants as fsConstants, openSync } from 'node:fs';
 import type { Size } from './entry.ts';
-import { type Libc, libc } from './libc.ts';
+import { type Libc, libc, O_CLOEXEC } from './libc.ts';
 import { ENTRY } from './limits.ts';
 import { type Master, masterOf } from './master.ts';
 import { type Command, type Exit, type Program, signalGroup } from './program.ts';
@@ -21,7 +21,6 @@ const HIDES = { echo: false, canonical: true };
 
 // Linux, glibc and musl alike.
 const { O_RDWR, O_NOCTTY } = fsConstants;
-const O_CLOEXEC = 0o2000000;
 const TIOCSWINSZ = 0x5414;
 const TCSANOW = 0;
 const TCOON = 1;

@@ -7,7 +7,7 @@ import { OnceError } from './failure.ts';
 import { Hiding } from './hiding.ts';
 import { HANGUP_GRACE, LAST_WORDS } from './limits.ts';
 import { startWithPipes } from './pipes.ts';
-import { type Exit, loginName, type Program, statusOf, type Variables } from './program.ts';
+import { assignment, type Exit, loginName, type Program, statusOf, type Variables } from './program.ts';
 import { startInTerminal } from './pty.ts';
 import type { Transcript } from './transcript.ts';
 
@@ -56,7 +56,7 @@ export async function serveSession(session: Session, asked: Asked, options: Sess
     transcript.begin({
       ...size,
       command: commandOf(asked, options),
-      term: session.terminal && shown(asGiven(session.terminal.termBytes)),
+      term: session.terminal && shown(session.terminal.termBytes),
     });
     transcript.note(describe(session, asked, options));
     transcript.record(...beginning(session, asked, options));
@@ -94,12 +94,10 @@ const commandOf = (asked: Asked, { forced, shell }: SessionOptions): string | Ui
 
 function describe({ terminal, envBytes }: Session, asked: Asked, { forced }: SessionOptions): string {
   const where =
-    terminal === undefined
-      ? 'without a terminal'
-      : `in a terminal of type ${printable(shown(asGiven(terminal.termBytes)), 40)}`;
+    terminal === undefined ? 'without a terminal' : `in a terminal of type ${printable(shown(terminal.termBytes), 40)}`;
   const what = `${asked === undefined ? 'shell' : 'command'} ${where}`;
   const instead = forced === undefined ? what : `the key's own command in place of ${what}`;
-  const names = envBytes.map(({ name }) => shown(asGiven(name)));
+  const names = envBytes.map(({ name }) => shown(name));
   return names.length === 0 ? instead : `${instead}; refused: the variables ${names.join(', ')}`;
 }
 
@@ -108,7 +106,7 @@ function beginning({ terminal }: Session, asked: Asked, options: SessionOptions)
   const { forced, added } = options;
   const variables = { ...added, ...termOf(terminal) };
   return [
-    ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: pair(name, value) })),
+    ...Object.entries(variables).map(([name, value]): Entry => ({ kind: 'env', text: assignment(name, value) })),
     ...(terminal ? [{ kind: 'modes', text: Buffer.from(terminal.modes).toString('hex') } as const] : []),
     ...(forced !== undefined && asked !== undefined ? [{ kind: 'asked', text: asked } as const] : []),
     { kind: 'runs', text: commandOf(asked, options) },
@@ -118,9 +116,6 @@ function beginning({ terminal }: Session, asked: Asked, options: SessionOptions)
 /** An empty one is none, as at sshd. */
 const termOf = (terminal: Terminal | undefined): Record<string, string | Uint8Array> =>
   terminal !== undefined && terminal.termBytes.length > 0 ? { TERM: asGiven(terminal.termBytes) } : {};
-
-const pair = (name: string, value: string | Uint8Array): string | Uint8Array =>
-  typeof value === 'string' ? `${name}=${value}` : Buffer.concat([Buffer.from(`${name}=`), value]);
 
 async function start(
   { terminal }: Session,

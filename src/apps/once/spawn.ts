@@ -1,7 +1,7 @@
 // Starts programs by posix_spawn(3) of the C library, with arguments and variables that are bytes, and waits for them. Linux.
 import { constants } from 'node:os';
 import type { Libc } from './libc.ts';
-import { type Command, type Exit, signalName } from './program.ts';
+import { assignment, type Command, type Exit, signalName } from './program.ts';
 
 // Linux, glibc and musl alike.
 const WNOHANG = 1;
@@ -29,9 +29,7 @@ export function spawn(c: Libc, { file, argv, env }: Command, descriptors: (actio
     c.posix_spawnattr_setsigdefault(attributes, allSignals());
     c.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGNAL_SET));
     const pid = new Int32Array(1);
-    const variables = Object.entries(env).map(([name, value]) =>
-      Buffer.concat([Buffer.from(`${name}=`), bytesOf(value)]),
-    );
+    const variables = Object.entries(env).map(([name, value]) => assignment(name, value));
     const error = c.posix_spawn(pid, file, actions, attributes, argv, variables);
     if (error !== 0) throw systemError(`cannot run ${file}`, error);
     return pid[0];
@@ -40,9 +38,6 @@ export function spawn(c: Libc, { file, argv, env }: Command, descriptors: (actio
     c.posix_spawnattr_destroy(attributes);
   }
 }
-
-/** As the system takes it. */
-const bytesOf = (given: string | Uint8Array): Uint8Array => (typeof given === 'string' ? Buffer.from(given) : given);
 
 /** All but SIGKILL and SIGSTOP, which nobody may ask about, and those that the C library keeps for itself (32 to 34). */
 function allSignals(): Uint8Array {

@@ -1,5 +1,6 @@
 // A transcript to be read as it stands: a line for each line of output, "seconds what text", with everything that is not seen written out.
-import { asGiven, type Entry, type Format, microseconds, STARS, sizeIn, statusIn, textOf, UNSEEN } from './entry.ts';
+import { asBytes, utf8OrNot } from '../../protocol/wire/reader.ts';
+import { asGiven, type Entry, type Format, microseconds, pixelsOf, STARS, sizeIn, statusIn, UNSEEN } from './entry.ts';
 
 /** The word in the second column. */
 const WORDS = {
@@ -22,7 +23,7 @@ export const text: Format = {
       case 'hidden':
         return `${start}${STARS}\n`;
       case 'size':
-        return `${start}${entry.columns}x${entry.rows}${entry.width || entry.height ? ` ${entry.width}x${entry.height}` : ''}\n`;
+        return `${start}${[`${entry.columns}x${entry.rows}`, pixelsOf(entry)].join(' ').trim()}\n`;
       case 'runs':
       case 'asked':
       case 'env':
@@ -88,12 +89,11 @@ const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
 const LONGEST = 4;
 
 /** In one line. */
-const escapeText = (given: string | Uint8Array): string =>
-  escapeBytes(typeof given === 'string' ? Buffer.from(given) : given).replaceAll('\n ', '');
+const escapeText = (given: string | Uint8Array): string => escapeBytes(asBytes(given)).replaceAll('\n ', '');
 
 /** Of bytes that are UTF-8, those above ASCII stay as they are as far as they are seen. */
 function escapeBytes(bytes: Uint8Array): string {
-  const isText = textOf(bytes) !== undefined;
+  const isText = utf8OrNot(bytes) !== undefined;
   const into = Buffer.allocUnsafe(bytes.length * LONGEST);
   let at = 0;
   for (const byte of bytes) {

@@ -1,7 +1,7 @@
 // The board: who has plugged in which lines under which names, in this process and in others. Nothing here knows of sockets.
 import { admits, type Caller } from './grants.ts';
 import { choose, type Line, lineKey, split } from './line.ts';
-import { isLoopback, parseTarget } from './names.ts';
+import { isLocalhost, parseTarget } from './names.ts';
 import { isPeer, type News, nodeName, type Peer, type Place, type Provider } from './providers.ts';
 
 export { type Line, LineRefused, lineKey } from './line.ts';
@@ -203,7 +203,7 @@ export class Board {
     }
     const { host, key } = split(target);
     const { name, index } = parseTarget(host);
-    if (isLoopback(name)) {
+    if (isLocalhost(name)) {
       const line = peer && index === undefined ? lineOf(peer, key) : undefined;
       if (peer !== undefined && line !== undefined) return { provider: peer, line, name: peer.alias };
       throw new NoSuchLine(`${host} is your own connection, and it has no line on ${onPort(target)}${key}`);

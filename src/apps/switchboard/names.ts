@@ -58,7 +58,7 @@ export const isAliasOf = (text: string, name: string): boolean =>
 export const looksLikeAlias = (name: string): boolean => /-\d[0-9a-z]{9}$/.test(name);
 
 /** Whether it means the machine itself: at a switchboard that is the connection that says so, whatever others call themselves. */
-export function isLoopback(host: string): boolean {
+export function isLocalhost(host: string): boolean {
   const address = parseAddress(host);
   return ['localhost', '127.0.0.1', '::1'].includes(address ? formatAddress(address) : host);
 }

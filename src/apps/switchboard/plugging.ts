@@ -7,7 +7,7 @@ import type { Events } from './events.ts';
 import { type Hints, notNow, plugged, settled, tookOver } from './greeting.ts';
 import { type Board, type Line, LineRefused, lineKey, type Peer, type Provider } from './lines.ts';
 import { lineInfo, type Member } from './members.ts';
-import { isLoopback, looksLikeAlias } from './names.ts';
+import { isLocalhost, looksLikeAlias } from './names.ts';
 import type { Elsewhere } from './options.ts';
 import type { Registry } from './registry.ts';
 import type { Roster } from './roster.ts';
@@ -107,7 +107,7 @@ export class Plugging {
 
   /** Whether the file leaves a member's host name to whoever comes first, or to himself if he has come. */
   #isFree({ name, given }: Member): boolean {
-    return !given.includes(name) && !looksLikeAlias(name) && !isLoopback(name) && !this.#options.access.gives(name);
+    return !given.includes(name) && !looksLikeAlias(name) && !isLocalhost(name) && !this.#options.access.gives(name);
   }
 
   /** What others call a provider's lines by. */
