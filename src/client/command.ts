@@ -12,7 +12,7 @@ import {
 import type { Connection } from '../protocol/connection.ts';
 import { printable, RequestError } from '../protocol/errors.ts';
 import { pack, unpack } from '../protocol/wire/codec.ts';
-import { concat, encodeUtf8, Reader } from '../protocol/wire/reader.ts';
+import { asBytes, concat, encodeUtf8, Reader } from '../protocol/wire/reader.ts';
 import type { ChannelStream } from '../server/streams.ts';
 
 /** The terminal that is wanted at the server's end. */
@@ -193,12 +193,9 @@ export interface Start {
   readonly what: string;
 }
 
-/** As bytes; text becomes UTF-8. */
-const bytesOf = (given: string | Uint8Array): Uint8Array => (typeof given === 'string' ? encodeUtf8(given) : given);
-
 export const startExec = (command: string | Uint8Array): Start => ({
   type: 'exec',
-  data: pack(EXEC, { command: bytesOf(command) }),
+  data: pack(EXEC, { command: asBytes(command) }),
   what: 'to run the command: it may offer a shell, a subsystem or forwarding only',
 });
 
@@ -226,7 +223,7 @@ export async function begin(
   const ask = () => {
     // All at once: the server answers in order, and an answer costs a round trip.
     for (const [name, value] of Object.entries(env))
-      channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: bytesOf(value) }));
+      channel.notify('env', pack(ENV, { name: encodeUtf8(name), value: asBytes(value) }));
     const terminal = pty === false ? true : channel.request('pty-req', ptyRequest(pty === true ? {} : pty));
     return Promise.all([terminal, channel.request(type, data)]);
   };
