@@ -1,4 +1,5 @@
-// Connections that come through a balancer: it says in a PROXY header whose they are, and from then on they are that client's.
+// Connections that come through a balancer: it says in a PROXY header whose they are, and from then on they are that
+// client's.
 import { matchFrom, parseNetworks } from '../crypto/keys/address-match.ts';
 import { UsageError } from '../protocol/errors.ts';
 import { concat } from '../protocol/wire/reader.ts';
@@ -8,8 +9,25 @@ import type { Logger } from './server.ts';
 
 /** Seconds for the header: balancers send it at once; the protocol's text asks for no less than three. */
 const PATIENCE = 10;
-/** Connections whose header has not come. Each is a socket and some hundred bytes; a balancer's own come in milliseconds. */
+/**
+ * Connections whose header has not come. Each is a socket and some hundred bytes; a balancer's own come in
+ * milliseconds.
+ */
 export const MAX_WAITING = 1024;
+
+/**
+ * What takes new connections in place of `serve`, where there are balancers, as of `Proxied`. @throws UsageError if
+ * that is no list of them
+ */
+export function behindProxies(
+  balancers: string | undefined,
+  log: Logger,
+  serve: (socket: Socket) => void,
+): (socket: Socket) => void {
+  if (balancers === undefined) return serve;
+  const proxied = new Proxied(balancers, log);
+  return socket => proxied.take(socket, serve);
+}
 
 /** Which connections begin with a header, and what becomes of those. */
 export class Proxied {
@@ -20,8 +38,8 @@ export class Proxied {
   #waiting = 0;
 
   /**
-   * `balancers`: addresses and networks, separated by commas. Those must send a header; of all others a header is not heeded.
-   * `seconds` is for tests. @throws UsageError if `balancers` is no such list
+   * `balancers`: addresses and networks, separated by commas. Those must send a header; of all others a header is not
+   * heeded. `seconds` is for tests. @throws UsageError if `balancers` is no such list
    */
   constructor(balancers: string, log: Logger, seconds = PATIENCE) {
     const networks = parseNetworks(balancers);
@@ -85,8 +103,8 @@ export class Proxied {
   }
 
   /**
-   * Waits for the header of a connection that has just come; undefined if too many wait already. Either `refuse` is called, once that
-   * has been logged of `what`, or `known` with the header and what came behind it.
+   * Waits for the header of a connection that has just come; undefined if too many wait already. Either `refuse` is
+   * called, once that has been logged of `what`, or `known` with the header and what came behind it.
    */
   expect(
     address: string,

@@ -1,4 +1,5 @@
-// The header of the PROXY protocol, versions 1 and 2: what a balancer says of the client before the client's own bytes (haproxy's proxy-protocol.txt).
+// The header of the PROXY protocol, versions 1 and 2: what a balancer says of the client before the client's own bytes
+// (haproxy's proxy-protocol.txt).
 import { formatAddress, parseAddress } from '../crypto/keys/ip-address.ts';
 import { readUint32 } from '../protocol/wire/packet.ts';
 
@@ -14,7 +15,10 @@ export interface End {
 export interface ProxyHeader {
   /** Its bytes; what follows is the client's. */
   readonly length: number;
-  /** The client; undefined where the balancer speaks for itself (LOCAL, as in health checks), or does not know (UNKNOWN, other families). */
+  /**
+   * The client; undefined where the balancer speaks for itself (LOCAL, as in health checks), or does not know (UNKNOWN,
+   * other families).
+   */
   readonly source?: End;
   /** What the client has connected to; with `source`. */
   readonly destination?: End;
@@ -24,7 +28,10 @@ export interface ProxyHeader {
 const MAX_LINE = 107;
 /** Version 2: signature, version and command, family, length (§2.2). */
 const HEAD = 16;
-/** Bytes behind that which are taken: addresses of Unix sockets, the longest, are 216, and TLVs such as a TLS name or certificate may follow. */
+/**
+ * Bytes behind that which are taken: addresses of Unix sockets, the longest, are 216, and TLVs such as a TLS name or
+ * certificate may follow.
+ */
 const MAX_BODY = 4096;
 const SIGNATURE = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10);
 const WORD = 'PROXY ';

@@ -25,7 +25,7 @@ import {
   type StartupLimits,
   sourceOf,
 } from './penalties.ts';
-import { Proxied } from './proxied.ts';
+import { behindProxies } from './proxied.ts';
 import { lacksDescriptors } from './runtime/descriptors.ts';
 import { type Listener, listen, listenOn, type Socket } from './runtime/net.ts';
 import { Startups } from './startups.ts';
@@ -119,8 +119,9 @@ export interface ServerOptions {
   /** What addresses are refused for, and how long (PerSourcePenalties); by default PENALTIES, false for none. Loopback is exempt. */
   readonly penalties?: PenaltyTimes | false;
   /**
-   * Addresses and networks of balancers, separated by commas: connections from there must begin with a header of the PROXY protocol
-   * (version 1 or 2), and are from then on those of the client that it names. Of `listen` and `listenOn`; by default none.
+   * Addresses and networks of balancers, separated by commas: connections from there must begin with a header of the
+   * PROXY protocol (version 1 or 2), and are from then on those of the client that it names. Of `listen` and
+   * `listenOn`; by default none.
    */
   readonly proxies?: string;
   /** An address has been penalised: for those who run several servers as one, which tell each other (`Server.penalise`). */
@@ -157,7 +158,7 @@ export class Server {
   readonly #drivers = new Map<Client, Driver>();
   readonly #listeners: Listener[] = [];
   readonly #penalties: Penalties | undefined;
-  readonly #proxied: Proxied | undefined;
+  readonly #called: (socket: Socket) => void;
   readonly #startups: Startups<Client>;
   readonly #effort = new Effort();
   #lastId = 0;
@@ -185,7 +186,7 @@ export class Server {
     );
     this.#startups = new Startups(options.startups ?? STARTUPS, provider.random);
     this.#times = { ...TIMES, ...options.times };
-    if (options.proxies !== undefined) this.#proxied = new Proxied(options.proxies, this.#log);
+    this.#called = behindProxies(options.proxies, this.#log, socket => this.serve(socket));
     if (options.penalties !== false) this.#penalties = new Penalties(options.penalties ?? PENALTIES);
   }
 
@@ -196,31 +197,12 @@ export class Server {
 
   /** Listens on a TCP address; port 0 takes any. May be called for several. @throws the system's error, UsageError after `close` */
   listen(port = 22, host = '127.0.0.1'): Promise<{ host: string; port: number }> {
-    return this.#take(
-      listen(
-        host,
-        port,
-        socket => this.#called(socket),
-        false,
-        error => this.#cannotAccept(String(error)),
-      ),
-    );
+    return this.#take(listen(host, port, this.#called, false, error => this.#cannotAccept(String(error))));
   }
 
   /** Listens on a TCP socket that the process was given, by its file descriptor (`LISTEN_FDS`). @throws as `listen` */
   listenOn(fd: number): Promise<{ host: string; port: number }> {
-    return this.#take(
-      listenOn(
-        fd,
-        socket => this.#called(socket),
-        error => this.#cannotAccept(String(error)),
-      ),
-    );
-  }
-
-  #called(socket: Socket): void {
-    if (this.#proxied === undefined) this.serve(socket);
-    else this.#proxied.take(socket, known => this.serve(known));
+    return this.#take(listenOn(fd, this.#called, error => this.#cannotAccept(String(error))));
   }
 
   async #take(listening: Promise<Listener>): Promise<Listener> {

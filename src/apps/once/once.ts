@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { accelerated } from '../../crypto/accelerated.ts';
 import { UNHANDLED } from '../../server/detached.ts';
 import { listen, listenEverywhere } from '../../server/index.ts';
-import { Proxied } from '../../server/proxied.ts';
+import { behindProxies } from '../../server/proxied.ts';
 import { reason } from '../../server/runtime/reason.ts';
 import { account, missingVariables, ownVariables } from './account.ts';
 import { type Announcement, announce, findCommand } from './announce.ts';
@@ -130,12 +130,7 @@ const ssh = (jump: string, { host, port }: { host: string; port: number }): stri
   `ssh ${port === 22 ? '' : `-p ${port} `}${jump}${host}`;
 
 async function bind({ listen: address, port, proxyProtocol }: OnceOptions, life: Life) {
-  const serve = (socket: Parameters<Life['serve']>[0]) => void life.serve(socket);
-  const proxied = proxyProtocol === undefined ? undefined : new Proxied(proxyProtocol, life.log());
-  const called: typeof serve = socket => {
-    if (proxied === undefined) serve(socket);
-    else proxied.take(socket, serve);
-  };
+  const called = behindProxies(proxyProtocol, life.log(), socket => void life.serve(socket));
   try {
     if (address !== undefined) return await listen(address, port, called);
     return await listenEverywhere(port, called);
