@@ -1,10 +1,14 @@
-// The console behind a balancer that speaks the PROXY protocol: its header is read before the request, so that limits and logs count the client.
+// The console behind a balancer that speaks the PROXY protocol: its header is read before the request, so that limits
+// and logs count the client.
 import type { Server as HttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import type { Proxied } from '../../../server/proxied.ts';
 import { plainAddress } from '../../../server/runtime/net.ts';
 
-/** Listens in place of `server`, and gives it the connections: those of balancers once their header has come, with the address that it names. */
+/**
+ * Listens in place of `server`, and gives it the connections: those of balancers once their header has come, with the
+ * address that it names.
+ */
 export function behindBalancers(server: HttpServer, proxied: Proxied): Server {
   // Like the server's own sockets.
   const door = createServer({ allowHalfOpen: true, noDelay: true }, socket => {

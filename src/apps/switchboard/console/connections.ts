@@ -1,13 +1,18 @@
-// Connections of the console's HTTP server: so many at once, when there are more the one that has waited the longest makes room, and each has its time.
+// Connections of the console's HTTP server: so many at once, when there are more the one that has waited the longest
+// makes room, and each has its time.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How many there may be at once, and milliseconds: for a request's header, for all of it, and until the next one. */
+/**
+ * How many there may be at once, and milliseconds: for a request's header, for all of it, until the next one, and
+ * between two looks at them.
+ */
 export interface ConnectionLimits {
   readonly most: number;
   readonly header: number;
   readonly request: number;
   readonly idle: number;
+  readonly interval: number;
 }
 
 interface Connection {
@@ -16,8 +21,8 @@ interface Connection {
   since: number;
   /** The last one. */
   request?: IncomingMessage;
-  /** It is being answered. */
-  answered: boolean;
+  /** Requests that are being answered: some clients send the next one before. */
+  answering: number;
   /** It may not be dropped. */
   kept: boolean;
 }
@@ -38,8 +43,13 @@ export class Connections {
     server.on('request', (request, response) => {
       const connection = this.#open.get(request.socket);
       if (connection === undefined) return;
-      Object.assign(connection, { request, answered: true, since: performance.now() });
-      response.once('close', () => Object.assign(connection, { answered: false, since: performance.now() }));
+      connection.request = request;
+      connection.answering++;
+      connection.since = performance.now();
+      response.once('close', () => {
+        connection.answering--;
+        connection.since = performance.now();
+      });
     });
   }
 
@@ -60,33 +70,29 @@ export class Connections {
     for (const socket of this.#open.keys()) socket.destroy();
   }
 
-  get #interval(): number {
-    return Math.min(1000, this.#limits.header);
-  }
-
   /**
-   * Ends those whose time is over, two intervals late: Node's server answers such clients before, and only that of Bun knows no
-   * limits for connections that another one has listened for.
+   * Ends those whose time is over, two intervals late: Node's server answers such clients before, and only that of Bun
+   * knows no limits for connections that another one has listened for.
    */
   #sweep(): void {
-    const now = performance.now() - 2 * this.#interval;
+    const now = performance.now() - 2 * this.#limits.interval;
     for (const [socket, one] of this.#open) if (now - one.since > this.#timeOf(one)) socket.destroy();
     if (this.#open.size > 0) return;
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
   }
 
-  #timeOf({ request, answered }: Connection): number {
+  #timeOf({ request, answering }: Connection): number {
     if (request === undefined) return this.#limits.header;
     if (!request.complete) return this.#limits.request;
-    return answered ? Infinity : this.#limits.idle;
+    return answering > 0 ? Infinity : this.#limits.idle;
   }
 
   #take(socket: Socket): void {
     const address = socket.remoteAddress ?? '';
-    this.#open.set(socket, { address, since: performance.now(), answered: false, kept: false });
+    this.#open.set(socket, { address, since: performance.now(), answering: 0, kept: false });
     socket.once('close', () => this.#open.delete(socket));
-    this.#sweeper ??= setInterval(() => this.#sweep(), this.#interval).unref();
+    this.#sweeper ??= setInterval(() => this.#sweep(), this.#limits.interval).unref();
     if (this.#open.size <= this.#limits.most) return;
     const leaving = this.#longest(socket) ?? socket;
     this.#open.delete(leaving);

@@ -55,19 +55,19 @@ export class Console {
     const app = routes({
       ...{ exchange, feed: this.#feed, signIns: new SignIns(token), addressOf },
       isReady: () => this.#ready && !this.#feed.draining,
-      keep: (c, gone) => open.keep((c.env as HttpBindings).outgoing as ServerResponse, gone),
+      keep: (c, gone) => this.#open.keep((c.env as HttpBindings).outgoing as ServerResponse, gone),
       failed: error => log.error(faultFields(error), 'a request to the console failed'),
     });
+    const interval = Math.min(1000, header);
     const serverOptions = {
       headersTimeout: header,
       requestTimeout: request,
       keepAliveTimeout: idle,
       maxHeaderSize: headerBytes,
-      connectionsCheckingInterval: Math.min(1000, header),
+      connectionsCheckingInterval: interval,
     };
     this.#server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as HttpServer;
-    const open = new Connections(this.#server, { most: connections, header, request, idle });
-    this.#open = open;
+    this.#open = new Connections(this.#server, { most: connections, header, request, idle, interval });
     this.#door = proxies === undefined ? this.#server : behindBalancers(this.#server, new Proxied(proxies, log));
   }
 

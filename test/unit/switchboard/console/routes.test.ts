@@ -393,7 +393,7 @@ const connecting = (server: Server, gone: string[]) => (remoteAddress: string, n
 
 test('the busiest address makes room, not the one that has waited the longest; where nobody may go, the newcomer does', async () => {
   const server = new EventEmitter() as unknown as Server;
-  const open = new Connections(server, { most: 4, header: 1000, request: 1000, idle: 1000 });
+  const open = new Connections(server, { most: 4, header: 1000, request: 1000, idle: 1000, interval: 1000 });
   const gone: string[] = [];
   const connect = connecting(server, gone);
   const quiet = connect('192.0.2.1', 'quiet');
@@ -421,14 +421,13 @@ test('the busiest address makes room, not the one that has waited the longest; w
 
 test('header, body and the next request have their time; an answer takes what it takes', async () => {
   const server = new EventEmitter() as unknown as Server;
-  const open = new Connections(server, { most: 9, header: 20, request: 20, idle: 20 });
+  const open = new Connections(server, { most: 9, header: 20, request: 20, idle: 20, interval: 20 });
   const gone: string[] = [];
   const connect = connecting(server, gone);
-  const ask = (name: string, complete: boolean) => {
-    const request = { socket: connect('192.0.2.1', name), complete };
+  const ask = (name: string, complete: boolean, socket = connect('192.0.2.1', name)) => {
     const response = new EventEmitter();
-    server.emit('request', request as IncomingMessage, response as ServerResponse);
-    return { request, response };
+    server.emit('request', { socket, complete } as IncomingMessage, response as ServerResponse);
+    return { socket, response };
   };
   connect('192.0.2.1', 'says nothing');
   const slow = ask('slow body', false);
@@ -436,6 +435,8 @@ test('header, body and the next request have their time; an answer takes what it
   await eventually('two to be gone', () => gone.length === 2);
   assert.equal(gone.splice(0).sort(), ['says nothing', 'slow body']);
   slow.response.emit('close');
+  const next = ask('busy', true, busy.socket);
+  next.response.emit('close');
   await new Promise(resolve => setTimeout(resolve, 100));
   assert.equal(gone, []);
   busy.response.emit('close');
