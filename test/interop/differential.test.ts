@@ -1,4 +1,5 @@
-// For each place that ends a connection, sshd is asked the same: one list of odd messages, sent to both servers. What differs stands in the list, with its reason.
+// For each place that ends a connection, sshd is asked the same: one list of odd messages, sent to both servers. What
+// differs stands in the list, with its reason.
 import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +17,8 @@ import { ELSEWHERE, ODDITIES } from './differential/oddities.ts';
 import type { Oddity, Stage } from './differential/oddity.ts';
 
 /**
- * What does not tell: UNIMPLEMENTED, which has no effect; what comes of its own accord, or when there is time for it (DEBUG, EXT_INFO, a key exchange, a
- * banner, GLOBAL_REQUEST, WINDOW_ADJUST, and what `cat` says or ends).
+ * What does not tell: UNIMPLEMENTED, which has no effect; what comes of its own accord, or when there is time for it
+ * (DEBUG, EXT_INFO, a key exchange, a banner, GLOBAL_REQUEST, WINDOW_ADJUST, and what `cat` says or ends).
  */
 const OWN = new Set([3, 4, 7, 20, 21, 31, 53, 80, 93, 94, 95, 96, 97, 98]);
 /** How many conversations at once. */
@@ -185,11 +186,20 @@ needs(
   }),
 );
 
-test('each place that ends a connection is asked for, or is named here', () => {
-  if (reasons === undefined) return console.log('note: the list has to run first');
-  const missed = places().filter(({ pattern }) => !reasons!.some(reason => pattern.test(reason)));
+needs(
+  test,
+  'sshd',
+  'ssh-keygen',
+)('each place that ends a connection is asked for, or is named here, and no other is', () => {
+  assert.ok(reasons, 'the list has run');
+  const all = places();
+  const missed = all.filter(({ pattern }) => !reasons!.some(reason => pattern.test(reason)));
   assert.equal(
     missed.map(({ place }) => place).filter(place => !(place in ELSEWHERE)),
+    [],
+  );
+  assert.equal(
+    Object.keys(ELSEWHERE).filter(named => !all.some(({ place }) => place === named)),
     [],
   );
 });

@@ -1,10 +1,11 @@
+// An odd message: when it is said, how, and what it may cost; and short ways to write one down.
 import { Writer } from '../../../src/protocol/wire/reader.ts';
 import type { SocketPeer } from '../../kit/socket-peer.ts';
 
 /**
- * When the oddity comes, and by what it is seen whether the connection lives: `ident` in place of the identification line, `kexinit` in place of
- * our KEXINIT, `exchange` after it, `keyed` under keys, `userauth` after SERVICE_ACCEPT, `connection` signed in, `channel` with a session that runs
- * `cat`, `rekey` after the KEXINIT of a second exchange.
+ * When the oddity comes, and by what it is seen whether the connection lives: `ident` in place of the identification
+ * line, `kexinit` in place of our KEXINIT, `exchange` after it, `keyed` under keys, `userauth` after SERVICE_ACCEPT,
+ * `connection` signed in, `channel` with a session that runs `cat`, `rekey` after the KEXINIT of a second exchange.
  */
 export type Stage = 'ident' | 'kexinit' | 'exchange' | 'keyed' | 'userauth' | 'connection' | 'channel' | 'rekey';
 
@@ -40,6 +41,6 @@ export const odd = (stage: Stage, what: string, say: Oddity['say'], ours?: Oddit
 /** One payload. */
 export const payload = (stage: Stage, what: string, bytes: Uint8Array, ours?: Oddity['ours']): Oddity =>
   odd(stage, what, peer => peer.payload(bytes), ours);
-/** A message with `tail` behind it, on the channel that is open. */
+/** One payload, on the channel that is open. */
 export const onChannel = (what: string, bytes: (remote: number) => Uint8Array, ours?: Oddity['ours']): Oddity =>
   odd('channel', what, peer => peer.payload(bytes(peer.remote)), ours);
