@@ -282,7 +282,7 @@ for (const role of roles) {
     peer.sendKexInit();
     peer.payload(asks);
     peer.take(KEXINIT);
-    peer.agree();
+    peer.keyExchange();
     peer.take(NEWKEYS);
     peer.payload(asks);
     peer.sendNewKeys();
@@ -299,7 +299,7 @@ for (const role of roles) {
       const peer = RawPeer.ready({ role });
       peer.sendKexInit();
       peer.take(KEXINIT);
-      peer.agree();
+      peer.keyExchange();
       peer.take(NEWKEYS);
       peer.payload(Uint8Array.of(number, 0, 0, 0, 0));
       peer.disconnected(Disconnect.PROTOCOL_ERROR);
@@ -327,7 +327,7 @@ for (const role of roles) {
     peer.sendKexInit({ kex: [KEX] });
     peer.take(KEXINIT);
     peer.burst(...some);
-    peer.agree();
+    peer.keyExchange();
     peer.take(NEWKEYS);
     peer.burst(...some);
     peer.sendNewKeys();
@@ -406,7 +406,7 @@ for (const role of roles) {
     peer.sendKexInit();
     peer.payload(ignore);
     peer.take(KEXINIT);
-    peer.agree();
+    peer.keyExchange();
     peer.payload(ignore);
     peer.take(NEWKEYS);
     peer.sendNewKeys();

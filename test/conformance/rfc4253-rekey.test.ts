@@ -148,7 +148,7 @@ for (const role of roles) {
     for (let i = 0; i < 5; i++) ask(peer);
     peer.quiet();
     peer.sendKexInit();
-    peer.agree();
+    peer.keyExchange();
     peer.take(NEWKEYS);
     // After our NEWKEYS they may come, whether or not the peer's has.
     for (let i = 0; i < 5; i++) peer.take(REQUEST_FAILURE);
@@ -181,7 +181,7 @@ for (const role of roles) {
     peer.take(KEXINIT);
     peer.quiet();
     peer.sendKexInit();
-    peer.agree();
+    peer.keyExchange();
     peer.take(NEWKEYS);
     // In the order in which they were given to us.
     assert.equal(

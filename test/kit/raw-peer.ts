@@ -351,13 +351,13 @@ export class RawPeer {
 
   /** All that comes after the two KEXINITs. */
   finishExchange(): void {
-    this.agree();
+    this.keyExchange();
     this.take(NEWKEYS);
     this.sendNewKeys();
   }
 
-  /** What stands between the KEXINITs and the NEWKEYS. */
-  agree(): void {
+  /** The packets of the key exchange method, between the KEXINITs and the NEWKEYS (RFC 4253 §7). */
+  keyExchange(): void {
     if (this.role === 'client') {
       this.sendInit();
       this.take(KEX_ECDH_REPLY);
@@ -421,7 +421,10 @@ export const agreedName = (client: readonly string[], server: readonly string[])
 export type Direction = `${'cipher' | 'mac'}${'ClientToServer' | 'ServerToClient'}`;
 type Derive = (letter: string, length: number) => Uint8Array;
 
-/** The exchange hash over `parts` and the secret, the session's identifier, and what derives keys from them (RFC 4253 §7.2, §8). */
+/**
+ * The exchange hash over `parts` and the secret, the session's identifier, and what derives keys from them (RFC 4253
+ * §7.2, §8).
+ */
 export function agree(
   hashed: (data: Uint8Array) => Uint8Array,
   parts: readonly (Uint8Array | string)[],

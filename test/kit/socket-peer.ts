@@ -1,4 +1,5 @@
-// A scripted client of a server on a real socket, whoever's server it is: says any payload at any moment, in the clear and under keys, and keeps all
+// A scripted client of a server on a real socket, whoever's server it is: says any payload at any moment, in the clear
+// and under keys, and keeps all
 // that it hears. Like `RawPeer` it frames, hashes and derives by itself (RFC 4253 §6–8), but it takes its time.
 import type { Socket } from 'node:net';
 import { accelerated } from '../../src/crypto/accelerated.ts';

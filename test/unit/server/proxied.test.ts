@@ -1,4 +1,5 @@
-// Connections through a balancer, over sockets without a network: whose they are afterwards, what is refused, and what is only a check.
+// Connections through a balancer, over sockets without a network: whose they are afterwards, what is refused, and what
+// is only a check.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../../src/protocol/errors.ts';
@@ -121,10 +122,13 @@ test('so many wait for a header, and no more; one that has come makes room', asy
   assert.match(said[0], /too many wait/);
   waiting[0].receive(LINE);
   assert.is(taken.length, 1);
-  assert.not(call('192.0.2.1').destroyed);
+  waiting.push(call('192.0.2.1'));
+  assert.not(waiting.at(-1)!.destroyed);
   for (const socket of waiting) socket.destroy();
   await turns();
-  assert.not(call('192.0.2.1').destroyed);
+  const last = call('192.0.2.1');
+  assert.not(last.destroyed);
+  last.destroy();
 });
 
 test('a list that is none is named', () => {

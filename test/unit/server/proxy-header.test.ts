@@ -1,4 +1,5 @@
-// The header of the PROXY protocol, byte by byte as haproxy's text lays it out, in any pieces, and whatever else may come in its place.
+// The header of the PROXY protocol, byte by byte as haproxy's text lays it out, in any pieces, and whatever else may
+// come in its place.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { concat } from '../../../src/protocol/wire/reader.ts';
