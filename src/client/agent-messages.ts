@@ -9,7 +9,10 @@ import { concat, decodeProse, Reader, Writer } from '../protocol/wire/reader.ts'
 
 /** One key that an agent holds. */
 export interface AgentKey {
-  /** Its type, "ssh-rsa" also where its blob has the name of an algorithm for RSA keys; not every agent's key is of one that we know. */
+  /**
+   * Its type, "ssh-rsa" also where its blob has the name of an algorithm for RSA keys; not every agent's key is of one
+   * that we know.
+   */
   readonly type: string;
   /** Public key blob, or certificate. */
   readonly blob: Uint8Array;

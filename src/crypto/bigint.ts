@@ -22,7 +22,10 @@ export function magnitude(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(from);
 }
 
-/** The magnitude of a number from a peer, given the content of its mpint: as in OpenSSH, needless zeros in front are skipped; undefined if it is negative. */
+/**
+ * The magnitude of a number from a peer, given the content of its mpint: as in OpenSSH, needless zeros in front are
+ * skipped; undefined if it is negative.
+ */
 export const fromMpint = (content: Uint8Array): Uint8Array | undefined =>
   (content[0] ?? 0) & 0x80 ? undefined : magnitude(content);
 

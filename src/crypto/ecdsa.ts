@@ -60,7 +60,10 @@ export const ecdsaSignature = (curve: NistCurve, implementation: Ecdsa): Signatu
   });
 };
 
-/** A part of a signature, given its mpint (some agents and devices leave needless zeros in front), of the curve's length; undefined if it is out of range. */
+/**
+ * A part of a signature, given its mpint (some agents and devices leave needless zeros in front), of the curve's
+ * length; undefined if it is out of range.
+ */
 function scalarIn(curve: NistCurve, content: Uint8Array): Uint8Array | undefined {
   const value = fromMpint(content);
   const scalar = value && toLength(value, curve.length);

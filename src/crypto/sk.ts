@@ -86,8 +86,8 @@ interface Wrapper {
 }
 
 /**
- * What a signature says. As in OpenSSH its own type decides whether a browser has wrapped the challenge, and not the name under which
- * it was asked for: servers whose list has the plain name only take passkeys so.
+ * What a signature says. As in OpenSSH its own type decides whether a browser has wrapped the challenge, and not the
+ * name under which it was asked for: servers whose list has the plain name only take passkeys so.
  */
 function readSignature(
   signature: Uint8Array,

@@ -1,4 +1,5 @@
-// The real haproxy in front of us, with versions 1 and 2 of the PROXY protocol and its health checks: stock ssh comes through it as itself.
+// The real haproxy in front of us, with versions 1 and 2 of the PROXY protocol and its health checks: stock ssh comes
+// through it as itself.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -13,7 +14,10 @@ import { needs } from '../kit/tools.ts';
 const it = needs(test, 'haproxy', 'ssh', 'ssh-keygen', 'curl');
 const CLIENT = '127.0.0.9';
 
-/** haproxy in front of `port`: it listens on the port that comes back, and asks twice a second whether somebody is there. */
+/**
+ * haproxy in front of `port`: it listens on the port that comes back, and asks twice a second whether somebody is
+ * there.
+ */
 async function haproxy(scope: Scope, port: number, send: 'send-proxy' | 'send-proxy-v2'): Promise<number> {
   const own = await freePort();
   const file = join(scope.directory(), 'haproxy.cfg');
@@ -69,7 +73,8 @@ for (const send of ['send-proxy', 'send-proxy-v2'] as const) {
       const other = await ssh(scope, through, 'bob', [...from, '--', 'listeners'], { input: '' }).ended;
       assert.match(other.stderr, /Permission denied/);
       await soon('the log', board.child.says(/"address":"127\.0\.0\.9"[^\n]*signed in/, 'stderr'));
-      // Several checks have come and gone, and nothing is said of any. (Once may be another test that looks for a port of its own.)
+      // Several checks have come and gone, and nothing is said of any. (Once may be another test that looks for a port
+      // of its own.)
       await pause(2200);
       const said = board.child.stderr.split('\n').filter(one => one.includes('"127.0.0.1"'));
       assert.ok(said.length < 2, said.join('\n'));

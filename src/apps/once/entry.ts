@@ -105,11 +105,13 @@ export const asGiven = (bytes: Uint8Array): string | Uint8Array => utf8OrNot(byt
 /** For people: bytes that are no UTF-8 as "\\xe9". */
 export function shown(given: string | Uint8Array): string {
   if (typeof given === 'string') return given;
-  const escaped = () =>
+  const written = (found: string) => `\\x${found.charCodeAt(0).toString(16)}`;
+  return (
+    utf8OrNot(given) ??
     Buffer.from(given)
       .toString('latin1')
-      .replace(/[\x80-\xff]/g, found => `\\x${found.charCodeAt(0).toString(16)}`);
-  return utf8OrNot(given) ?? escaped();
+      .replace(/[\x80-\xff]/g, written)
+  );
 }
 
 /** "960x552", the size in pixels; empty where that is not known. */

@@ -273,13 +273,15 @@ export class Transport {
 
   /** Everything but plain traffic outside a key exchange; true if the packet is for the layers above. */
   #control(packet: Packet, number: number): boolean {
-    // Once the peer's KEXINIT has come, only what the exchange awaits may follow; and 1–4, but not in a strict first exchange.
+    // Once the peer's KEXINIT has come, only what the exchange awaits may follow; and 1–4, but not in a strict first
+    // exchange.
     if (this.#exchange !== undefined && this.#awaits !== KEXINIT.number) {
       if (number === this.#awaits || (this.#awaits === GUESS && number >= 30 && number <= 49)) {
         this.#resume(packet);
         return false;
       }
-      // AsyncSSH 2.10 goes on sending data: they are under the old keys and in their order, so they count like those before.
+      // AsyncSSH 2.10 goes on sending data: they are under the old keys and in their order, so they count like those
+      // before.
       const late = number >= 50 && this.exchanges > 0;
       const tolerated = late || number === DISCONNECT.number || (number <= 4 && !(this.strict && this.exchanges === 0));
       // Order: nothing else may get in between of what changes the keys.

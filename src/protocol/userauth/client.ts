@@ -52,9 +52,9 @@ export interface RemoteKey {
   /** Its public half, or certificate. */
   readonly key: Pick<PrivateKey, 'type' | 'blob'>;
   /**
-   * Names of algorithms to offer it under, of those that are for keys of its type, in this order: the next where one is refused. A
-   * passkey has the one of WebAuthn and then `sk-ecdsa-sha2-nistp256@openssh.com`, under which sshd takes its signatures by default.
-   * Left out, it is offered as every other key.
+   * Names of algorithms to offer it under, of those that are for keys of its type, in this order: the next where one is
+   * refused. A passkey has the one of WebAuthn and then `sk-ecdsa-sha2-nistp256@openssh.com`, under which sshd takes
+   * its signatures by default. Left out, it is offered as every other key.
    */
   readonly algorithms?: readonly string[];
   /**
@@ -248,8 +248,8 @@ export class ClientAuth {
     const ours = this.#options.provider.signatures.filter(({ keyType }) => keyType === type);
     // Servers list the plain names only.
     const taken = ours.filter(({ name, plain }) => names === undefined || names.includes(plain ?? name));
-    // As for ssh, the list chooses among several algorithms, as RSA has them. A key whose type is an algorithm is offered all the same:
-    // Conch lists only that of its own key, and takes others.
+    // As for ssh, the list chooses among several algorithms, as RSA has them. A key whose type is an algorithm is
+    // offered all the same: Conch lists only that of its own key, and takes others.
     const usable = taken.length > 0 ? taken : ours.filter(({ name }) => name === type);
     const wanted = credential.sign && credential.algorithms;
     if (wanted) this.#algorithms = wanted.flatMap(name => usable.find(algorithm => algorithm.name === name) ?? []);
@@ -290,7 +290,8 @@ export class ClientAuth {
   #wouldDo(packet: Packet, { credential, algorithm }: Probe): void {
     const answer = decode(USERAUTH_PK_OK, packet);
     const { blob } = credential.key;
-    // Authentication: a signature is for the key that was asked about. Under which name the server has it is of no concern, as to ssh.
+    // Authentication: a signature is for the key that was asked about. Under which name the server has it is of no
+    // concern, as to ssh.
     const key = algorithm.canonical?.(answer.key) ?? answer.key;
     if (!equalBytes(answer.key, blob) && !equalBytes(key, algorithm.canonical?.(blob) ?? blob))
       throw new ProtocolError('the server answers for another key than the one it was asked about');

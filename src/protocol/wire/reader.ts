@@ -292,7 +292,10 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** Whether the first string of `blob`, a key or a signature, is that name of ASCII characters; in one that is malformed it is not. */
+/**
+ * Whether the first string of `blob`, a key or a signature, is that name of ASCII characters; in one that is malformed
+ * it is not.
+ */
 export function beginsWith(blob: Uint8Array, name: string): boolean {
   if (blob.length < 4 + name.length || readUint32(blob, 0) !== name.length) return false;
   for (let i = 0; i < name.length; i++) if (blob[4 + i] !== name.charCodeAt(i)) return false;

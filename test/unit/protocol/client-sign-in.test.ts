@@ -1,4 +1,5 @@
-// Our client's sign-in with servers that are unusual (RFC 4252): their order of methods, their PK_OK, what they say too late.
+// Our client's sign-in with servers that are unusual (RFC 4252): their order of methods, their PK_OK, what they say too
+// late.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Disconnect } from '../../../src/protocol/errors.ts';
